@@ -1,0 +1,343 @@
+"""ContainerVersion: what a team writes down about one image, and nothing else.
+
+These classes are the schema source (see `fields`). Field names are written here as Python has them and appear in
+documents in camel case: `image_repo` is `imageRepo`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from gitcd.model.fields import (
+    Doc,
+    Duration,
+    FilePath,
+    GroupName,
+    ImageRepo,
+    Items,
+    Label,
+    LabelMap,
+    Name,
+    Number,
+    OptionalEnvironment,
+    OptionalName,
+    Pointer,
+    Regex,
+    Rule,
+    Tag,
+    Text,
+)
+from gitcd.model.reference import Repository
+
+API_VERSION = "gitcd.io/v1"
+KIND = "ContainerVersion"
+
+Pin = Literal["VersionAndDigest", "Digest", "Version", "TagAndDigest"]
+DeliveryMode = Literal["Commit", "PullRequest"]
+Severity = Literal["", "UNDEFINED", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    match: Annotated[Regex, Doc("Tags that match this expression as a whole are considered.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    semver: Annotated[str, Text(max=256), Doc("A range of semantic versions; the highest in it wins.")] = ""
+    newest: Annotated[Newest | None, Doc("The tag pushed last among those that match.")] = None
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.semver) && self.semver != '') != has(self.newest)",
+            "give either semver or newest",
+            lambda follow: bool(follow.semver) != (follow.newest is not None),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    kind: Annotated[str, Text(r"[A-Z][A-Za-z0-9]*", min=1, max=63, hint="a kind such as Deployment")]
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    name: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    file: Annotated[
+        FilePath,
+        Doc("Path of the file, from the root of the environment's first folder or of the repository."),
+    ]
+    pointer: Annotated[Pointer, Doc("JSON pointer to the scalar.")]
+    format: Annotated[
+        Literal["reference", "tag", "digest", "version"],
+        Doc("What the scalar holds."),
+    ]
+    document: Annotated[int, Number(min=0), Doc("Which document of the file, counted from 0.")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    mode: Annotated[DeliveryMode, Doc("Commit to the branch, or open a pull request.")] = "Commit"
+    group: Annotated[GroupName, Doc("Declarations of one group share a pull request.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    min_age: Annotated[Duration, Doc("How long ago this very digest must have been pushed.")] = timedelta(0)
+    max_severity: Annotated[Severity, Doc("The worst scan finding that may pass; empty: not asked.")] = ""
+    require_signed: Annotated[bool, Doc("Only images with a valid signature pass.")] = False
+    allow_downgrade: Annotated[bool, Doc("Whether an image pushed before the present one may replace it.")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    name: Annotated[str, Text(min=1, max=253)]
+    value: Annotated[str, Text(max=4096)]
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """One verification. A verdict is pass, fail or inconclusive; "could not run" is never "version bad"."""
+
+    kind: Literal["Image", "HTTP", "Prometheus"]
+    name: OptionalName = ""
+    image: Annotated[str, Text(max=511), Doc("Image: repository of the image to run as a Job.")] = ""
+    tag: Tag = ""
+    annotations: Annotated[LabelMap, Doc("Image: annotations copied to the pod.")] = field(default_factory=dict)
+    service: Annotated[OptionalName, Doc("HTTP: a Service of the declaration's own namespace.")] = ""
+    path: Annotated[str, Text(r"(/[^\s]*)?", max=1024, hint="a path that begins with /")] = ""
+    expect: Annotated[int, Number(min=100, max=599), Doc("HTTP: the status expected.")] = 200
+    query: Annotated[str, Text(max=4096), Doc("Prometheus: an instant query.")] = ""
+    min: Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")] = ""
+    max: Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")] = ""
+    on_empty: Literal["Inconclusive", "Pass", "Fail"] = "Inconclusive"
+    interval: Duration = timedelta(seconds=30)
+    count: Annotated[int, Number(min=1, max=1000)] = 1
+    failure_limit: Annotated[int, Number(min=0, max=1000)] = 0
+    inconclusive_limit: Annotated[int, Number(min=0, max=1000)] = 0
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.kind != 'Image' || (has(self.image) && self.image != '')",
+            "kind Image needs image",
+            lambda verify: verify.kind != "Image" or bool(verify.image),
+            "image",
+        ),
+        Rule(
+            "self.kind != 'HTTP' || (has(self.service) && self.service != '')",
+            "kind HTTP needs service",
+            lambda verify: verify.kind != "HTTP" or bool(verify.service),
+            "service",
+        ),
+        Rule(
+            "self.kind != 'Prometheus' || (has(self.query) && self.query != '')",
+            "kind Prometheus needs query",
+            lambda verify: verify.kind != "Prometheus" or bool(verify.query),
+            "query",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BlueGreen:
+    service_name: Annotated[Name, Doc("The Service that carries live traffic.")]
+    label_names: Annotated[
+        tuple[Annotated[str, Text(min=1, max=317)], ...],
+        Items(min=1, max=8),
+        Doc("Labels that tell the two workloads apart, as the Service selects them."),
+    ]
+    verification_service_name: Annotated[OptionalName, Doc("A Service that selects the idle workload.")] = ""
+    scale_down: bool = True
+    scale_down_delay: Duration = timedelta(seconds=30)
+    watch: Annotated[Duration, Doc("How long the new live workload is watched before the switch counts as done.")] = (
+        timedelta(minutes=2)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryStep:
+    weight: Annotated[int, Number(min=1, max=100), Doc("Percent of the traffic.")]
+    pause: Annotated[
+        str,
+        Text(r"(Approval|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)", max=32, hint="a duration or Approval"),
+    ] = "0s"
+    verify: Annotated[tuple[Verify, ...], Items(max=16)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRoute:
+    name: OptionalName = ""
+    stable_service: OptionalName = ""
+    canary_service: OptionalName = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    steps: Annotated[tuple[CanaryStep, ...], Items(min=1, max=32)]
+    http_route: HttpRoute = field(default_factory=HttpRoute)
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    kind: Literal["RollingUpdate", "ServiceBlueGreen", "Canary"] = "RollingUpdate"
+    group: Annotated[GroupName, Doc("Declarations of one group roll out and roll back together.")] = ""
+    blue_green: BlueGreen | None = None
+    canary: Canary | None = None
+    verify: Annotated[tuple[Verify, ...], Items(max=16)] = ()
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(self.kind == 'ServiceBlueGreen') == has(self.blueGreen)",
+            "blueGreen belongs to kind ServiceBlueGreen, and that kind needs it",
+            lambda strategy: (strategy.kind == "ServiceBlueGreen") == (strategy.blue_green is not None),
+            "blueGreen",
+        ),
+        Rule(
+            "(self.kind == 'Canary') == has(self.canary)",
+            "canary belongs to kind Canary, and that kind needs it",
+            lambda strategy: (strategy.kind == "Canary") == (strategy.canary is not None),
+            "canary",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    ownership: Literal["Manifest", "Image"] = "Manifest"
+    take_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    enabled: bool = True
+    limit: Annotated[int, Number(min=1, max=100)] = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigKey:
+    name: Annotated[Name, Doc("Name of the ConfigMap.")]
+    key: Annotated[str, Text(r"[-._a-zA-Z0-9]+", min=1, max=253, hint="a ConfigMap key")]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    rollout: Duration = timedelta(minutes=15)
+    verify: Duration = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    image_repo: Annotated[ImageRepo, Doc("Registry host and repository to follow, without tag and digest.")]
+    tag: Annotated[Tag, Doc("The moving tag to follow.")] = ""
+    follow: Annotated[Follow | None, Doc("What to follow in a repository of immutable tags.")] = None
+    version_syntax: Annotated[
+        Regex,
+        Doc(
+            "Which tag on the same digest is the version; it must match as a whole. Empty: a semantic version, "
+            "else a git hash of 5 to 40 digits.",
+        ),
+    ] = ""
+    pin: Annotated[
+        Pin | None,
+        Doc(
+            "How the image is written. Absent: VersionAndDigest; TagAndDigest where the registry cannot tell the version."
+        ),
+    ] = None
+    adopt: Annotated[
+        Literal["Now", "OnChange"],
+        Doc(
+            "OnChange leaves an image that already runs the wanted content, in another spelling, until the content changes."
+        ),
+    ] = "Now"
+    selector: Annotated[LabelMap, Doc("Labels of the workload manifests.")] = field(default_factory=dict)
+    workload: Annotated[Workload | None, Doc("One workload, by kind and name.")] = None
+    container: Annotated[Container | None, Doc("Absent: every container and init container of imageRepo.")] = None
+    places: Annotated[tuple[Place, ...], Items(max=64), Doc("Anything else, named explicitly.")] = ()
+    environment: Annotated[OptionalEnvironment, Doc("Only where the file's place does not say it.")] = ""
+    paths: Annotated[tuple[FilePath, ...], Items(max=64), Doc("Narrows the search inside the environment.")] = ()
+    interval: Annotated[Duration, Doc("How often `gitcd run` asks the registry.")] = timedelta(minutes=5)
+    delivery: Annotated[Delivery | None, Doc("May only tighten what the environment says.")] = None
+    gates: Annotated[Gates, Doc("May only tighten what the environment says.")] = field(default_factory=Gates)
+    strategy: Strategy = field(default_factory=Strategy)
+    apply: Apply = field(default_factory=Apply)
+    rollback: Rollback = field(default_factory=Rollback)
+    history: History = field(default_factory=History)
+    config: Annotated[ConfigKey | None, Doc("A ConfigMap key that carries the version.")] = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    suspend: Annotated[bool, Doc("A human's switch: nothing moves.")] = False
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.tag) && self.tag != '') != has(self.follow)",
+            "give either tag or follow",
+            lambda spec: bool(spec.tag) != (spec.follow is not None),
+            "tag",
+        ),
+        Rule(
+            "!has(self.selector) || size(self.selector) == 0 || !has(self.workload)",
+            "give either selector or workload",
+            lambda spec: not (spec.selector and spec.workload),
+            "workload",
+        ),
+    )
+
+    @property
+    def repository(self) -> Repository:
+        return Repository.parse(self.image_repo)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    name: Name
+    namespace: Annotated[OptionalName, Doc("Absent: default.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document was read: a file with line (from 1), or an object of the cluster."""
+
+    path: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """The name under which a declaration is known in reports, holds and trailers."""
+
+    environment: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.environment, self.namespace, self.name) if part)
+
+    @property
+    def app(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerVersion:
+    metadata: Metadata
+    spec: Spec
+    origin: Origin
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace or "default"

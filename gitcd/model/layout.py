@@ -1,0 +1,86 @@
+"""gitcd.yaml: how a config repository is laid out. No secrets stand here, and no hosts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from gitcd.model.declaration import DeliveryMode, Severity
+from gitcd.model.fields import (
+    Doc,
+    Duration,
+    EnvironmentName,
+    FilePath,
+    GroupName,
+    Items,
+    Line,
+    Moment,
+    OptionalEnvironment,
+    Rule,
+)
+
+FILE_NAME = "gitcd.yaml"
+KIND = "ConfigRepository"
+
+Granularity = Literal["run", "environment", "app"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentDelivery:
+    mode: DeliveryMode = "Commit"
+    group: Annotated[GroupName, Doc("env: one pull request for the environment; app: one for each declaration.")] = ""
+    on_closed: Annotated[Literal["hold", "recreate"], Doc("What a pull request closed without a merge means.")] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentGates:
+    min_age: Duration = timedelta(0)
+    min_soak: Annotated[Duration, Doc("How long the digest must have been the value of promoteFrom.")] = timedelta(0)
+    max_severity: Severity = ""
+    require_signed: bool = False
+    allow_downgrade: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    from_: Annotated[Moment, Doc("First moment of the freeze; absent: always so far.")] = ""
+    until: Annotated[Moment, Doc("End of the freeze (a date: until that day begins, UTC); absent: no end.")] = ""
+    reason: Line = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    name: EnvironmentName
+    path: Annotated[str, Doc("Folder or glob; the same as one entry of paths.")] = ""
+    paths: Annotated[tuple[FilePath, ...], Items(max=64), Doc("Folders or globs whose files belong here.")] = ()
+    delivery: EnvironmentDelivery = field(default_factory=EnvironmentDelivery)
+    promote_from: Annotated[OptionalEnvironment, Doc("Such an environment never follows its tags.")] = ""
+    gates: EnvironmentGates = field(default_factory=EnvironmentGates)
+    freeze: Annotated[tuple[Freeze, ...], Items(max=64)] = ()
+    applier: Literal["gitcd", "external"] = "gitcd"
+    markers: Annotated[bool, Doc("Whether Flux setter comments are honoured.")] = False
+    helm_tag: Annotated[
+        Literal["VersionAndDigest", "Version"],
+        Doc("What a Helm `tag` without a sibling `digest` holds."),
+    ] = "VersionAndDigest"
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.path) && self.path != '') != (has(self.paths) && size(self.paths) > 0)",
+            "give either path or paths",
+            lambda environment: bool(environment.path) != bool(environment.paths),
+            "path",
+        ),
+    )
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The folders or globs of this environment."""
+        return self.paths or (self.path,)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRepository:
+    environments: Annotated[tuple[Environment, ...], Items(min=1, max=1000, unique="name")]
+    commits: Annotated[Granularity, Doc("Granularity of commits.")] = "environment"

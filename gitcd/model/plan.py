@@ -1,0 +1,162 @@
+"""The plan: everything one run decided, before anything is written. It is printed, committed, logged and replayed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from gitcd.errors import ExitCode
+from gitcd.model.declaration import Identity, Origin
+from gitcd.model.registry import Failure
+from gitcd.model.tree import Mode
+
+
+class OutcomeKind(StrEnum):
+    """What became of one declaration in one run."""
+
+    BUMPED = "Bumped"  # other content is written
+    PIN_ONLY = "PinOnly"  # the same content in another spelling; pods restart all the same
+    CURRENT = "Current"
+    HELD = "Held"  # a hold file, or a human's revert
+    FROZEN = "Frozen"
+    SUSPENDED = "Suspended"
+    PROMOTED = "AwaitsPromotion"  # the environment moves by promotion only
+    BLOCKED = "Blocked"  # a gate
+    CONFLICT = "Conflict"
+    FAILED = "Failed"
+
+
+CHANGING = frozenset({OutcomeKind.BUMPED, OutcomeKind.PIN_ONLY})
+BROKEN = frozenset({OutcomeKind.CONFLICT, OutcomeKind.FAILED})
+
+
+class Direction(StrEnum):
+    """How the wanted image relates to the present one, by the time each was pushed."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    SAME = "same"
+    UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One spot that changes: what stands there, what shall stand there."""
+
+    path: str
+    line: int
+    pointer: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the followed tag names, as the registry said in this run."""
+
+    tag: str
+    version: str
+    digest: str
+    pushed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was decided about one declaration, and why. `reason` is CamelCase, `message` one sentence."""
+
+    identity: Identity
+    origin: Origin
+    kind: OutcomeKind
+    image_repo: str = ""
+    reason: str = ""
+    message: str = ""
+    remedy: str = ""
+    transient: bool = False
+    resolved: Resolved | None = None
+    old: str = ""  # what stands now: version or tag, for people
+    old_digest: str = ""
+    direction: Direction = Direction.UNKNOWN
+    changes: tuple[Change, ...] = ()
+    places: tuple[str, ...] = ()  # path:line of every place that the declaration owns
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return self.kind in CHANGING
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file of a commit, whole: what it was, what it becomes (None: it is removed; `before` None: it is new)."""
+
+    path: str
+    mode: Mode
+    before: bytes | None
+    after: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCommit:
+    """One commit. Commits of one plan stand in order, each on top of the one before."""
+
+    kind: OutcomeKind  # BUMPED or PIN_ONLY
+    environments: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    files: tuple[FileChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole decision. `base` is the commit it was made on, empty for a folder of files."""
+
+    base: str
+    outcomes: tuple[Outcome, ...] = ()
+    commits: tuple[PlannedCommit, ...] = ()
+    failures: tuple[Failure, ...] = ()  # what concerns no single declaration
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def counts(self) -> Counter[OutcomeKind]:
+        return Counter(outcome.kind for outcome in self.outcomes)
+
+    @property
+    def files(self) -> tuple[FileChange, ...]:
+        """The net change of every file over all commits, by path."""
+        net: dict[str, FileChange] = {}
+        for change in (change for commit in self.commits for change in commit.files):
+            first = net.get(change.path, change)
+            net[change.path] = FileChange(change.path, change.mode, first.before, change.after)
+        return tuple(net[path] for path in sorted(net) if net[path].before != net[path].after)
+
+
+def exit_code(codes: Iterable[ExitCode]) -> ExitCode:
+    """The one code that stands for several, by the order of docs/exit-codes.md."""
+    present = set(codes)
+    order = (
+        ExitCode.BUG,
+        ExitCode.USAGE,
+        ExitCode.ROLLOUT_FAILED,
+        ExitCode.ITEMS_FAILED,
+        ExitCode.TRANSIENT,
+        ExitCode.DIFFERENCES,
+    )
+    return next((code for code in order if code in present), ExitCode.OK)
+
+
+def plan_exit_code(plan: Plan, *, differences: bool = False) -> ExitCode:
+    """What a process that made (and maybe carried out) this plan exits with.
+
+    `differences`: whether a change that was only shown counts as code 1, as for `diff` and `--check`.
+    """
+    codes = [_code(transient=outcome.transient) for outcome in plan.outcomes if outcome.kind in BROKEN]
+    codes += [_code(transient=failure.transient) for failure in plan.failures]
+    if differences and plan.commits:
+        codes.append(ExitCode.DIFFERENCES)
+    return exit_code(codes)
+
+
+def _code(*, transient: bool) -> ExitCode:
+    return ExitCode.TRANSIENT if transient else ExitCode.ITEMS_FAILED

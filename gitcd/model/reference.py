@@ -1,0 +1,174 @@
+"""Image references: registry, repository, tag, digest.
+
+The grammar is that of the distribution project (`reference/regexp.go`, the `reference` production);
+`nginx` and `docker.io/library/nginx` name the same repository.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+
+DOCKER_HUB = "docker.io"
+
+_DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_IPV6 = r"\[(?:[a-fA-F0-9:]+)\]"
+HOST_PATTERN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|{_IPV6})(?::[0-9]+)?"
+_PATH_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+PATH_PATTERN = rf"{_PATH_PART}(?:/{_PATH_PART})*"
+TAG_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+DIGEST_PATTERN = r"sha256:[0-9a-f]{64}"
+_MAX_NAME = 255
+
+_HOST = re.compile(HOST_PATTERN)
+_PATH = re.compile(PATH_PATTERN)
+_TAG = re.compile(TAG_PATTERN)
+_DIGEST = re.compile(DIGEST_PATTERN)
+_REFERENCE = re.compile(
+    rf"(?P<name>[^@]+?)(?::(?P<tag>{TAG_PATTERN}))?(?:@(?P<digest>{DIGEST_PATTERN}))?",
+)
+
+
+class ReferenceError(ValueError):  # noqa: A001 - the field's own word, always used qualified
+    """The text is not an image reference; the message says which part is wrong."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Repository:
+    """A repository in a registry, in normal form: `docker.io/library/nginx`, never `nginx`."""
+
+    registry: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.path}"
+
+    @property
+    def familiar(self) -> str:
+        """The short spelling that the field allows for Docker Hub, else the full one."""
+        if self.registry != DOCKER_HUB:
+            return str(self)
+        return self.path.removeprefix("library/")
+
+    @classmethod
+    @cache
+    def parse(cls, text: str) -> Repository:
+        """Read a repository name as it may stand in a manifest.
+
+        Raises:
+            ReferenceError: the text is no repository name, or carries a tag or a digest.
+        """
+        host, path = _split_host(text)
+        if not _HOST.fullmatch(host):
+            raise ReferenceError(f"{host!r} is not a registry host")
+        if not _PATH.fullmatch(path):
+            raise ReferenceError(f"{path!r} is not a repository path (lower case, digits and . _ - / only)")
+        if len(path) > _MAX_NAME:
+            raise ReferenceError(f"the repository path is longer than {_MAX_NAME} characters")
+        return cls(host.lower(), path)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """An image reference: a repository with a tag, a digest, both or neither."""
+
+    repository: Repository
+    tag: str = ""
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.repository}{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """What follows the repository: `:tag`, `@digest`, `:tag@digest` or nothing."""
+        return suffix(self.tag, self.digest)
+
+    def with_content(self, *, tag: str = "", digest: str = "") -> Reference:
+        return replace(self, tag=tag, digest=digest)
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference as it may stand in a manifest.
+
+        Raises:
+            ReferenceError: the text is no image reference.
+        """
+        name, tag, digest = split_reference(text)
+        return cls(Repository.parse(name), tag, digest)
+
+
+def suffix(tag: str, digest: str) -> str:
+    return (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+
+
+def split_reference(text: str) -> tuple[str, str, str]:
+    """Cut a reference into (name as written, tag, digest); tag and digest may be empty.
+
+    Raises:
+        ReferenceError: the text is no image reference.
+    """
+    match = _REFERENCE.fullmatch(text)
+    if not match:
+        raise ReferenceError(f"{text!r} is not an image reference")
+    name, tag, digest = match["name"], match["tag"] or "", match["digest"] or ""
+    Repository.parse(name)
+    return name, tag, digest
+
+
+def is_tag(text: str) -> bool:
+    return bool(_TAG.fullmatch(text))
+
+
+def is_digest(text: str) -> bool:
+    return bool(_DIGEST.fullmatch(text))
+
+
+def short(digest: str) -> str:
+    """The first 12 hexadecimal characters, for people; machines get the whole digest."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _split_host(text: str) -> tuple[str, str]:
+    head, slash, rest = text.partition("/")
+    is_host = slash and ("." in head or ":" in head or head == "localhost" or head != head.lower())
+    if not is_host:
+        return DOCKER_HUB, text if slash else f"library/{text}"
+    if head in {DOCKER_HUB, "index.docker.io"}:
+        return DOCKER_HUB, rest if "/" in rest else f"library/{rest}"
+    return head, rest
+
+
+@dataclass(frozen=True, slots=True)
+class EcrRegistry:
+    """What the host name of a private ECR registry says."""
+
+    account: str
+    region: str
+    fips: bool = False
+    dual_stack: bool = False
+
+    @classmethod
+    def parse(cls, host: str) -> EcrRegistry | None:
+        """Read an ECR host in any of its forms; None when the host is not private ECR.
+
+        Source: "Amazon ECR endpoints and quotas" and "Amazon ECR private registries" of the AWS documentation.
+        """
+        for pattern in _ECR_HOSTS:
+            if match := pattern.fullmatch(host):
+                return cls(match["account"], match["region"], bool(match["fips"]), "dkr-ecr" in host)
+        return None
+
+
+PUBLIC_ECR = "public.ecr.aws"
+_REGION = r"(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]+)"
+_ECR_HOSTS = (
+    re.compile(
+        rf"(?P<account>[0-9]{{12}})\.dkr\.ecr(?P<fips>-fips)?\.{_REGION}"
+        r"\.(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)",
+    ),
+    re.compile(
+        rf"(?P<account>[0-9]{{12}})\.dkr-ecr(?P<fips>-fips)?\.{_REGION}\.on\.(?:aws|amazonwebservices\.(?:com\.cn|eu))",
+    ),
+)

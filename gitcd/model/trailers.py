@@ -1,0 +1,63 @@
+"""The machine-readable end of every commit that gitcd makes.
+
+Trailers are written by code, never by a template, and read back from history, where a squash or a merge may have moved
+them into the middle of a message. So they are read line by line, in order: an environment, then its apps, each followed
+by the digest that it was moved to.
+
+    Gitcd-Environment: prod
+    Gitcd-App: tiles/tiles
+    Gitcd-Digest: sha256:…
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from gitcd.model.declaration import Identity
+
+ENVIRONMENT = "Gitcd-Environment"
+APP = "Gitcd-App"
+DIGEST = "Gitcd-Digest"
+RUN = "Gitcd-Run"
+_LINE = re.compile(rf"^({ENVIRONMENT}|{APP}|{DIGEST}): (\S+)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One declaration was moved to one digest."""
+
+    identity: Identity
+    digest: str
+
+
+def render(moves: Iterable[Move], *, run: str = "") -> str:
+    """The trailer block of a commit that makes these moves, one trailer a line, without a final newline."""
+    lines = []
+    for environment, group in groupby(sorted(moves, key=_order), key=lambda move: move.identity.environment):
+        lines.append(f"{ENVIRONMENT}: {environment}")
+        for move in group:
+            lines += [f"{APP}: {move.identity.app}", f"{DIGEST}: {move.digest}"]
+    if run:
+        lines.append(f"{RUN}: {run}")
+    return "\n".join(lines)
+
+
+def parse(message: str) -> Iterator[Move]:
+    """The moves that a commit message tells of; what does not fit the order above is passed over."""
+    environment = app = ""
+    for key, value in _LINE.findall(message):
+        if key == ENVIRONMENT:
+            environment, app = value, ""
+        elif key == APP:
+            app = value
+        elif environment and app:
+            namespace, _, name = app.partition("/")
+            yield Move(Identity(environment, namespace, name), value)
+            app = ""
+
+
+def _order(move: Move) -> tuple[Identity, str]:
+    return move.identity, move.digest
