@@ -252,15 +252,11 @@ class Spec:
     ] = ""
     pin: Annotated[
         Pin | None,
-        Doc(
-            "How the image is written. Absent: VersionAndDigest; TagAndDigest where the registry cannot tell the version."
-        ),
+        Doc("How the image is written. Absent: VersionAndDigest, or TagAndDigest where no version is known."),
     ] = None
     adopt: Annotated[
         Literal["Now", "OnChange"],
-        Doc(
-            "OnChange leaves an image that already runs the wanted content, in another spelling, until the content changes."
-        ),
+        Doc("OnChange leaves another spelling of the wanted content alone until the content changes."),
     ] = "Now"
     selector: Annotated[LabelMap, Doc("Labels of the workload manifests.")] = field(default_factory=dict)
     workload: Annotated[Workload | None, Doc("One workload, by kind and name.")] = None

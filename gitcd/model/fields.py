@@ -91,7 +91,7 @@ ImageRepo = Annotated[
         rf"{reference.HOST_PATTERN}/{reference.PATH_PATTERN}",
         min=3,
         max=511,
-        hint="registry host and repository, without tag and digest, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app",
+        hint="registry host and repository without tag and digest: registry.example.com/team/app",
     ),
 ]
 Tag = Annotated[str, Text(rf"({reference.TAG_PATTERN})?", max=128, hint="an image tag")]

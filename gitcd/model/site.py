@@ -123,7 +123,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class SiteEdit:
-    """What a site shall hold. IMAGE, KUSTOMIZE and HELM take `tag` and `digest` (empty: none), CONFIG and PLACE `value`."""
+    """What a site shall hold: `tag` and `digest` (empty: none), or `value` for CONFIG and PLACE."""
 
     site: Site
     tag: str = ""
