@@ -1,0 +1,197 @@
+"""Which environment a path belongs to, and which files a declaration may look at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gitcd.model.declaration import ContainerVersion
+from gitcd.model.layout import ConfigRepository, Environment
+
+DEFAULT_ENVIRONMENT = "default"  # what a repository without gitcd.yaml is
+_WILD = re.compile(r"[*?\[]")
+# Never edited, whatever a declaration says: they steer the forge's own automation, or gitcd itself.
+_DENIED = re.compile(
+    r"(^|/)(\.git|\.github|\.gitea|\.forgejo|\.circleci|\.gitcd)(/|$)|(^|/)\.gitlab-ci\.ya?ml$|^gitcd\.yaml$"
+)
+_YAML = (".yaml", ".yml")
+
+
+def is_manifest(path: str) -> bool:
+    """Whether gitcd looks for images in this file at all."""
+    return path.endswith(_YAML) and not _DENIED.search(path)
+
+
+def is_safe(path: str) -> bool:
+    """Whether a path is relative, normal and stays inside the repository."""
+    segments = path.split("/")
+    return not any(part in {"", ".", ".."} or part.lower() == ".git" for part in segments) and not re.search(
+        r"[\\\x00-\x1f\x7f]", path
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A folder or a glob. `*` and `?` stay inside one path segment, `**` crosses segments; `.` is the whole tree."""
+
+    text: str
+    regex: re.Pattern[str] | None  # None: a plain folder or file
+
+    @classmethod
+    @lru_cache(maxsize=4096)
+    def compile(cls, text: str) -> Pattern:
+        clean = text.rstrip("/").removeprefix("./")
+        if not _WILD.search(clean):
+            return cls("" if clean == "." else clean, None)
+        return cls(clean, re.compile(_translate(clean)))
+
+    def covers(self, path: str) -> int:
+        """How many characters of the path the pattern accounts for; -1: it does not cover it."""
+        if self.regex is None:
+            inside = not self.text or path == self.text or path.startswith(f"{self.text}/")
+            return len(self.text) if inside else -1
+        match = self.regex.match(path)
+        return match.end("head") if match else -1
+
+    @property
+    def literal(self) -> int:
+        """How many of its characters are no wildcard."""
+        return len(_WILD.sub("", self.text))
+
+
+def _translate(glob: str) -> str:
+    parts = []
+    for segment in glob.split("/"):
+        if segment == "**":
+            parts.append(r"(?:[^/]+/)*?")
+        else:
+            parts.append("".join(_WILDCARDS.get(char, re.escape(char)) for char in segment) + "/")
+    head = "".join(parts).removesuffix("/")
+    return rf"(?P<head>{head})(?:/|$)"
+
+
+_WILDCARDS = {"*": "[^/]*", "?": "[^/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Two environments claim one path with equal right."""
+
+    path: str
+    environments: tuple[str, ...]
+
+
+class Scopes:
+    """The environments of a repository as a map from paths."""
+
+    def __init__(self, layout: ConfigRepository | None) -> None:
+        environments = layout.environments if layout else ()
+        self.environments: Mapping[str, Environment] = {each.name: each for each in environments}
+        self._without_layout = layout is None
+        self._folders: dict[str, list[str]] = {}
+        self._globs: list[tuple[Pattern, str]] = []
+        for environment in environments:
+            for text in environment.scopes:
+                self._add(Pattern.compile(text), environment.name)
+
+    def _add(self, pattern: Pattern, name: str) -> None:
+        if pattern.regex is None:
+            self._folders.setdefault(pattern.text, []).append(name)
+        else:
+            self._globs.append((pattern, name))
+
+    def environment_of(self, path: str) -> str | Tie | None:
+        """The environment whose scope covers the path most specifically; None when none does."""
+        best: list[tuple[tuple[int, int], str]] = []
+        folder = path
+        while True:
+            if folder in self._folders:
+                best = [((len(folder), len(folder)), name) for name in self._folders[folder]]
+                break
+            if not folder:
+                break
+            folder = folder.rpartition("/")[0]
+        for pattern, name in self._globs:
+            if (covered := pattern.covers(path)) >= 0:
+                best.append(((covered, pattern.literal), name))
+        if not best:
+            return None
+        top = max(rank for rank, _ in best)
+        names = sorted({name for rank, name in best if rank == top})
+        return names[0] if len(names) == 1 else Tie(path, tuple(names))
+
+    def ties(self, paths: Iterable[str]) -> list[Tie]:
+        """The paths that two environments claim with equal right."""
+        return [owner for path in paths if isinstance(owner := self.environment_of(path), Tie)]
+
+    def environment_for(self, declaration: ContainerVersion) -> str | ScopeError:
+        """The environment a declaration from the repository belongs to."""
+        named = declaration.spec.environment
+        if self._without_layout:
+            return named or DEFAULT_ENVIRONMENT
+        found = self.environment_of(declaration.origin.path)
+        if isinstance(found, Tie):
+            return ScopeError(
+                f"its file belongs to {' and '.join(found.environments)} alike", "Make the paths in gitcd.yaml differ."
+            )
+        if found and named and named != found:
+            return ScopeError(
+                f"its file belongs to environment {found}, but spec.environment says {named}",
+                "Remove spec.environment, or move the file.",
+            )
+        name = found or named
+        if not name:
+            return ScopeError(
+                "its file lies outside every environment of gitcd.yaml",
+                "Move it into an environment's folder, or name one in spec.environment.",
+            )
+        if name not in self.environments:
+            return ScopeError(
+                f"spec.environment names {name}, which gitcd.yaml does not have", _known(self.environments)
+            )
+        return name
+
+    def reach(self, declaration: ContainerVersion, environment: str) -> Reach | ScopeError:
+        """The files a declaration may look at and change."""
+        paths = declaration.spec.paths
+        for path in (*paths, *(place.file for place in declaration.spec.places)):
+            if not is_safe(path.rstrip("/")):
+                return ScopeError(
+                    f"the path {path!r} leaves the repository", "Write a plain path relative to its root."
+                )
+        folder = declaration.origin.path.rpartition("/")[0] if self._without_layout else None
+        return Reach(environment, folder, tuple(Pattern.compile(path) for path in paths))
+
+    def layout_of(self, environment: str) -> Environment:
+        """The environment's settings; defaults where there is no gitcd.yaml."""
+        return self.environments.get(environment) or Environment(name=environment, path=".")
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeError:
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The files of an environment, narrowed by `spec.paths`; or, without gitcd.yaml, a folder and all below it."""
+
+    environment: str
+    folder: str | None
+    paths: tuple[Pattern, ...]
+
+    def holds(self, path: str, environment: str | None) -> bool:
+        """Whether a file (which `environment` owns) is within reach."""
+        if self.folder is None:
+            if environment != self.environment:
+                return False
+        elif self.folder and not path.startswith(f"{self.folder}/"):
+            return False
+        return not self.paths or any(pattern.covers(path) >= 0 for pattern in self.paths)
+
+
+def _known(environments: Mapping[str, Environment]) -> str:
+    return f"It has: {', '.join(sorted(environments))}."
