@@ -1,0 +1,66 @@
+# Every target prepares what it needs by itself, in the private virtual environment .venv.
+# Needed beforehand: git, make, and Python 3.11 or newer. Choose a Python with `make test PYTHON=python3.13`.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?=
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench lock clean distclean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY)  ## prepare .venv and stop there
+
+demo: $(READY)  ## watch gitcd work against a local registry and a local remote
+	@$(BIN)/gitcd demo $(ARGS)
+
+test: $(READY)  ## run the test suite on all cores; ARGS="-k name" narrows it
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(READY)  ## lint, formatting, types, import floors
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY)  ## let ruff format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## measure against the budgets
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# The lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).
+lock: $(READY)  ## write requirements.lock anew from pyproject.toml
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
+
+clean:  ## remove build output and caches
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/.data
+	@find gitcd tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## remove .venv too
+	@rm -rf $(VENV)
+
+# gitcd itself is installed from this folder and never by name: the index knows another project of that name.
+$(READY): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || { \
+	  for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11) none; do \
+	    "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	  done; \
+	  if [ "$$python" = none ]; then \
+	    echo "error: no Python 3.11 or newer with its venv module was found." >&2; \
+	    echo "  Install one (Debian, Ubuntu: apt install python3-venv) or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  "$$python" -m venv $(VENV); \
+	}
+	@echo "Installing the locked dependencies into $(VENV); this happens once and takes about a minute." >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
+	@touch $@
