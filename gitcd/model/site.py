@@ -123,9 +123,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class SiteEdit:
-    """What a site shall hold: `tag` and `digest` (empty: none), or `value` for CONFIG and PLACE."""
+    """What a site shall hold: `tag` and `digest` (empty: none), or `value` for CONFIG and PLACE.
+
+    `key` is set only where a CONFIG key is inserted: the site's pointer is then `/data`, and its value None.
+    """
 
     site: Site
     tag: str = ""
     digest: str = ""
     value: str = ""
+    key: str = ""

@@ -1,0 +1,110 @@
+"""Which sites a declaration owns, and why it does not own the others that come near."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gitcd.model.declaration import ContainerVersion, Identity
+from gitcd.model.registry import Failure
+from gitcd.model.site import Form, Owner, Refusal, Service, Site
+from gitcd.planning.scopes import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A valid declaration with its identity and the files within its reach."""
+
+    declaration: ContainerVersion
+    identity: Identity
+    reach: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A place that was looked at and not taken, and why."""
+
+    where: str
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.what}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Surveyed:
+    """All that the manifests say about one declaration."""
+
+    declared: Declared
+    sites: list[Site] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    near: list[NearMiss] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def image_sites(self) -> list[Site]:
+        return [site for site in self.sites if site.repository is not None]
+
+    @property
+    def files(self) -> list[str]:
+        return sorted({site.path for site in self.sites})
+
+    def take(self, site: Site) -> None:
+        """Own the site, or note why not."""
+        declaration = self.declared.declaration
+        reason = mismatch(declaration, site)
+        if not reason:
+            self._take_container(site)
+        else:
+            self.near.append(NearMiss(site.where, _described(site), reason))
+
+    def _take_container(self, site: Site) -> None:
+        spec = self.declared.declaration.spec
+        same_repository = site.repository == spec.repository
+        named = spec.container is None or not site.workload or site.container == spec.container.name
+        if same_repository and named:
+            self.sites.append(site)
+        elif same_repository and spec.container:
+            self.warnings.append(
+                f"{site.where}: container {site.container} of {site.owner} runs the same repository, "
+                f"but spec.container.name is {spec.container.name}; it is left alone",
+            )
+        elif named:
+            self.failures.append(
+                Failure(
+                    "RepositoryMismatch",
+                    f"{site.where}: container {site.container} of {site.owner} runs "
+                    f"{site.repository.familiar if site.repository else '?'}, but imageRepo is {spec.image_repo}",
+                    "Correct spec.imageRepo or spec.container.name, or the manifest.",
+                ),
+            )
+
+
+def mismatch(declaration: ContainerVersion, site: Site) -> str:
+    """Why the declaration's workload selection leaves this site out; empty when it does not."""
+    if not site.workload:
+        return ""
+    spec, owner = declaration.spec, site.owner
+    if owner.namespace not in {"", declaration.namespace}:
+        return f"its namespace is {owner.namespace}, the declaration's is {declaration.namespace}"
+    if spec.workload:
+        wanted = f"{spec.workload.kind}/{spec.workload.name}"
+        return "" if wanted == str(owner) else f"spec.workload is {wanted}"
+    if not spec.selector:
+        return "the declaration has neither spec.selector nor spec.workload"
+    return "" if owner.matches(spec.selector) else _label_reason(spec.selector, owner)
+
+
+def _label_reason(selector: dict[str, str], owner: Owner) -> str:
+    wanted = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    present = ", ".join(f"{key}={value}" for key, value in sorted({**owner.labels, **owner.pod_labels}.items()))
+    return f"spec.selector asks for {wanted}; its labels are {present or 'none'}"
+
+
+def _described(site: Site) -> str:
+    if site.form is Form.IMAGE and site.workload:
+        kind = "init container" if site.init else "container"
+        return f"{site.owner} {kind} {site.container} ({site.shown})"
+    return f"{site.form} {site.shown}"

@@ -1,0 +1,261 @@
+"""The survey: one pass over the tree that finds, for every declaration, the places it owns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gitcd import manifests
+from gitcd.model.declaration import ConfigKey, Place
+from gitcd.model.reference import Repository
+from gitcd.model.registry import Failure, Query
+from gitcd.model.site import Form, Found, Refusal, Service, Site
+from gitcd.model.tree import Entry, Mode, Tree
+from gitcd.planning.matching import Declared, NearMiss, Surveyed
+from gitcd.planning.scopes import Scopes, Tie, is_manifest
+from gitcd.planning.screening import Screen, named_objects, needle
+
+REGULAR = frozenset({Mode.FILE, Mode.EXECUTABLE})
+MAX_FILE = 1 << 20  # bytes; no manifest is larger, and a larger file is not read at all
+_SHOWN_NEAR_MISSES = 8
+
+Finder = Callable[[Entry, bytes, Collection[bytes]], Found]
+
+
+def find(entry: Entry, data: bytes, needles: Collection[bytes]) -> Found:
+    return manifests.find(entry.path, data, needles)
+
+
+def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, finder: Finder = find) -> list[Surveyed]:
+    """Find the places of every declaration; what matches nothing carries a failure that says what was near."""
+    index = _Index(declared)
+    entries = [entry for entry in tree.entries() if is_manifest(entry.path)]
+    owners = {entry.path: _owner(scopes, entry.path) for entry in entries}
+    readable = [entry for entry in entries if _is_readable(entry) and index.concerns(owners[entry.path])]
+    screen = Screen(each.declaration for each in declared)
+    for entry, data in tree.read(readable):
+        if needles := screen.needles(data):
+            index.collect(entry, data, owners[entry.path], needles, finder)
+    _locate_places(index, tree, owners)
+    _explain_empty(index.surveyed, tree, entries, owners)
+    for surveyed in index.surveyed:
+        _check_config(surveyed)
+    return index.surveyed
+
+
+def queries(surveyed: Iterable[Surveyed]) -> list[Query]:
+    """All that the registry has to be asked: the followed tags, and what the manifests hold now."""
+    tags: defaultdict[Repository, set[str]] = defaultdict(set)
+    digests: defaultdict[Repository, set[str]] = defaultdict(set)
+    for each in surveyed:
+        spec = each.declared.declaration.spec
+        if spec.tag:
+            tags[spec.repository].add(spec.tag)
+        for site in each.image_sites:
+            if site.digest:
+                digests[spec.repository].add(site.digest)
+            elif site.tag:
+                tags[spec.repository].add(site.tag)
+    repositories = sorted(tags.keys() | digests.keys())
+    return [Query(each, frozenset(tags[each]), frozenset(digests[each])) for each in repositories]
+
+
+@dataclass(slots=True)
+class _Index:
+    """Finds the declarations that a site, a ConfigMap or a Service may concern."""
+
+    declared: Sequence[Declared]
+    surveyed: list[Surveyed] = field(init=False)
+    _environments: set[str] = field(init=False)
+    _folders: bool = field(init=False)
+    _by_needle: dict[bytes, list[Surveyed]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.surveyed = [Surveyed(each) for each in self.declared]
+        self._environments = {each.reach.environment for each in self.declared}
+        self._folders = any(each.reach.folder is not None for each in self.declared)
+        by_needle: defaultdict[bytes, list[Surveyed]] = defaultdict(list)
+        for each in self.surveyed:
+            declaration = each.declared.declaration
+            for key in {needle(declaration.spec.repository), *(name.encode() for name in named_objects(declaration))}:
+                by_needle[key].append(each)
+        self._by_needle = dict(by_needle)
+
+    def concerns(self, environment: str | None) -> bool:
+        return self._folders or environment in self._environments
+
+    def collect(
+        self, entry: Entry, data: bytes, environment: str | None, needles: frozenset[bytes], finder: Finder
+    ) -> None:
+        concerned = {
+            id(each): each
+            for key in needles
+            for each in self._by_needle.get(key, ())
+            if each.declared.reach.holds(entry.path, environment)
+        }
+        if not concerned:
+            return
+        found = finder(entry, data, needles)
+        for each in concerned.values():
+            _assign(each, found)
+            if found.refusals:
+                each.refusals += _own_refusals(each, entry, data)
+
+
+def _assign(surveyed: Surveyed, found: Found) -> None:
+    """Hand a declaration what one file holds for it."""
+    spec = surveyed.declared.declaration.spec
+    names_container = spec.container.name if spec.container else None
+    for site in found.sites:
+        if site.repository == spec.repository or (site.workload and site.container == names_container):
+            surveyed.take(site)
+        elif spec.config and _is_config(site, spec.config, surveyed.declared):
+            surveyed.sites.append(site)
+    if spec.strategy.blue_green:
+        surveyed.services += [each for each in found.services if _is_service(each, surveyed.declared)]
+
+
+def _own_refusals(surveyed: Surveyed, entry: Entry, data: bytes) -> list[Refusal]:
+    """The refusals of documents that mention this declaration's own repository."""
+    found = manifests.find(entry.path, data, [needle(surveyed.declared.declaration.spec.repository)])
+    return list(found.refusals)
+
+
+def _is_config(site: Site, config: ConfigKey, declared: Declared) -> bool:
+    key = config.key.replace("~", "~0").replace("/", "~1")
+    return (
+        site.form is Form.CONFIG
+        and site.owner.name == config.name
+        and site.owner.namespace in {"", declared.declaration.namespace}
+        and site.pointer in {f"/data/{key}", "/data"}
+    )
+
+
+def _is_service(service: Service, declared: Declared) -> bool:
+    blue_green = declared.declaration.spec.strategy.blue_green
+    return (
+        blue_green is not None
+        and service.name == blue_green.service_name
+        and service.namespace in {"", declared.declaration.namespace}
+    )
+
+
+def _check_config(surveyed: Surveyed) -> None:
+    """Keep one site for the ConfigMap key: the key itself, else the spot where it is to be inserted."""
+    declaration = surveyed.declared.declaration
+    config = declaration.spec.config
+    if config is None:
+        return
+    candidates = [
+        site for site in surveyed.sites if site.repository is None and _is_config(site, config, surveyed.declared)
+    ]
+    keys = [site for site in candidates if site.value is not None]
+    keyed_files = {(site.path, site.document) for site in keys}
+    drop = [site for site in candidates if site.value is None and (site.path, site.document) in keyed_files]
+    surveyed.sites = [site for site in surveyed.sites if site not in drop]
+    if not candidates:
+        surveyed.failures.append(
+            Failure(
+                "ConfigMapNotFound",
+                f"no ConfigMap {config.name} was found in the declaration's scope",
+                f"Add this manifest:\n{_config_map(config, declaration.metadata.namespace)}",
+            ),
+        )
+
+
+def _config_map(config: ConfigKey, namespace: str) -> str:
+    where = f", namespace: {namespace}" if namespace else ""
+    return (
+        f"    apiVersion: v1\n    kind: ConfigMap\n    metadata: {{name: {config.name}{where}}}\n"
+        f'    data:\n      {config.key}: ""'
+    )
+
+
+def _locate_places(index: _Index, tree: Tree, owners: dict[str, str | None]) -> None:
+    """Find the places that declarations name by file and pointer."""
+    asked: defaultdict[str, list[tuple[Surveyed, Place]]] = defaultdict(list)
+    if not any(each.declared.declaration.spec.places for each in index.surveyed):
+        return
+    entries = {entry.path: entry for entry in tree.entries()}
+    for each in index.surveyed:
+        for place in each.declared.declaration.spec.places:
+            path = _place_path(each.declared, place, entries)
+            if path is None or not each.declared.reach.holds(path, owners.get(path)) or not _is_readable(entries[path]):
+                message = f"spec.places names {place.file}, which is no file within the declaration's scope"
+                each.failures.append(Failure("PlaceNotFound", message, "Correct spec.places[].file."))
+            else:
+                asked[path].append((each, place))
+    for entry, data in tree.read([entries[path] for path in sorted(asked)]):
+        for each, place in asked[entry.path]:
+            located = manifests.locate(entry.path, data, place)
+            if isinstance(located, Refusal):
+                each.refusals.append(located)
+            else:
+                each.sites.append(located)
+
+
+def _place_path(declared: Declared, place: Place, entries: dict[str, Entry]) -> str | None:
+    """Beside the declaration first, else from the root of the repository."""
+    folder = declared.declaration.origin.path.rpartition("/")[0]
+    candidates = (f"{folder}/{place.file}" if folder else place.file, place.file)
+    return next((path for path in candidates if path in entries and is_manifest(path)), None)
+
+
+def _explain_empty(
+    surveyed: Iterable[Surveyed], tree: Tree, entries: Sequence[Entry], owners: dict[str, str | None]
+) -> None:
+    """For declarations that own nothing: look again without screening, and say what came near."""
+    for each in surveyed:
+        if each.image_sites or any(site.value is not None for site in each.sites) or each.refusals or each.failures:
+            continue
+        scope = [entry for entry in entries if each.declared.reach.holds(entry.path, owners[entry.path])]
+        each.near += _skipped(scope)
+        for entry, data in tree.read([entry for entry in scope if _is_readable(entry)]):
+            for site in manifests.find(entry.path, data).sites:
+                if site.repository is not None and _selected(each, site):
+                    each.take(site)
+        if not each.failures:
+            each.failures.append(_matched_nothing(each, len(scope)))
+
+
+def _selected(surveyed: Surveyed, site: Site) -> bool:
+    """Whether a site of whatever repository stands in a workload that the declaration selects by more than labels."""
+    spec = surveyed.declared.declaration.spec
+    if site.repository == spec.repository:
+        return not any(near.where == site.where for near in surveyed.near)
+    if not site.workload or spec.container is None:
+        return False
+    return site.container == spec.container.name
+
+
+def _skipped(scope: Iterable[Entry]) -> list[NearMiss]:
+    reasons = {Mode.SYMLINK: "symbolic links are not followed", Mode.SUBMODULE: "submodules are not entered"}
+    return [
+        NearMiss(entry.path, "is not read", reasons.get(entry.mode, f"larger than {MAX_FILE} bytes"))
+        for entry in scope
+        if not _is_readable(entry)
+    ]
+
+
+def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
+    declared = surveyed.declared
+    where = (
+        declared.reach.folder if declared.reach.folder is not None else f"environment {declared.identity.environment}"
+    )
+    lines = [f"    {near}" for near in surveyed.near[:_SHOWN_NEAR_MISSES]]
+    if hidden := len(surveyed.near) - len(lines):
+        lines.append(f"    and {hidden} more")
+    near = "\n".join(["Near misses:", *lines]) if lines else "No manifest there mentions that repository."
+    repository = declared.declaration.spec.image_repo
+    message = f"{repository} was found in none of the {files} manifests of {where or 'the repository'}"
+    return Failure("MatchedNothing", message, near)
+
+
+def _is_readable(entry: Entry) -> bool:
+    return entry.mode in REGULAR and entry.size <= MAX_FILE
+
+
+def _owner(scopes: Scopes, path: str) -> str | None:
+    owner = scopes.environment_of(path)
+    return None if isinstance(owner, Tie) else owner

@@ -1,0 +1,108 @@
+"""What each site of a declaration shall hold: the table of docs/places.md as code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitcd.model.declaration import Pin, Place, Spec
+from gitcd.model.layout import Environment
+from gitcd.model.plan import Resolved
+from gitcd.model.reference import suffix
+from gitcd.model.registry import Failure
+from gitcd.model.site import Form, Site, SiteEdit
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A site and what it shall hold."""
+
+    edit: SiteEdit
+
+    @property
+    def site(self) -> Site:
+        return self.edit.site
+
+    @property
+    def met(self) -> bool:
+        """Whether the site holds it already."""
+        if self.site.repository is None:
+            return self.site.value == self.edit.value
+        return (self.site.tag, self.site.digest) == (self.edit.tag, self.edit.digest)
+
+    @property
+    def text(self) -> str:
+        """What will stand there, as a person would write it."""
+        if self.site.repository is None:
+            return self.edit.value
+        return f"{self.site.repository.familiar}{suffix(self.edit.tag, self.edit.digest)}"
+
+    @property
+    def spot(self) -> tuple[str, int, str]:
+        """Where it stands; two declarations with one spot share it or are in conflict."""
+        pointer = self.site.pointer
+        if self.site.form is Form.CONFIG and self.edit.key:
+            pointer = f"{pointer}/{self.edit.key}"
+        return self.site.path, self.site.document, pointer
+
+
+def wanted(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: Environment) -> Wanted | Failure:
+    """What the pin asks for at this site."""
+    match site.form:
+        case Form.CONFIG:
+            key = spec.config.key if spec.config and site.value is None else ""
+            return Wanted(SiteEdit(site, value=_config_value(pin, resolved), key=key))
+        case Form.PLACE:
+            place = next(each for each in spec.places if each.pointer == site.pointer and site.path.endswith(each.file))
+            return Wanted(SiteEdit(site, value=_place_value(place, spec, pin, resolved)))
+        case Form.HELM if not site.has_digest_key:
+            return _bare_helm(site, pin, resolved, environment)
+        case _:
+            tag, digest = _content(pin, resolved)
+            return Wanted(SiteEdit(site, tag=tag, digest=digest))
+
+
+def _content(pin: Pin, resolved: Resolved) -> tuple[str, str]:
+    match pin:
+        case "VersionAndDigest":
+            return resolved.version, resolved.digest
+        case "Digest":
+            return "", resolved.digest
+        case "Version":
+            return resolved.version, ""
+        case "TagAndDigest":
+            return resolved.tag, resolved.digest
+
+
+def _bare_helm(site: Site, pin: Pin, resolved: Resolved, environment: Environment) -> Wanted | Failure:
+    """A Helm map without a `digest` key: the chart joins repository and tag with a colon."""
+    if pin == "Digest":
+        return Failure(
+            "DigestKeyMissing",
+            f"{site.where}: pin is Digest, but this map has no digest key, and a chart would join a bare digest wrongly",
+            "Add `digest: \"\"` beside the tag if the chart reads it, or choose another pin.",
+        )
+    tag, digest = _content(pin, resolved)
+    return Wanted(SiteEdit(site, tag=tag, digest="" if environment.helm_tag == "Version" else digest))
+
+
+def _config_value(pin: Pin, resolved: Resolved) -> str:
+    match pin:
+        case "VersionAndDigest" | "Version":
+            return resolved.version
+        case "Digest":
+            return resolved.digest
+        case "TagAndDigest":
+            return f"{resolved.tag}@{resolved.digest}"
+
+
+def _place_value(place: Place, spec: Spec, pin: Pin, resolved: Resolved) -> str:
+    tag, digest = _content(pin, resolved)
+    match place.format:
+        case "reference":
+            return f"{spec.repository.familiar}{suffix(tag, digest)}"
+        case "tag":
+            return tag or resolved.tag
+        case "digest":
+            return resolved.digest
+        case "version":
+            return resolved.version
