@@ -1,14 +1,14 @@
 """Image references: registry, repository, tag, digest.
 
-The grammar is that of the distribution project (`reference/regexp.go`, the `reference` production);
-`nginx` and `docker.io/library/nginx` name the same repository.
+The grammar is that of the distribution project (`reference/regexp.go`, the `reference` production), with sha256 as the
+only digest algorithm. `nginx` and `docker.io/library/nginx` name the same repository.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 DOCKER_HUB = "docker.io"
 
@@ -23,6 +23,7 @@ _MAX_NAME = 255
 
 _HOST = re.compile(HOST_PATTERN)
 _PATH = re.compile(PATH_PATTERN)
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(TAG_PATTERN)
 _DIGEST = re.compile(DIGEST_PATTERN)
 _REFERENCE = re.compile(
@@ -47,18 +48,19 @@ class Repository:
     @property
     def familiar(self) -> str:
         """The short spelling that the field allows for Docker Hub, else the full one."""
-        if self.registry != DOCKER_HUB:
-            return str(self)
-        return self.path.removeprefix("library/")
+        short = self.path.removeprefix("library/")
+        return short if _split_host(short) == (self.registry, self.path) else str(self)
 
     @classmethod
-    @cache
+    @lru_cache(maxsize=65_536)
     def parse(cls, text: str) -> Repository:
         """Read a repository name as it may stand in a manifest.
 
         Raises:
             ReferenceError: the text is no repository name, or carries a tag or a digest.
         """
+        if _IMAGE_ID.fullmatch(text):
+            raise ReferenceError(f"{text!r} is an image id, not a repository")
         host, path = _split_host(text)
         if not _HOST.fullmatch(host):
             raise ReferenceError(f"{host!r} is not a registry host")
@@ -66,7 +68,7 @@ class Repository:
             raise ReferenceError(f"{path!r} is not a repository path (lower case, digits and . _ - / only)")
         if len(path) > _MAX_NAME:
             raise ReferenceError(f"the repository path is longer than {_MAX_NAME} characters")
-        return cls(host.lower(), path)
+        return cls(host.lower() if _is_host(host.lower()) else host, path)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -132,12 +134,15 @@ def short(digest: str) -> str:
 
 def _split_host(text: str) -> tuple[str, str]:
     head, slash, rest = text.partition("/")
-    is_host = slash and ("." in head or ":" in head or head == "localhost" or head != head.lower())
-    if not is_host:
+    if not slash or not _is_host(head):
         return DOCKER_HUB, text if slash else f"library/{text}"
-    if head in {DOCKER_HUB, "index.docker.io"}:
+    if head.lower() in {DOCKER_HUB, "index.docker.io"}:
         return DOCKER_HUB, rest if "/" in rest else f"library/{rest}"
     return head, rest
+
+
+def _is_host(head: str) -> bool:
+    return "." in head or ":" in head or head == "localhost" or head != head.lower()
 
 
 @dataclass(frozen=True, slots=True)
