@@ -32,7 +32,7 @@ def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, finder: Fin
     index = _Index(declared)
     entries = [entry for entry in tree.entries() if is_manifest(entry.path)]
     owners = {entry.path: _owner(scopes, entry.path) for entry in entries}
-    readable = [entry for entry in entries if _is_readable(entry) and index.concerns(owners[entry.path])]
+    readable = [entry for entry in entries if is_readable(entry) and index.concerns(owners[entry.path])]
     screen = Screen(each.declaration for each in declared)
     for entry, data in tree.read(readable):
         if needles := screen.needles(data):
@@ -181,7 +181,7 @@ def _locate_places(index: _Index, tree: Tree, owners: dict[str, str | None]) -> 
     for each in index.surveyed:
         for place in each.declared.declaration.spec.places:
             path = _place_path(each.declared, place, entries)
-            if path is None or not each.declared.reach.holds(path, owners.get(path)) or not _is_readable(entries[path]):
+            if path is None or not each.declared.reach.holds(path, owners.get(path)) or not is_readable(entries[path]):
                 message = f"spec.places names {place.file}, which is no file within the declaration's scope"
                 each.failures.append(Failure("PlaceNotFound", message, "Correct spec.places[].file."))
             else:
@@ -211,7 +211,7 @@ def _explain_empty(
             continue
         scope = [entry for entry in entries if each.declared.reach.holds(entry.path, owners[entry.path])]
         each.near += _skipped(scope)
-        for entry, data in tree.read([entry for entry in scope if _is_readable(entry)]):
+        for entry, data in tree.read([entry for entry in scope if is_readable(entry)]):
             for site in manifests.find(entry.path, data).sites:
                 if site.repository is not None and _selected(each, site):
                     each.take(site)
@@ -234,7 +234,7 @@ def _skipped(scope: Iterable[Entry]) -> list[NearMiss]:
     return [
         NearMiss(entry.path, "is not read", reasons.get(entry.mode, f"larger than {MAX_FILE} bytes"))
         for entry in scope
-        if not _is_readable(entry)
+        if not is_readable(entry)
     ]
 
 
@@ -252,7 +252,7 @@ def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
     return Failure("MatchedNothing", message, near)
 
 
-def _is_readable(entry: Entry) -> bool:
+def is_readable(entry: Entry) -> bool:
     return entry.mode in REGULAR and entry.size <= MAX_FILE
 
 

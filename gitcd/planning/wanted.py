@@ -78,8 +78,8 @@ def _bare_helm(site: Site, pin: Pin, resolved: Resolved, environment: Environmen
     if pin == "Digest":
         return Failure(
             "DigestKeyMissing",
-            f"{site.where}: pin is Digest, but this map has no digest key, and a chart would join a bare digest wrongly",
-            "Add `digest: \"\"` beside the tag if the chart reads it, or choose another pin.",
+            f"{site.where}: pin is Digest, but the map has no digest key, and a chart would join a digest wrongly",
+            'Add `digest: ""` beside the tag if the chart reads it, or choose another pin.',
         )
     tag, digest = _content(pin, resolved)
     return Wanted(SiteEdit(site, tag=tag, digest="" if environment.helm_tag == "Version" else digest))

@@ -1,0 +1,227 @@
+"""Put decisions together: what they mean for each other, which bytes they make, and in which commits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitcd import manifests
+from gitcd.errors import RefusedError
+from gitcd.model.declaration import Identity
+from gitcd.model.layout import Granularity
+from gitcd.model.plan import CHANGING, FileChange, Outcome, OutcomeKind, Plan, PlannedCommit
+from gitcd.model.registry import Failure
+from gitcd.model.tree import Mode
+from gitcd.planning.decide import Decision
+
+_MOVABLE = CHANGING | {OutcomeKind.CURRENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it is before the plan."""
+
+    mode: Mode
+    data: bytes
+
+
+def settle(decisions: Sequence[Decision]) -> list[Decision]:
+    """Let declarations that share a place, or a group, answer for each other."""
+    return _settle_groups(_settle_places(decisions))
+
+
+def assemble(
+    decisions: Sequence[Decision], files: Mapping[str, Source], granularity: Granularity, base: str = ""
+) -> Plan:
+    """Splice all edits, drop what cannot be done exactly (whole declarations at a time), and cut commits."""
+    writer = _Writer(files)
+    settled = _settle_writes(decisions, writer)
+    movers = [each for each in settled if each.edits]
+    outcomes = tuple(sorted((each.outcome for each in settled), key=lambda outcome: outcome.identity))
+    return Plan(base, outcomes, _commits(movers, writer, granularity))
+
+
+def edited_paths(decisions: Iterable[Decision]) -> list[str]:
+    """The files whose bytes `assemble` needs."""
+    return sorted({edit.site.path for each in decisions for edit in each.edits})
+
+
+def _settle_places(decisions: Sequence[Decision]) -> list[Decision]:
+    owners: defaultdict[tuple[str, int, str], list[tuple[int, str]]] = defaultdict(list)
+    for number, decision in enumerate(decisions):
+        for goal in decision.wanted:
+            owners[goal.spot].append((number, goal.text))
+    settled = list(decisions)
+    for (path, _, pointer), claims in owners.items():
+        if len(claims) > 1:
+            _settle_claims(settled, claims, f"{path} {pointer}")
+    return settled
+
+
+def _settle_claims(settled: list[Decision], claims: list[tuple[int, str]], spot: str) -> None:
+    """Claims on one place: one text is shared, several are a conflict; who must stay keeps the others there."""
+    if len({text for _, text in claims}) > 1:
+        for number, text in claims:
+            others = ", ".join(
+                f"{settled[other].outcome.identity} ({settled[other].outcome.origin}) wants {wish}"
+                for other, wish in claims
+                if other != number
+            )
+            settled[number] = settled[number].stop(
+                OutcomeKind.CONFLICT,
+                "Conflict",
+                f"{spot}: wants {text}, but {others}",
+                "Let one declaration own the place: narrow spec.paths, spec.selector or spec.container.",
+            )
+        return
+    stayers = [settled[number].outcome for number, _ in claims if settled[number].outcome.kind not in _MOVABLE]
+    for number, _ in claims:
+        if stayers and settled[number].edits:
+            first = stayers[0]
+            settled[number] = settled[number].stop(
+                OutcomeKind.BLOCKED,
+                "SharedPlaceHeld",
+                f"{spot} is shared with {first.identity}, which is {first.kind}: {first.message}",
+            )
+
+
+def _settle_groups(decisions: Sequence[Decision]) -> list[Decision]:
+    """All or nothing for the members of one strategy.group in one environment."""
+    groups: defaultdict[tuple[str, str], list[Decision]] = defaultdict(list)
+    for decision in decisions:
+        if key := _group(decision):
+            groups[key].append(decision)
+    stoppers = {
+        key: next((each for each in members if each.outcome.kind not in _MOVABLE), None)
+        for key, members in groups.items()
+    }
+    return [_follow_group(decision, stoppers) for decision in decisions]
+
+
+def _follow_group(decision: Decision, stoppers: Mapping[tuple[str, str], Decision | None]) -> Decision:
+    key = _group(decision)
+    stopper = stoppers.get(key) if key else None
+    if stopper is None or not decision.edits:
+        return decision
+    message = f"group {key[1] if key else ''} moves as one, and {stopper.outcome.identity} is {stopper.outcome.kind}"
+    return decision.stop(OutcomeKind.BLOCKED, "GroupIncomplete", message)
+
+
+def _group(decision: Decision) -> tuple[str, str] | None:
+    declared = decision.surveyed.declared
+    name = declared.declaration.spec.strategy.group
+    return (declared.identity.environment, name) if name else None
+
+
+def _settle_writes(decisions: Sequence[Decision], writer: _Writer) -> list[Decision]:
+    """Try every file; a declaration with an edit that is refused moves nowhere, and its group with it."""
+    settled = list(decisions)
+    while refused := _refusals(settled, writer):
+        settled = [
+            each.fail(refused[each.outcome.identity]) if each.outcome.identity in refused else each for each in settled
+        ]
+        settled = _settle_groups(settled)
+    return settled
+
+
+def _refusals(decisions: Sequence[Decision], writer: _Writer) -> dict[Identity, Failure]:
+    by_path: defaultdict[str, list[Decision]] = defaultdict(list)
+    for decision in decisions:
+        for path in {edit.site.path for edit in decision.edits}:
+            by_path[path].append(decision)
+    refused: dict[Identity, Failure] = {}
+    for path, owners in by_path.items():
+        failure = _try(path, owners, writer)
+        if failure is None:
+            continue
+        alone = {each.outcome.identity: _try(path, [each], writer) for each in owners}
+        culprits = {identity: why for identity, why in alone.items() if why}
+        refused |= culprits or dict.fromkeys(alone, failure)
+    return refused
+
+
+def _try(path: str, owners: Sequence[Decision], writer: _Writer) -> Failure | None:
+    try:
+        writer.write(path, owners)
+    except RefusedError as error:
+        return Failure("EditRefused", error.message, error.remedy or "Mend the file, or leave it out with spec.paths.")
+    return None
+
+
+class _Writer:
+    """Writes files with the edits of some declarations, and remembers what it wrote."""
+
+    def __init__(self, files: Mapping[str, Source]) -> None:
+        self.files = files
+        self._written: dict[tuple[str, frozenset[Identity]], bytes] = {}
+
+    def write(self, path: str, owners: Iterable[Decision]) -> bytes:
+        """The file's bytes with the edits of these declarations.
+
+        Raises:
+            RefusedError: an edit cannot be made exactly.
+        """
+        concerned = [each for each in owners if any(edit.site.path == path for edit in each.edits)]
+        key = path, frozenset(each.outcome.identity for each in concerned)
+        if key not in self._written:
+            edits = {
+                (edit.site.document, edit.site.pointer, edit.key): edit
+                for each in concerned
+                for edit in each.edits
+                if edit.site.path == path
+            }
+            self._written[key] = manifests.write(path, self.files[path].data, list(edits.values()))
+        return self._written[key]
+
+
+@dataclass(slots=True)
+class _Cut:
+    """A commit in the making."""
+
+    kind: OutcomeKind
+    movers: list[Decision] = field(default_factory=list)
+
+
+def _commits(movers: Sequence[Decision], writer: _Writer, granularity: Granularity) -> tuple[PlannedCommit, ...]:
+    cuts: dict[tuple[bool, str], _Cut] = {}
+    for mover in sorted(movers, key=lambda each: each.outcome.identity):
+        kind, identity = mover.outcome.kind, mover.outcome.identity
+        key = {"run": "", "environment": identity.environment, "app": str(identity)}[granularity]
+        cuts.setdefault((kind is OutcomeKind.BUMPED, key), _Cut(kind)).movers.append(mover)
+    state = {path: source.data for path, source in writer.files.items()}
+    done: list[Decision] = []
+    commits: list[PlannedCommit] = []
+    for _, cut in sorted(cuts.items()):
+        done += cut.movers
+        changes = _changes(cut.movers, done, writer, state)
+        state.update({change.path: change.after for change in changes if change.after is not None})
+        outcomes = tuple(each.outcome for each in cut.movers)
+        if changes:
+            environments = tuple(sorted({outcome.identity.environment for outcome in outcomes}))
+            commits.append(PlannedCommit(cut.kind, environments, outcomes, tuple(changes)))
+        else:
+            _join_earlier(commits, outcomes)
+    return tuple(commits)
+
+
+def _changes(
+    movers: Sequence[Decision], done: Sequence[Decision], writer: _Writer, state: Mapping[str, bytes]
+) -> list[FileChange]:
+    """The files that these movers change, on top of what is done already."""
+    changes = []
+    for path in edited_paths(movers):
+        after = writer.write(path, done)
+        if after != state[path]:
+            changes.append(FileChange(path, writer.files[path].mode, state[path], after))
+    return changes
+
+
+def _join_earlier(commits: list[PlannedCommit], outcomes: tuple[Outcome, ...]) -> None:
+    """A declaration whose places an earlier commit has changed already is told of in that commit."""
+    paths = {change.path for outcome in outcomes for change in outcome.changes}
+    for number, commit in enumerate(commits):
+        if paths & {change.path for change in commit.files}:
+            environments = tuple(sorted({*commit.environments, *(each.identity.environment for each in outcomes)}))
+            commits[number] = PlannedCommit(commit.kind, environments, (*commit.outcomes, *outcomes), commit.files)
+            return

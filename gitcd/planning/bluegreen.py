@@ -1,0 +1,71 @@
+"""ServiceBlueGreen in git: two workloads, a Service that selects the live one, and only the idle one may be bumped."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from gitcd.model.declaration import BlueGreen
+from gitcd.model.registry import Failure
+from gitcd.model.site import Owner, Service, Site
+from gitcd.planning.matching import Surveyed
+
+_SLOTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The sites of the workload that carries traffic, and those of the one that does not."""
+
+    live: tuple[Site, ...]
+    idle: tuple[Site, ...]
+    live_name: str
+    idle_name: str
+
+
+def slots(surveyed: Surveyed, blue_green: BlueGreen) -> Slots | Failure:
+    """Tell live from idle by the Service in git."""
+    workloads: defaultdict[tuple[str, str], list[Site]] = defaultdict(list)
+    for site in surveyed.image_sites:
+        if site.workload:
+            workloads[site.owner.kind, site.owner.name].append(site)
+    if len(workloads) != _SLOTS:
+        names = ", ".join(f"{kind}/{name}" for kind, name in sorted(workloads)) or "none"
+        return Failure(
+            "BlueGreenNeedsTwo",
+            f"strategy ServiceBlueGreen needs exactly two workloads, found {names}",
+            "Narrow or widen spec.selector until it selects both slots and nothing else.",
+        )
+    service = _service(surveyed.services, blue_green.service_name)
+    if isinstance(service, Failure):
+        return service
+    live = [key for key, sites in workloads.items() if _selects(service, sites[0].owner, blue_green)]
+    if len(live) != 1:
+        which = "both workloads" if live else "neither workload"
+        return Failure(
+            "LiveSlotUnclear",
+            f"Service {service.name} ({service.path}:{service.line}) selects {which} by "
+            f"{', '.join(blue_green.label_names)}",
+            "Let its selector name one slot, by the labels of the pod templates.",
+        )
+    idle = next(key for key in workloads if key != live[0])
+    return Slots(tuple(workloads[live[0]]), tuple(workloads[idle]), "/".join(live[0]), "/".join(idle))
+
+
+def _service(services: list[Service], name: str) -> Service | Failure:
+    if len(services) == 1:
+        return services[0]
+    if not services:
+        return Failure(
+            "ServiceNotFound",
+            f"no Service {name} was found in the declaration's scope",
+            "Correct strategy.blueGreen.serviceName, or add the Service to git.",
+        )
+    where = ", ".join(f"{each.path}:{each.line}" for each in services)
+    return Failure("ServiceAmbiguous", f"Service {name} stands in git more than once: {where}", "Narrow spec.paths.")
+
+
+def _selects(service: Service, owner: Owner, blue_green: BlueGreen) -> bool:
+    """Whether the Service selects this workload, judged by the labels that tell the slots apart."""
+    asked = {key: service.selector.get(key) for key in blue_green.label_names}
+    return all(value is not None and owner.pod_labels.get(key) == value for key, value in asked.items())

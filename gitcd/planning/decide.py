@@ -1,0 +1,261 @@
+"""Decide, for one declaration at a time, what shall happen: the rules, in the order in which they apply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from gitcd.model.declaration import Pin, Spec
+from gitcd.model.layout import Environment
+from gitcd.model.plan import Change, Direction, Outcome, OutcomeKind, Resolved
+from gitcd.model.reference import EcrRegistry, short
+from gitcd.model.registry import Answer, Answers, Failure, Image
+from gitcd.model.site import Site, SiteEdit
+from gitcd.model.version import VersionProblem, pick_version
+from gitcd.planning import bluegreen, gates, holds
+from gitcd.planning.holds import Holds
+from gitcd.planning.matching import Surveyed
+from gitcd.planning.moments import running_freeze
+from gitcd.planning.scopes import Scopes
+from gitcd.planning.wanted import Wanted, wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What shall happen to one declaration, with the edits that carry it out."""
+
+    surveyed: Surveyed
+    outcome: Outcome
+    wanted: tuple[Wanted, ...] = ()  # every place it owns and what belongs there, met or not
+    edits: tuple[SiteEdit, ...] = ()
+
+    def stop(
+        self, kind: OutcomeKind, reason: str, message: str, remedy: str = "", *, transient: bool = False
+    ) -> Decision:
+        """The same declaration, but nothing moves."""
+        outcome = replace(
+            self.outcome, kind=kind, reason=reason, message=message, remedy=remedy, transient=transient, changes=()
+        )
+        return replace(self, outcome=outcome, edits=())
+
+    def fail(self, failure: Failure) -> Decision:
+        return self.stop(
+            OutcomeKind.FAILED, failure.reason, failure.message, failure.remedy, transient=failure.transient
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that decisions rest on besides the manifests."""
+
+    scopes: Scopes
+    answers: Answers
+    now: datetime
+    holds: Holds = field(default_factory=dict)
+
+
+def decide(surveyed: Surveyed, facts: Facts) -> Decision:
+    """Apply the rules to one declaration. Pure: the same facts give the same decision."""
+    decision = _blank(surveyed)
+    spec = surveyed.declared.declaration.spec
+    environment = facts.scopes.layout_of(surveyed.declared.identity.environment)
+    if spec.suspend:
+        return decision.stop(OutcomeKind.SUSPENDED, "Suspended", "spec.suspend is set")
+    if failure := _unsupported(spec, environment) or _survey_failure(surveyed):
+        return decision.fail(failure)
+    resolved = resolve(spec, facts.answers)
+    if isinstance(resolved, Failure):
+        return decision.fail(resolved)
+    decision = replace(decision, outcome=replace(decision.outcome, resolved=resolved))
+    return _decide_resolved(decision, resolved, environment, facts)
+
+
+def resolve(spec: Spec, answers: Answers) -> Resolved | Failure:
+    """What the followed tag names, with the version where the pin needs one."""
+    image = answers.get(spec.repository, spec.tag)
+    if isinstance(image, Failure):
+        return image
+    if image.archived:
+        message = f"{spec.image_repo}:{spec.tag} is archived in the registry and cannot be pulled"
+        return Failure("ImageArchived", message, "Restore the image, or move the tag.")
+    version = pick_version(image.tags, spec.version_syntax, followed=spec.tag)
+    if isinstance(version, VersionProblem):
+        if pin_of(spec) in {"VersionAndDigest", "Version"} or spec.config:
+            return Failure("VersionUnknown", f"{spec.image_repo}:{spec.tag}: {version.message}", version.remedy)
+        version = ""
+    return Resolved(spec.tag, version, image.digest, image.pushed_at)
+
+
+def pin_of(spec: Spec) -> Pin:
+    """The pin in force: outside private ECR no version is known, so the default keeps the tag."""
+    if spec.pin:
+        return spec.pin
+    return "VersionAndDigest" if EcrRegistry.parse(spec.repository.registry) else "TagAndDigest"
+
+
+def _blank(surveyed: Surveyed) -> Decision:
+    declared = surveyed.declared
+    return Decision(
+        surveyed,
+        Outcome(
+            identity=declared.identity,
+            origin=declared.declaration.origin,
+            kind=OutcomeKind.CURRENT,
+            image_repo=declared.declaration.spec.image_repo,
+            places=tuple(site.where for site in surveyed.sites),
+            warnings=tuple(surveyed.warnings),
+        ),
+    )
+
+
+def _unsupported(spec: Spec, environment: Environment) -> Failure | None:
+    """What is written down validly but has no effect in this version: refused by name, never ignored."""
+    delivery = spec.delivery.mode if spec.delivery else environment.delivery.mode
+    fields = {
+        "spec.follow": spec.follow is not None,
+        "delivery.mode: PullRequest": "PullRequest" in {delivery, environment.delivery.mode},
+        "environments[].markers": environment.markers,
+    }
+    name = next((name for name, asked in fields.items() if asked), "") or gates.unsupported(
+        spec.gates, environment.gates
+    )
+    if name:
+        return Failure("NotSupportedYet", f"{name} is not supported by this version of gitcd", "Remove it for now.")
+    if spec.strategy.kind == "Canary" and environment.applier == "external":
+        message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
+        return Failure("CanaryRefused", message, "Choose another strategy.")
+    return None
+
+
+def _survey_failure(surveyed: Surveyed) -> Failure | None:
+    if surveyed.refusals:
+        shown = "; ".join(f"{each.where}: {each.reason}" for each in surveyed.refusals)
+        return Failure("ManifestRefused", shown, "Mend the file, or leave it out with spec.paths.")
+    return surveyed.failures[0] if surveyed.failures else None
+
+
+def _decide_resolved(decision: Decision, resolved: Resolved, environment: Environment, facts: Facts) -> Decision:
+    surveyed, spec = decision.surveyed, decision.surveyed.declared.declaration.spec
+    sites = _sites(surveyed, spec)
+    if isinstance(sites, Failure):
+        return decision.fail(sites)
+    asked = [wanted(site, spec, pin_of(spec), resolved, environment) for site in sites.all]
+    for each in asked:
+        if isinstance(each, Failure):
+            return decision.fail(each)
+    goals = tuple(each for each in asked if isinstance(each, Wanted))
+    decision = replace(decision, wanted=goals)
+    if environment.promote_from:
+        return _await_promotion(decision, environment)
+    if sites.live and _all_hold(sites.live, spec, facts.answers, resolved.digest):
+        return decision.stop(OutcomeKind.CURRENT, "Live", f"{sites.live_name} is live and holds it")
+    open_goals = tuple(each for each in goals if not each.met)
+    if not open_goals:
+        if sites.live:
+            return decision.stop(
+                OutcomeKind.CURRENT, "AwaitsSwitch", f"{sites.idle_name} holds it and awaits the switch"
+            )
+        return decision
+    return _move(decision, open_goals, environment, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sites:
+    """The sites that may be written, and for blue-green those of the live slot, which may not."""
+
+    all: Sequence[Site]
+    live: Sequence[Site] = ()
+    live_name: str = ""
+    idle_name: str = ""
+
+
+def _sites(surveyed: Surveyed, spec: Spec) -> _Sites | Failure:
+    if spec.strategy.blue_green is None:
+        return _Sites(surveyed.sites)
+    slots = bluegreen.slots(surveyed, spec.strategy.blue_green)
+    if isinstance(slots, Failure):
+        return slots
+    others = [site for site in surveyed.sites if site.repository is None]
+    return _Sites([*slots.idle, *others], slots.live, slots.live_name, slots.idle_name)
+
+
+def _await_promotion(decision: Decision, environment: Environment) -> Decision:
+    behind = [each for each in decision.wanted if not each.met]
+    drift = f"; the tag now names {behind[0].text}" if behind else ""
+    message = f"moves by promotion from {environment.promote_from} only{drift}"
+    return decision.stop(OutcomeKind.PROMOTED, "PromotionOnly", message)
+
+
+def _move(decision: Decision, goals: tuple[Wanted, ...], environment: Environment, facts: Facts) -> Decision:
+    """Something is to be written: say what, unless a hold, a freeze or a gate forbids it."""
+    spec, outcome = decision.surveyed.declared.declaration.spec, decision.outcome
+    resolved = outcome.resolved
+    new = facts.answers.get(spec.repository, spec.tag)
+    if resolved is None or isinstance(new, Failure):
+        return decision
+    old_site = next((each.site for each in goals if each.site.repository is not None), None)
+    old = held_image(old_site, spec, facts.answers) if old_site else new
+    same_content = all(
+        each.site.repository is None or _holds_digest(each.site, spec, facts.answers, resolved.digest) for each in goals
+    )
+    if same_content and spec.adopt == "OnChange":
+        message = "adopt is OnChange: the content is the wanted one, in another spelling"
+        return decision.stop(OutcomeKind.CURRENT, "AdoptOnChange", message)
+    seen = gates.direction(old, new)
+    outcome = replace(
+        outcome,
+        kind=OutcomeKind.PIN_ONLY if same_content else OutcomeKind.BUMPED,
+        direction=Direction.SAME if same_content else seen,
+        old=_old_name(old_site),
+        old_digest=old.digest if isinstance(old, Image) else (old_site.digest if old_site else ""),
+        changes=tuple(_change(each) for each in goals),
+        reason="PinOnly" if same_content else "Bumped",
+        message="the content is the same, its spelling changes; pods restart" if same_content else "",
+    )
+    moved = replace(decision, outcome=outcome, edits=tuple(each.edit for each in goals))
+    return _stopped(moved, new, environment, facts) or moved
+
+
+def _stopped(decision: Decision, new: Image, environment: Environment, facts: Facts) -> Decision | None:
+    outcome, spec = decision.outcome, decision.surveyed.declared.declaration.spec
+    if held := holds.applies(facts.holds.get(outcome.identity), new.digest, facts.now):
+        return decision.stop(
+            OutcomeKind.HELD, held.reason, held.message, f"Release it with `gitcd release {outcome.identity}`."
+        )
+    if freeze := running_freeze(environment, facts.now):
+        until = f" until {freeze.until}" if freeze.until else ""
+        why = f": {freeze.reason}" if freeze.reason else ""
+        return decision.stop(OutcomeKind.FROZEN, "Frozen", f"environment {environment.name} is frozen{until}{why}")
+    if outcome.kind is OutcomeKind.BUMPED and (
+        block := gates.check(spec.gates, environment.gates, new, outcome.direction, facts.now)
+    ):
+        return decision.stop(OutcomeKind.BLOCKED, block.reason, block.message)
+    return None
+
+
+def held_image(site: Site, spec: Spec, answers: Answers) -> Answer:
+    """What the registry says of the image that stands at a site now."""
+    return answers.get(spec.repository, site.digest or site.tag or "latest")
+
+
+def _holds_digest(site: Site, spec: Spec, answers: Answers, digest: str) -> bool:
+    if site.digest:
+        return site.digest == digest
+    image = held_image(site, spec, answers)
+    return isinstance(image, Image) and image.digest == digest
+
+
+def _all_hold(sites: Sequence[Site], spec: Spec, answers: Answers, digest: str) -> bool:
+    return all(_holds_digest(site, spec, answers, digest) for site in sites)
+
+
+def _old_name(site: Site | None) -> str:
+    if site is None:
+        return ""
+    return site.tag or short(site.digest)
+
+
+def _change(goal: Wanted) -> Change:
+    site = goal.site
+    return Change(site.path, site.line, goal.spot[2], site.shown, goal.text)

@@ -1,0 +1,173 @@
+"""Read what people wrote down: gitcd.yaml, declarations and hold files, from one tree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gitcd.errors import ConfigError
+from gitcd.manifests import reading
+from gitcd.manifests.reading import ReadResult
+from gitcd.model import hold, layout
+from gitcd.model.declaration import ContainerVersion, Identity, Origin
+from gitcd.model.hold import Hold
+from gitcd.model.layout import ConfigRepository
+from gitcd.model.plan import Outcome, OutcomeKind
+from gitcd.model.problem import Problem
+from gitcd.model.tree import Entry, Tree
+from gitcd.planning.matching import Declared
+from gitcd.planning.scopes import ScopeError, Scopes
+from gitcd.planning.survey import is_readable
+
+_MARK = b"ContainerVersion"
+_YAML = (".yaml", ".yml")
+
+Reader = Callable[[Entry, bytes], ReadResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one tree declares. `broken` are the declarations that cannot be followed, each with its cause."""
+
+    layout: ConfigRepository | None
+    scopes: Scopes
+    declared: tuple[Declared, ...]
+    broken: tuple[Outcome, ...]
+    holds: dict[Identity, Hold]
+
+
+def read_declarations(entry: Entry, data: bytes) -> ReadResult:
+    return reading.read_declarations(entry.path, data)
+
+
+def read_inputs(tree: Tree, reader: Reader = read_declarations) -> Inputs:
+    """Read a tree's layout, declarations and holds.
+
+    Raises:
+        ConfigError: gitcd.yaml is there but not valid: nothing can be decided without it.
+    """
+    entries = [entry for entry in tree.entries() if entry.path.endswith(_YAML) and is_readable(entry)]
+    config = _read_layout(tree, entries)
+    scopes = Scopes(config)
+    holds, held_problems = _read_holds(tree, [entry for entry in entries if _is_hold(entry)])
+    documents, problems = _read_documents(tree, [entry for entry in entries if not _is_hold(entry)], reader)
+    declared, broken = _place(documents, scopes)
+    broken += [_broken(problem) for problem in problems]
+    declared, refused = _respect(declared, held_problems)
+    return Inputs(config, scopes, tuple(declared), tuple(broken + refused), holds)
+
+
+def _is_hold(entry: Entry) -> bool:
+    return entry.path.startswith(f"{hold.FOLDER}/")
+
+
+def _read_layout(tree: Tree, entries: Iterable[Entry]) -> ConfigRepository | None:
+    for _, data in tree.read([entry for entry in entries if entry.path == layout.FILE_NAME]):
+        config, problems = reading.read_layout(layout.FILE_NAME, data)
+        if config is None or problems:
+            raise ConfigError(
+                "\n".join(map(str, problems)), remedy="See `gitcd schema ConfigRepository` for every field."
+            )
+        return config
+    return None
+
+
+def _read_holds(tree: Tree, entries: Sequence[Entry]) -> tuple[dict[Identity, Hold], dict[Identity, Problem]]:
+    holds: dict[Identity, Hold] = {}
+    problems: dict[Identity, Problem] = {}
+    for entry, data in tree.read(entries):
+        identity = hold.identity_of(entry.path)
+        if identity is None:
+            continue
+        value, faults = reading.read_hold(entry.path, data)
+        if value is None or faults:
+            problems[identity] = faults[0]
+        else:
+            holds[identity] = value
+    return holds, problems
+
+
+def _read_documents(
+    tree: Tree, entries: Sequence[Entry], reader: Reader
+) -> tuple[list[ContainerVersion], list[Problem]]:
+    documents: list[ContainerVersion] = []
+    problems: list[Problem] = []
+    for entry, data in tree.read(entries):
+        if _MARK in data:
+            result = reader(entry, data)
+            documents += result.declarations
+            problems += result.problems
+    return documents, problems
+
+
+def _place(documents: Iterable[ContainerVersion], scopes: Scopes) -> tuple[list[Declared], list[Outcome]]:
+    """Give every declaration its environment and its reach; one identity twice is wrong for both."""
+    by_identity: defaultdict[Identity, list[Declared]] = defaultdict(list)
+    broken: list[Outcome] = []
+    for document in documents:
+        placed = _placed(document, scopes)
+        if isinstance(placed, ScopeError):
+            broken.append(_misplaced(document, placed))
+        else:
+            by_identity[placed.identity].append(placed)
+    declared = [group[0] for group in by_identity.values() if len(group) == 1]
+    for group in by_identity.values():
+        if len(group) > 1:
+            broken += [_duplicate(each, group) for each in group]
+    return declared, broken
+
+
+def _placed(document: ContainerVersion, scopes: Scopes) -> Declared | ScopeError:
+    environment = scopes.environment_for(document)
+    if isinstance(environment, ScopeError):
+        return environment
+    reach = scopes.reach(document, environment)
+    if isinstance(reach, ScopeError):
+        return reach
+    return Declared(document, Identity(environment, document.namespace, document.metadata.name), reach)
+
+
+def _respect(declared: Iterable[Declared], problems: dict[Identity, Problem]) -> tuple[list[Declared], list[Outcome]]:
+    """A hold file that cannot be read holds everything: its declaration fails."""
+    kept, refused = [], []
+    for each in declared:
+        problem = problems.get(each.identity)
+        if problem is None:
+            kept.append(each)
+        else:
+            outcome = _failed(each.identity, each.declaration.origin, "HoldUnreadable", str(problem), problem.remedy)
+            refused.append(replace(outcome, image_repo=each.declaration.spec.image_repo))
+    return kept, refused
+
+
+def _misplaced(document: ContainerVersion, error: ScopeError) -> Outcome:
+    identity = Identity(document.spec.environment, document.namespace, document.metadata.name)
+    return _failed(identity, document.origin, "EnvironmentUnclear", error.message, error.remedy)
+
+
+def _duplicate(each: Declared, group: Iterable[Declared]) -> Outcome:
+    others = ", ".join(str(other.declaration.origin) for other in group if other is not each)
+    return _failed(
+        each.identity,
+        each.declaration.origin,
+        "DuplicateDeclaration",
+        f"declared again in {others}",
+        "Give one of them another name or namespace.",
+    )
+
+
+def _broken(problem: Problem) -> Outcome:
+    namespace, _, name = problem.subject.rpartition("/")
+    field = f"{problem.pointer}: " if problem.pointer else ""
+    return _failed(
+        Identity("", namespace, name),
+        Origin(problem.path, problem.line),
+        "InvalidDeclaration",
+        f"{field}{problem.message}",
+        problem.remedy,
+    )
+
+
+def _failed(identity: Identity, origin: Origin, reason: str, message: str, remedy: str = "") -> Outcome:
+    return Outcome(identity, origin, OutcomeKind.FAILED, reason=reason, message=message, remedy=remedy)
