@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
+from gitcd.model import duration
 from gitcd.model.fields import (
+    AnnotationMap,
     Doc,
     Duration,
     FilePath,
@@ -28,11 +30,15 @@ from gitcd.model.fields import (
     Rule,
     Tag,
     Text,
+    belongs,
+    either,
+    needs,
+    not_both,
 )
 from gitcd.model.reference import Repository
 
-API_VERSION = "gitcd.io/v1"
-KIND = "ContainerVersion"
+API_VERSION: Literal["gitcd.io/v1"] = "gitcd.io/v1"
+KIND: Literal["ContainerVersion"] = "ContainerVersion"
 
 Pin = Literal["VersionAndDigest", "Digest", "Version", "TagAndDigest"]
 DeliveryMode = Literal["Commit", "PullRequest"]
@@ -54,6 +60,7 @@ class Follow:
             "(has(self.semver) && self.semver != '') != has(self.newest)",
             "give either semver or newest",
             lambda follow: bool(follow.semver) != (follow.newest is not None),
+            schema=either("semver", "newest"),
         ),
     )
 
@@ -111,7 +118,7 @@ class Verify:
     name: OptionalName = ""
     image: Annotated[str, Text(max=511), Doc("Image: repository of the image to run as a Job.")] = ""
     tag: Tag = ""
-    annotations: Annotated[LabelMap, Doc("Image: annotations copied to the pod.")] = field(default_factory=dict)
+    annotations: Annotated[AnnotationMap, Doc("Image: annotations copied to the pod.")] = field(default_factory=dict)
     service: Annotated[OptionalName, Doc("HTTP: a Service of the declaration's own namespace.")] = ""
     path: Annotated[str, Text(r"(/[^\s]*)?", max=1024, hint="a path that begins with /")] = ""
     expect: Annotated[int, Number(min=100, max=599), Doc("HTTP: the status expected.")] = 200
@@ -130,18 +137,21 @@ class Verify:
             "kind Image needs image",
             lambda verify: verify.kind != "Image" or bool(verify.image),
             "image",
+            needs("kind", "Image", "image"),
         ),
         Rule(
             "self.kind != 'HTTP' || (has(self.service) && self.service != '')",
             "kind HTTP needs service",
             lambda verify: verify.kind != "HTTP" or bool(verify.service),
             "service",
+            needs("kind", "HTTP", "service"),
         ),
         Rule(
             "self.kind != 'Prometheus' || (has(self.query) && self.query != '')",
             "kind Prometheus needs query",
             lambda verify: verify.kind != "Prometheus" or bool(verify.query),
             "query",
+            needs("kind", "Prometheus", "query"),
         ),
     )
 
@@ -167,7 +177,7 @@ class CanaryStep:
     weight: Annotated[int, Number(min=1, max=100), Doc("Percent of the traffic.")]
     pause: Annotated[
         str,
-        Text(r"(Approval|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)", max=32, hint="a duration or Approval"),
+        Text(rf"(Approval|{duration.PATTERN})", max=32, hint="a duration or Approval"),
     ] = "0s"
     verify: Annotated[tuple[Verify, ...], Items(max=16)] = ()
 
@@ -199,12 +209,14 @@ class Strategy:
             "blueGreen belongs to kind ServiceBlueGreen, and that kind needs it",
             lambda strategy: (strategy.kind == "ServiceBlueGreen") == (strategy.blue_green is not None),
             "blueGreen",
+            belongs("kind", "ServiceBlueGreen", "blueGreen"),
         ),
         Rule(
             "(self.kind == 'Canary') == has(self.canary)",
             "canary belongs to kind Canary, and that kind needs it",
             lambda strategy: (strategy.kind == "Canary") == (strategy.canary is not None),
             "canary",
+            belongs("kind", "Canary", "canary"),
         ),
     )
 
@@ -281,12 +293,14 @@ class Spec:
             "give either tag or follow",
             lambda spec: bool(spec.tag) != (spec.follow is not None),
             "tag",
+            either("tag", "follow"),
         ),
         Rule(
             "!has(self.selector) || size(self.selector) == 0 || !has(self.workload)",
             "give either selector or workload",
             lambda spec: not (spec.selector and spec.workload),
             "workload",
+            not_both("selector", "workload"),
         ),
     )
 
@@ -299,6 +313,34 @@ class Spec:
 class Metadata:
     name: Name
     namespace: Annotated[OptionalName, Doc("Absent: default.")] = ""
+
+    IGNORED: ClassVar[tuple[str, ...]] = (
+        "annotations",
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generateName",
+        "generation",
+        "labels",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A ContainerVersion as it is written down. Its status is output: whatever stands there is never read."""
+
+    api_version: Literal["gitcd.io/v1"]
+    kind: Literal["ContainerVersion"]
+    metadata: Metadata
+    spec: Spec
+
+    IGNORED: ClassVar[tuple[str, ...]] = ("status",)
 
 
 @dataclass(frozen=True, slots=True)

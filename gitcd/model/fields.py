@@ -7,11 +7,13 @@ type hints and these markers, and produces the validator, the JSON Schema and (l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Protocol
 
-from gitcd.model import reference
+from gitcd.model import duration, reference
+
+JsonSchema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,18 @@ class Doc:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A constraint on a string: a pattern for the whole of it, and its length in characters."""
+    """A constraint on a string: a pattern for the whole of it, and its length in characters.
+
+    Patterns keep to what Python, ECMAScript and RE2 read alike, because the JSON Schema and a CRD carry them too.
+    `check` says what no pattern can: it returns what is wrong, or nothing.
+    """
 
     pattern: str = ""
     min: int = 0
     max: int = 1024
     hint: str = ""  # what the pattern asks for, in words, for the error message
     regex: bool = False  # the string itself must compile as a regular expression
+    check: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +63,76 @@ class Secret:
 class Rule:
     """A rule over several fields of one object.
 
-    `cel` is the same rule in the Common Expression Language, as an API server evaluates it; `path` is the field the
-    message points at, relative to the object.
+    `cel` is the same rule in the Common Expression Language, as an API server evaluates it, and `schema` the same in
+    JSON Schema; `path` is the field the message points at, relative to the object.
     """
 
     cel: str
     message: str
     check: Callable[[Any], bool]
     path: str = ""
+    schema: JsonSchema = field(default_factory=dict)
 
 
 class Ruled(Protocol):
     RULES: ClassVar[tuple[Rule, ...]]
 
 
+def given(name: str) -> JsonSchema:
+    """JSON Schema for: the field is there and not empty."""
+    return {"required": [name], "properties": {name: {"minLength": 1, "minItems": 1, "minProperties": 1}}}
+
+
+def either(one: str, other: str) -> JsonSchema:
+    """JSON Schema for: exactly one of the two is given."""
+    return {"oneOf": [given(one), given(other)]}
+
+
+def not_both(one: str, other: str) -> JsonSchema:
+    return {"not": {"allOf": [given(one), given(other)]}}
+
+
+def needs(name: str, value: str, other: str) -> JsonSchema:
+    """JSON Schema for: where the first field has this value, the other one is given."""
+    return {"if": _has(name, value), "then": given(other)}
+
+
+def belongs(name: str, value: str, other: str) -> JsonSchema:
+    """JSON Schema for: the other field is given exactly where the first one has this value."""
+    return {"if": _has(name, value), "then": given(other), "else": {"not": {"required": [other]}}}
+
+
+def _has(name: str, value: str) -> JsonSchema:
+    return {"required": [name], "properties": {name: {"const": value}}}
+
+
+def _repository_fault(text: str) -> str:
+    try:
+        reference.Repository.parse(text)
+    except reference.ReferenceError as error:
+        return str(error)
+    return ""
+
+
+def _moment_fault(text: str) -> str:
+    try:
+        datetime.fromisoformat(text.upper() or "1970-01-01")
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 DNS_NAME = rf"{DNS_LABEL}(\.{DNS_LABEL})*"
 LABEL_KEY = rf"({DNS_NAME}/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
 LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?"
-SEGMENT = r"[^/\\\x00-\x1f\x7f]+"
+_PLAIN = r"/\\\x00-\x1f\x7f"
+SEGMENT = rf"([^.{_PLAIN}][^{_PLAIN}]*|\.[^.{_PLAIN}][^{_PLAIN}]*|\.\.[^{_PLAIN}]+)"  # neither `.` nor `..`
+FILE_PATH = rf"{SEGMENT}(/{SEGMENT})*"
+_PART = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_IPV6 = r"\[[a-fA-F0-9:]+\]"
+# As in `reference`, but a host must be recognisable as one, or `team/app` would name the registry `team`.
+REGISTRY_HOST = rf"((localhost|{_PART}(\.{_PART})+|{_IPV6})(:[0-9]+)?|{_PART}:[0-9]+)"
 
 Name = Annotated[
     str,
@@ -88,29 +146,38 @@ GroupName = Annotated[str, Text(rf"({DNS_LABEL})?", max=63, hint="lower-case let
 ImageRepo = Annotated[
     str,
     Text(
-        rf"{reference.HOST_PATTERN}/{reference.PATH_PATTERN}",
+        rf"{REGISTRY_HOST}/{reference.PATH_PATTERN}",
         min=3,
         max=511,
-        hint="registry host and repository without tag and digest: registry.example.com/team/app",
+        hint="registry host and repository without tag and digest, as registry.example.com/team/app",
+        check=_repository_fault,
     ),
 ]
 Tag = Annotated[str, Text(rf"({reference.TAG_PATTERN})?", max=128, hint="an image tag")]
 Digest = Annotated[str, Text(reference.DIGEST_PATTERN, hint="sha256: and 64 hexadecimal digits")]
 Regex = Annotated[str, Text(max=256, regex=True, hint="a regular expression")]
-FilePath = Annotated[str, Text(rf"{SEGMENT}(/{SEGMENT})*", min=1, max=1024, hint="a relative path with '/'")]
+FilePath = Annotated[str, Text(FILE_PATH, min=1, hint="a relative path with '/' and without '..'")]
+# A folder or glob of the config repository; `.` is the whole of it.
+Scope = Annotated[str, Text(rf"(\.|(\./)?{FILE_PATH}/?)", min=1, hint="a folder or glob without '..'")]
+OptionalScope = Annotated[str, Text(rf"(\.|(\./)?{FILE_PATH}/?)?", hint="a folder or glob without '..'")]
 Pointer = Annotated[str, Text(r"(/([^~/]|~[01])*)*", max=1024, hint="a JSON pointer such as /spec/values/tag")]
 Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", max=512, hint="one line of text")]
 Duration = Annotated[
     timedelta,
-    Text(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+", min=2, max=32, hint="a duration such as 90s, 15m or 24h"),
+    Text(duration.PATTERN, min=2, max=32, hint="a duration such as 90s, 15m or 24h"),
 ]
 # A date (the day's first moment, UTC) or an RFC 3339 time.
 Moment = Annotated[
     str,
     Text(
-        r"([0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?)?",
+        r"([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+        r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)?",
         max=40,
         hint="a date such as 2026-12-20 or a time such as 2026-12-20T18:00:00Z",
+        check=_moment_fault,
     ),
 ]
-LabelMap = Annotated[dict[str, str], Items(max=64)]
+LabelKey = Annotated[str, Text(LABEL_KEY, min=1, max=317, hint="a label key such as app.kubernetes.io/name")]
+LabelValue = Annotated[str, Text(LABEL_VALUE, max=63, hint="a label value: letters, digits, '-', '_' and '.'")]
+LabelMap = Annotated[dict[LabelKey, LabelValue], Items(max=64)]
+AnnotationMap = Annotated[dict[LabelKey, Annotated[str, Text(max=4096)]], Items(max=64)]

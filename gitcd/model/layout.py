@@ -6,22 +6,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
-from gitcd.model.declaration import DeliveryMode, Severity
+from gitcd.model.declaration import API_VERSION, DeliveryMode, Severity
 from gitcd.model.fields import (
     Doc,
     Duration,
     EnvironmentName,
-    FilePath,
     GroupName,
     Items,
     Line,
     Moment,
     OptionalEnvironment,
+    OptionalScope,
     Rule,
+    Scope,
+    either,
 )
 
 FILE_NAME = "gitcd.yaml"
-KIND = "ConfigRepository"
+KIND: Literal["ConfigRepository"] = "ConfigRepository"
 
 Granularity = Literal["run", "environment", "app"]
 
@@ -52,8 +54,8 @@ class Freeze:
 @dataclass(frozen=True, slots=True)
 class Environment:
     name: EnvironmentName
-    path: Annotated[str, Doc("Folder or glob; the same as one entry of paths.")] = ""
-    paths: Annotated[tuple[FilePath, ...], Items(max=64), Doc("Folders or globs whose files belong here.")] = ()
+    path: Annotated[OptionalScope, Doc("Folder or glob; the same as one entry of paths.")] = ""
+    paths: Annotated[tuple[Scope, ...], Items(max=64), Doc("Folders or globs whose files belong here.")] = ()
     delivery: EnvironmentDelivery = field(default_factory=EnvironmentDelivery)
     promote_from: Annotated[OptionalEnvironment, Doc("Such an environment never follows its tags.")] = ""
     gates: EnvironmentGates = field(default_factory=EnvironmentGates)
@@ -71,16 +73,19 @@ class Environment:
             "give either path or paths",
             lambda environment: bool(environment.path) != bool(environment.paths),
             "path",
+            either("path", "paths"),
         ),
     )
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The folders or globs of this environment."""
-        return self.paths or (self.path,)
+        """The folders or globs of this environment, without a leading `./` or a final `/`; `.` is the repository."""
+        return tuple(scope.removeprefix("./").rstrip("/") for scope in self.paths or (self.path,))
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigRepository:
     environments: Annotated[tuple[Environment, ...], Items(min=1, max=1000, unique="name")]
     commits: Annotated[Granularity, Doc("Granularity of commits.")] = "environment"
+    api_version: Literal["gitcd.io/v1"] = API_VERSION
+    kind: Literal["ConfigRepository"] = KIND

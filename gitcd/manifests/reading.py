@@ -1,0 +1,182 @@
+"""Files of the config repository to model values: declarations, gitcd.yaml and hold files, with every fault placed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from typing import Any, TypeVar
+
+import yaml
+
+from gitcd.manifests import documents
+from gitcd.manifests.documents import Map, Mark, Seq, UnreadableError
+from gitcd.model import schema
+from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
+from gitcd.model.hold import Hold
+from gitcd.model.layout import KIND as LAYOUT_KIND
+from gitcd.model.layout import ConfigRepository
+from gitcd.model.problem import Problem
+from gitcd.model.shapes import shown
+
+GROUP = API_VERSION.partition("/")[0]
+LEGACY_GROUP = "custom.k8s.io"
+
+_NEEDLES = (KIND, f"{GROUP}/v")
+_ALIKE = 0.8
+_MAX_SHOWN = 60
+_MAX_SUBJECT = 320
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    declarations: tuple[ContainerVersion, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def mentions_declaration(data: bytes) -> bool:
+    """Whether a file can hold a declaration at all; far cheaper than reading it."""
+    return any(needle.encode() in data for needle in _NEEDLES)
+
+
+def read_declarations(path: str, data: bytes) -> ReadResult:
+    """All ContainerVersions of a file, and all that is wrong with them; other documents are passed over."""
+    if not mentions_declaration(data):
+        return ReadResult()
+    file = _File(path)
+    try:
+        text = documents.decode(data)
+    except UnreadableError as error:
+        return ReadResult(problems=(file.unreadable(error),))
+    for first_line, part in documents.split(text):
+        if any(needle in part for needle in _NEEDLES):
+            file.first_line = first_line
+            file.read(part)
+    return ReadResult(tuple(file.declarations), tuple(file.problems))
+
+
+def read_layout(path: str, data: bytes) -> tuple[ConfigRepository | None, tuple[Problem, ...]]:
+    """The layout that gitcd.yaml describes, or None and what is wrong with it."""
+    return read_single(ConfigRepository, path, data)
+
+
+def read_hold(path: str, data: bytes) -> tuple[Hold | None, tuple[Problem, ...]]:
+    """What a hold file says, or None and what is wrong with it."""
+    return read_single(Hold, path, data)
+
+
+def read_single(cls: type[T], path: str, data: bytes) -> tuple[T | None, tuple[Problem, ...]]:
+    """The one document of a file, as an instance of a class of the schema, or None and what is wrong with it."""
+    file = _File(path)
+    try:
+        found = [value for value in documents.compose(documents.decode(data)) if value is not None]
+    except UnreadableError as error:
+        return None, (file.unreadable(error),)
+    if len(found) > 1:
+        return None, (Problem(f"holds {len(found)} documents, one is wanted", path=path),)
+    value = found[0] if found else Map()
+    instance, problems = schema.read(cls, value)
+    faults = file.faults(value)
+    placed = (*faults, *(file.placed(value, problem) for problem in problems))
+    return (None if faults else instance), placed
+
+
+def render_hold(hold: Hold) -> bytes:
+    """A hold file: block style, keys in the order of the schema, without what equals a default."""
+    text: str = yaml.safe_dump(schema.plain(hold), sort_keys=False, allow_unicode=True, width=120)
+    return text.encode()
+
+
+@dataclass(slots=True)
+class _File:
+    """What one file has yielded so far; `first_line` (from 0) is that of the part now being read."""
+
+    path: str
+    first_line: int = 0
+    declarations: list[ContainerVersion] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, part: str) -> None:
+        """Read one stretch of the file between document markers."""
+        try:
+            for value in documents.compose(part):
+                self._read_document(value)
+        except UnreadableError as error:
+            self.problems.append(self.unreadable(error))
+
+    def _read_document(self, value: Any) -> None:
+        claimed = [(item, claim) for item in _candidates(value) if (claim := _claim(item))]
+        inside = {fault for item, _ in claimed for fault in item.faults}
+        outside = [fault for fault in value.faults if fault not in inside] if claimed else []
+        self.problems += [self._at(mark, message) for message, mark in outside]
+        for item, claim in claimed:
+            if isinstance(claim, Problem):
+                self.problems.append(self.placed(item, claim))
+            else:
+                self._read_declaration(item, usable=not outside)
+
+    def _read_declaration(self, item: Map, *, usable: bool) -> None:
+        document, problems = schema.read(Document, item)
+        found = (*self.faults(item), *(self.placed(item, problem) for problem in problems))
+        self.problems += found
+        if document and usable and not found:
+            origin = Origin(self.path, self.first_line + documents.start(item)[0] + 1)
+            self.declarations.append(ContainerVersion(document.metadata, document.spec, origin))
+
+    def faults(self, value: Any) -> tuple[Problem, ...]:
+        if not isinstance(value, Map):
+            return ()
+        return tuple(replace(self._at(mark, message), subject=_subject(value)) for message, mark in value.faults)
+
+    def placed(self, value: Any, problem: Problem) -> Problem:
+        """The problem with its file, line, column and declaration."""
+        spot = self._at(documents.locate(value, problem.steps), problem.message, problem.remedy)
+        return replace(spot, steps=problem.steps, subject=_subject(value))
+
+    def unreadable(self, error: UnreadableError) -> Problem:
+        return self._at(error.mark, error.message, error.remedy)
+
+    def _at(self, mark: Mark, message: str, remedy: str = "") -> Problem:
+        line, column = mark
+        return Problem(message, remedy, path=self.path, line=self.first_line + line + 1, column=column + 1)
+
+
+def _candidates(value: Any) -> list[Map]:
+    """The document itself, or the items of a `kind: List`."""
+    if not isinstance(value, Map):
+        return []
+    kind, items = value.get("kind"), value.get("items")
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(items, Seq):
+        return [item for item in items if isinstance(item, Map)]
+    return [value]
+
+
+def _claim(item: Map) -> bool | Problem:
+    """Whether the object is a declaration of ours: yes, no, or nearly."""
+    kind, version = item.get("kind"), item.get("apiVersion")
+    group = version.partition("/")[0] if isinstance(version, str) else ""
+    if kind != KIND:
+        if group != GROUP or kind == LAYOUT_KIND:
+            return False
+        return Problem(f"{shown(kind)} is not a kind of {version}", f"wanted: kind: {KIND}", ("kind",))
+    if version is None:
+        return Problem("is missing", f"write apiVersion: {API_VERSION}", ("apiVersion",))
+    if group in {GROUP, ""}:
+        message = f"{shown(version)} is not a version that is read here"
+        return version == API_VERSION or Problem(message, f"write apiVersion: {API_VERSION}", ("apiVersion",))
+    if group == LEGACY_GROUP:
+        message = f"declarations of {version} are not read yet"
+        return Problem(message, f"write it as apiVersion: {API_VERSION}", ("apiVersion",))
+    if SequenceMatcher(None, group[:_MAX_SHOWN], GROUP).ratio() >= _ALIKE:
+        return Problem(f"{shown(version)} is not known", f"did you mean {API_VERSION}?", ("apiVersion",))
+    return False
+
+
+def _subject(value: Any) -> str:
+    """`namespace/name` of an object, as far as they can be read."""
+    metadata = value.get("metadata") if isinstance(value, Map) else None
+    if not isinstance(metadata, Map) or not isinstance(name := metadata.get("name"), str):
+        return ""
+    namespace = metadata.get("namespace")
+    return f"{namespace if isinstance(namespace, str) and namespace else 'default'}/{name}"[:_MAX_SUBJECT]
