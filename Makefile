@@ -34,11 +34,14 @@ format: $(READY)  ## let ruff format the code
 bench: $(READY)  ## measure against the budgets
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-# The lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).
-lock: $(READY)  ## write requirements.lock anew from pyproject.toml
+# A lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).
+# requirements.lock is for work on gitcd; requirements-run.lock is the part of it that the image runs.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: $(READY)  ## write the lock files anew from pyproject.toml; ARGS=--upgrade for newer versions
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
+	@$(BIN)/$(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
+	@$(BIN)/$(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
 
 clean:  ## remove build output and caches
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/.data

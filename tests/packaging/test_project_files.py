@@ -1,0 +1,124 @@
+"""What stands in the files that set the project up."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+
+LOCKS = ("requirements.lock", "requirements-run.lock")
+
+
+@pytest.fixture(scope="module")
+def root(pytestconfig: pytest.Config) -> Path:
+    return pytestconfig.rootpath
+
+
+def _normal(requirement: str) -> str:
+    name = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert name
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def _wanted(pyproject: dict) -> set[str]:
+    project, groups = pyproject["project"], pyproject["dependency-groups"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values(), *groups.values()]
+    return {_normal(entry) for entries in lists for entry in entries if isinstance(entry, str)}
+
+
+def _pinned(lock: Path) -> dict[str, str]:
+    """Every entry of a lock file, by name and version."""
+    entries = re.split(r"\n(?=\S)", lock.read_text().strip())
+    return {entry.split()[0]: entry for entry in entries}
+
+
+def test_the_lock_pins_every_dependency_by_hash(root: Path) -> None:
+    pinned = _pinned(root / "requirements.lock")
+    assert _wanted(tomllib.loads((root / "pyproject.toml").read_text())) <= {_normal(name) for name in pinned}
+    assert all("==" in name and "--hash=sha256:" in entry for name, entry in pinned.items())
+
+
+def test_the_image_runs_what_was_tested(root: Path) -> None:
+    tested, run = (_pinned(root / name) for name in LOCKS)
+    assert run.items() <= tested.items()
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {_normal(entry) for entry in dependencies} <= {_normal(name) for name in run}
+    assert not {_normal(name) for name in run} & {"pytest", "moto", "mypy", "hatchling"}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_no_index_and_not_the_other_gitcd(root: Path, name: str) -> None:
+    lock = (root / name).read_text()
+    assert "://" not in lock
+    assert not re.search(r"^\s*-(-index|-extra|-find|i\b)", lock, re.MULTILINE)
+    assert not re.search(r"^gitcd\b", lock, re.MULTILINE)
+
+
+def test_nothing_tells_anybody_to_install_gitcd_by_name(root: Path) -> None:
+    texts = [
+        root / "Makefile",
+        root / "Dockerfile",
+        root / "README.md",
+        root / "CONTRIBUTING.md",
+        *root.glob("docs/**/*.md"),
+    ]
+    by_name = re.compile(r"(pip|pipx|uv|uvx|poetry)\b[^\n`]*\b(install|add|run|uvx|tool install)\s+['\"]?gitcd\b(?!-)")
+    assert [path.name for path in texts if by_name.search(path.read_text())] == []
+
+
+def _fake_make(folder: Path, failing: str) -> dict[str, str]:
+    """An environment in which `make` only says its target, and fails for one."""
+    make = folder / "make"
+    make.write_text(f'#!/bin/sh\nfor target; do :; done\necho "made $target"\n[ "$target" != "{failing}" ]\n')
+    make.chmod(0o755)
+    return os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(("failing", "passes"), [("nothing", True), ("check", False), ("test", False)])
+def test_ci_runs_all_and_fails_if_anything_fails(root: Path, tmp_path: Path, failing: str, passes: bool) -> None:
+    environment = _fake_make(tmp_path, failing)
+    result = subprocess.run([root / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.split("\n") == ["made check", "made test", ""], "the test runner has the last word"
+    assert (result.returncode == 0) is passes
+
+
+def test_a_suite_that_collects_nothing_fails(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-n", "1", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 5
+
+
+def test_make_help_lists_every_target(root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    shown = subprocess.run(["make", "help"], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^  make (\w+)", shown, re.MULTILINE) == phony[1].split()
+
+
+def test_make_says_clearly_that_python_is_missing(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text((root / "Makefile").read_text())
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    result = subprocess.run(
+        ["make", "test", "PYTHON=no-such-python"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode != 0
+    assert "no Python 3.11 or newer" in result.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_the_image_runs_as_nobody_in_particular(root: Path) -> None:
+    lines = (root / "Dockerfile").read_text().splitlines()
+    words = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    users = [line[1] for line in words if line[0] == "USER"]
+    assert users == ["65532:65532"]
+    last_stage = max(number for number, line in enumerate(words) if line[0] == "FROM")
+    assert ["USER", "65532:65532"] in words[last_stage:]
+    assert next(line[0] for line in words if line[0] in {"ARG", "FROM"}) == "ARG"
+    assert "${BASE}" in " ".join(words[last_stage])
+    assert not [line for line in words if line[0] == "ADD" or "sudo" in line]
+    assert words[-1][0] in {"CMD", "ENTRYPOINT"}
