@@ -1,0 +1,121 @@
+"""From a tree to a plan: read, survey, ask the registry, decide, ask history, assemble. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gitcd.model.declaration import Identity
+from gitcd.model.layout import Granularity
+from gitcd.model.plan import Outcome, Plan
+from gitcd.model.registry import Answers, Query
+from gitcd.model.tree import Tree
+from gitcd.planning.assemble import Source, assemble, edited_paths, settle
+from gitcd.planning.decide import Decision, Facts, decide
+from gitcd.planning.holds import Past
+from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.matching import Declared, Surveyed
+from gitcd.planning.precedents import Question, honour, questions
+from gitcd.planning.survey import queries, survey
+
+Resolve = Callable[[Sequence[Query]], Answers]
+Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which declarations a run acts on; empty: all.
+
+    An app is given as `name`, `namespace/name` or `environment/namespace/name`.
+    """
+
+    environments: frozenset[str] = frozenset()
+    apps: frozenset[str] = frozenset()
+
+    def takes(self, identity: Identity) -> bool:
+        if self.environments and identity.environment not in self.environments:
+            return False
+        return not self.apps or not self.apps.isdisjoint({identity.name, identity.app, str(identity)})
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a plan is made with: who answers for the registry and for history, and what time it is."""
+
+    resolve: Resolve
+    recall: Recall
+    now: datetime
+    selection: Selection = field(default_factory=Selection)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with the steps that led to it."""
+
+    plan: Plan
+    inputs: Inputs
+    decisions: tuple[Decision, ...]
+    answers: Answers
+
+
+def make_plan(tree: Tree, context: Context, *, base: str = "") -> Planned:
+    """Decide what shall change in a tree.
+
+    Raises:
+        ConfigError: gitcd.yaml is not valid.
+    """
+    inputs = read_inputs(tree)
+    surveyed = survey(_with_neighbours(inputs.declared, context.selection), tree, inputs.scopes)
+    answers = context.resolve(queries(surveyed))
+    facts = Facts(inputs.scopes, answers, context.now, inputs.holds)
+    decisions = settle([decide(each, facts) for each in surveyed])
+    decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds))
+    decisions = [each for each in decisions if context.selection.takes(each.outcome.identity)]
+    plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
+    broken = tuple(each for each in inputs.broken if _concerns(each, context.selection))
+    outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
+    return Planned(Plan(plan.base, outcomes, plan.commits), inputs, tuple(decisions), answers)
+
+
+def _with_neighbours(declared: Sequence[Declared], selection: Selection) -> list[Declared]:
+    """The selected declarations, and those that could share a place or a group with one of them."""
+    chosen = [each for each in declared if selection.takes(each.identity)]
+    if len(chosen) == len(declared):
+        return chosen
+    keys = {key for each in chosen for key in _bonds(each)}
+    return [each for each in declared if not keys.isdisjoint(_bonds(each))]
+
+
+def _bonds(declared: Declared) -> set[tuple[str, str]]:
+    environment, spec = declared.identity.environment, declared.declaration.spec
+    bonds = {(environment, str(spec.repository))}
+    if spec.config:
+        bonds.add((environment, f"ConfigMap {spec.config.name}"))
+    if spec.strategy.group:
+        bonds.add((environment, f"group {spec.strategy.group}"))
+    return bonds
+
+
+def _sources(tree: Tree, paths: Sequence[str]) -> dict[str, Source]:
+    wanted = set(paths)
+    entries = [entry for entry in tree.entries() if entry.path in wanted] if wanted else []
+    return {entry.path: Source(entry.mode, data) for entry, data in tree.read(entries)}
+
+
+def _granularity(inputs: Inputs) -> Granularity:
+    return inputs.layout.commits if inputs.layout else "environment"
+
+
+def _concerns(outcome: Outcome, selection: Selection) -> bool:
+    """Whether a broken declaration is reported: yes, unless it is surely not among the selected."""
+    identity = outcome.identity
+    if not identity.environment and not selection.apps:
+        return True
+    return selection.takes(identity)
+
+
+__all__ = ["EVERYTHING", "Context", "Planned", "Selection", "Surveyed", "make_plan"]
