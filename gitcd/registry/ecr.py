@@ -1,0 +1,170 @@
+"""Private Amazon ECR: tag or digest → digest, all its tags, time of push.
+
+One DescribeImages answers for up to 100 ids, but fails as a whole when one of them is missing. Only then BatchGetImage
+names the missing ones, and DescribeImages is asked again for the rest: one call when all exist, three at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from gitcd.model.reference import Repository, is_digest, is_tag
+from gitcd.model.registry import Answer, Failure, Image
+from gitcd.registry.clients import Clients
+from gitcd.registry.faults import EXPIRED, MalformedAnswerError, clean, code_of, explain, explain_missing
+from gitcd.registry.route import Target, find_target
+from gitcd.registry.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+
+MAX_IDS = 100
+_EPOCH = datetime.fromtimestamp(0, UTC)
+# Without these, BatchGetImage may answer with another manifest than the one stored.
+_MEDIA_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+)
+
+
+class Ecr:
+    """The registry of one run. `calls` counts the requests made, retries not counted. Safe to share by threads."""
+
+    def __init__(self, settings: RegistrySettings | None = None) -> None:
+        self._settings = settings or RegistrySettings()
+        self._clients = Clients()
+        self._lock = Lock()
+        self.calls = 0
+
+    def look_up(self, repository: Repository, ids: Sequence[str]) -> dict[str, Answer]:
+        """Ask one repository about tags and digests, at most `MAX_IDS` of them; each gets an answer.
+
+        Raises:
+            ConfigError: there are no usable AWS credentials.
+        """
+        target = find_target(repository, self._settings)
+        if isinstance(target, Failure):
+            return dict.fromkeys(ids, target)
+        answers = self._ask(target, ids)
+        if isinstance(answers, Failure):
+            return dict.fromkeys(ids, answers)
+        return {identifier: answers.get(identifier) or _unanswered(identifier, target) for identifier in ids}
+
+    def _ask(self, target: Target, ids: Sequence[str], *, again: bool = True) -> dict[str, Answer] | Failure:
+        """Run the calls; credentials that have expired are read afresh once."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = None
+        try:
+            client = self._clients.get(target.route)
+            return self._describe(client, target, ids) or self._sort_out(client, target, ids)
+        except (BotoCoreError, ClientError, MalformedAnswerError) as error:
+            if client and again and code_of(error) in EXPIRED:
+                self._clients.forget(target.route, client)
+                return self._ask(target, ids, again=False)
+            return explain(error, target, source=self._clients.credential_source)
+
+    def _sort_out(self, client: ECRClient, target: Target, ids: Sequence[str]) -> dict[str, Answer] | Failure:
+        """Some id is missing: find out which, and ask about the others."""
+        missing = self._missing(client, target, ids)
+        rest = [identifier for identifier in ids if identifier not in missing]
+        found = self._describe(client, target, rest) if rest else {}
+        return missing | (dict.fromkeys(rest, _changed(target)) if found is None else found)
+
+    def _describe(self, client: ECRClient, target: Target, ids: Iterable[str]) -> dict[str, Answer] | None:
+        """The images of all these ids; None when one of them is missing."""
+        try:
+            answer = self._call(client.describe_images, target, ids)
+        except client.exceptions.ImageNotFoundException:
+            return None
+        return _read_images(answer.get("imageDetails") or (), target)
+
+    def _missing(self, client: ECRClient, target: Target, ids: Iterable[str]) -> dict[str, Answer]:
+        answer = self._call(client.batch_get_image, target, ids, acceptedMediaTypes=_MEDIA_TYPES)
+        missing: dict[str, Answer] = {}
+        for failure in answer.get("failures") or ():
+            image = failure.get("imageId") or {}
+            identifier = str(image.get("imageTag") or image.get("imageDigest") or "")
+            code, reason = str(failure.get("failureCode", "")), str(failure.get("failureReason", ""))
+            missing[identifier] = explain_missing(identifier, code, reason, target)
+        return missing
+
+    def _call(
+        self, method: Callable[..., Any], target: Target, ids: Iterable[str], **more: object
+    ) -> Mapping[str, Any]:
+        with self._lock:
+            self.calls += 1
+        account = {"registryId": target.account} if target.account else {}
+        images = [_image_id(identifier) for identifier in ids]
+        with _parsing():
+            answer: Mapping[str, Any] = method(
+                repositoryName=target.repository.path, imageIds=images, **account, **more
+            )
+        return answer
+
+
+@contextmanager
+def _parsing() -> Iterator[None]:
+    """Give one name to what botocore's parser raises when an answer is not of the shape that the model says."""
+    from botocore.exceptions import BotoCoreError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except BotoCoreError:
+        raise
+    except (ResponseParserError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MalformedAnswerError(f"{type(error).__name__}: {error}") from error
+
+
+def _image_id(identifier: str) -> dict[str, str]:
+    return {"imageDigest": identifier} if is_digest(identifier) else {"imageTag": identifier}
+
+
+def _read_images(details: Iterable[Mapping[str, Any]], target: Target) -> dict[str, Answer]:
+    """Answers under every name that the registry gave: the digest, and each tag."""
+    answers: dict[str, Answer] = {}
+    for detail in details:
+        image = _read_image(detail, target)
+        names = [detail.get("imageDigest"), *(detail.get("imageTags") or ())]
+        for name in filter(None, map(str, names)):
+            twice = name in answers and answers[name] != image
+            answers[name] = _contradiction(name, target) if twice else image
+    return answers
+
+
+def _read_image(detail: Mapping[str, Any], target: Target) -> Answer:
+    digest = str(detail.get("imageDigest", ""))
+    if not is_digest(digest):
+        message = f"{target.repository} answered with {clean(digest)!r}, which is no sha256 digest"
+        return Failure("InvalidDigest", message)
+    pushed_at, size = detail.get("imagePushedAt"), detail.get("imageSizeInBytes")
+    return Image(
+        digest,
+        tags=tuple(sorted(tag for tag in map(str, detail.get("imageTags") or ()) if is_tag(tag))),
+        pushed_at=pushed_at.astimezone(UTC) if isinstance(pushed_at, datetime) and pushed_at >= _EPOCH else None,
+        size=size if isinstance(size, int) else None,
+        media_type=str(detail.get("imageManifestMediaType", "")),
+        archived=detail.get("imageStatus") == "ARCHIVED",
+    )
+
+
+def _unanswered(identifier: str, target: Target) -> Failure:
+    message = f"{target.repository} gave no answer for {identifier}, neither an image nor an error"
+    return Failure("MalformedAnswer", message, transient=True)
+
+
+def _contradiction(name: str, target: Target) -> Failure:
+    return Failure("MalformedAnswer", f"{target.repository} named two images for {clean(name)}", transient=True)
+
+
+def _changed(target: Target) -> Failure:
+    message = f"images of {target.repository} were removed while it was asked"
+    return Failure("AnswerChanged", message, "run again", transient=True)

@@ -1,0 +1,73 @@
+"""How a repository is reached: which client asks, and under which names ECR knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gitcd.model.reference import PUBLIC_ECR, EcrRegistry, Repository
+from gitcd.model.registry import Failure
+from gitcd.registry.settings import Access, RegistrySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What tells two clients apart."""
+
+    region: str
+    access: Access = field(default_factory=Access)
+    fips: bool = False
+    dual_stack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A repository and the way to it; `account` is empty where the host does not say it."""
+
+    repository: Repository
+    route: Route
+    account: str = ""
+
+    @property
+    def arn(self) -> str:
+        """The repository's Amazon Resource Name; `*` where the account is not known."""
+        partition = _partition(self.route.region)
+        return f"arn:{partition}:ecr:{self.route.region}:{self.account or '*'}:repository/{self.repository.path}"
+
+
+def find_target(repository: Repository, settings: RegistrySettings) -> Target | Failure:
+    """The way to a repository, or why it is not asked: not allowed, or no registry that can be read."""
+    if not settings.allows(repository):
+        return Failure(
+            "RegistryNotAllowed",
+            f"{repository} is not among the registries that the operator allows",
+            "add its account, host or repository to the allowed registries in the operator settings",
+        )
+    access = settings.access_to(repository.registry)
+    if registry := EcrRegistry.parse(repository.registry):
+        route = Route(registry.region, access, registry.fips, registry.dual_stack)
+        return Target(repository, route, registry.account)
+    if repository.registry in settings.access and access.endpoint_url and settings.region:
+        return Target(repository, Route(settings.region, access))
+    return _unsupported(repository)
+
+
+def _unsupported(repository: Repository) -> Failure:
+    name = "Amazon ECR Public" if repository.registry == PUBLIC_ECR else repository.registry
+    return Failure(
+        "RegistryNotSupported",
+        f"{repository} cannot be resolved: {name} is not private Amazon ECR, the only kind of registry read so far",
+        "name a private ECR repository in imageRepo, such as a pull-through cache or a copy of this one",
+    )
+
+
+def _partition(region: str) -> str:
+    """Source: "Amazon Resource Names (ARNs)" and "AWS partitions" of the AWS documentation."""
+    partitions = {
+        "cn": "aws-cn",
+        "us-gov": "aws-us-gov",
+        "eusc": "aws-eusc",
+        "us-iso": "aws-iso",
+        "us-isob": "aws-iso-b",
+    }
+    place = region.rsplit("-", 2)[0]
+    return partitions.get(place, partitions.get(place.split("-")[0], "aws"))

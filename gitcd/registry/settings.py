@@ -1,0 +1,48 @@
+"""What the operator says about registries: how each is reached, and which may be asked at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gitcd.model.reference import EcrRegistry, Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one account or host is reached; empty strings: as the environment says."""
+
+    role_arn: str = ""
+    external_id: str = ""
+    endpoint_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """Operator settings of the registry floor.
+
+    `access` is keyed by account id or by registry host; the host wins. A host that is not of ECR's form counts as ECR
+    in `region` when it has an entry with an endpoint. `allowed` holds accounts, hosts, or hosts with the beginning of
+    a repository path (`host/team`: everything under `team/`, and `team` itself); empty: everything is allowed.
+    """
+
+    endpoint_url: str = ""
+    region: str = ""
+    access: Mapping[str, Access] = field(default_factory=dict)
+    allowed: tuple[str, ...] = ()
+
+    def access_to(self, host: str) -> Access:
+        """The entry that holds for a host, with the general endpoint filled in."""
+        registry = EcrRegistry.parse(host)
+        entry = self.access.get(host) or self.access.get(registry.account if registry else "") or Access()
+        return Access(entry.role_arn, entry.external_id, entry.endpoint_url or self.endpoint_url)
+
+    def allows(self, repository: Repository) -> bool:
+        if not self.allowed:
+            return True
+        registry = EcrRegistry.parse(repository.registry)
+        name = f"{repository}/"
+        return any(
+            (registry and entry == registry.account) or name.startswith(f"{entry.rstrip('/')}/")
+            for entry in self.allowed
+        )
