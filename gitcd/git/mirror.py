@@ -1,0 +1,245 @@
+"""A bare copy of one branch of a remote: kept beside a lock between runs, or private and gone afterwards.
+
+A copy is shallow (depth 1), so a cold start costs one tip, and every later fetch brings what changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from gitcd.errors import ConfigError, TransientError
+from gitcd.git.access import Credentials, Ssh, environment
+from gitcd.git.origin import NETWORK_TIMEOUT, Origin
+from gitcd.git.remote import Kind, Remote, check_branch
+from gitcd.git.runner import ANY, CorruptError, Git, version
+from gitcd.git.worktree import is_bare
+
+LOCK_WAIT = 120.0  # seconds
+MOST_PACKS = 60  # a mirror is never repacked: past this it is cloned anew
+_POLL = 0.1
+_PREFIX = "gitcd-"
+_SHA256_DIGITS = 64
+
+
+class Mirror:
+    """The local copy: `git` runs in it, `origin` reaches the remote from it."""
+
+    def __init__(self, git_dir: Path, origin: Origin, branch: str) -> None:
+        self.git_dir = git_dir
+        self.origin = origin
+        self.branch = branch
+
+    @property
+    def git(self) -> Git:
+        return self.origin.local
+
+    @property
+    def remote(self) -> Remote:
+        return self.origin.remote
+
+    def fetch(self) -> str:
+        """Bring the branch's tip, if it is not there already, and return its commit.
+
+        Raises:
+            ConfigError: no such repository or branch, or no permission.
+            TransientError: the remote cannot be reached, or the disk is full.
+        """
+        tip = self.origin.tip(self.branch)
+        if not tip:
+            raise self._no_branch()
+        if not self._sound():
+            self.discard()
+        elif self._held() == tip:
+            return tip
+        try:
+            return self._bring(tip)
+        except CorruptError:
+            self.discard()
+            return self._bring(tip)
+
+    def landed(self, oid: str) -> None:
+        """Note that the remote's branch names `oid` now, so that the next run need not fetch it."""
+        with suppress(TransientError):  # the push is done; the next run's fetch finds what is wrong here
+            self.git.run("update-ref", f"refs/heads/{self.branch}", oid)
+
+    def discard(self) -> None:
+        shutil.rmtree(self.git_dir, ignore_errors=True)
+
+    def _bring(self, tip: str) -> str:
+        if not self.git_dir.exists():
+            self._create("sha256" if len(tip) == _SHA256_DIGITS else "sha1")
+        self.origin.fetch(self.branch, "--depth=1")
+        if held := self._held():
+            return held
+        raise CorruptError(f"{self.git_dir} does not hold {self.branch} of {self.remote} after a fetch")
+
+    def _create(self, object_format: str) -> None:
+        self.git_dir.mkdir(mode=0o700)
+        options = ("--bare", "--quiet", "--template=", "--shared=0600", f"--object-format={object_format}")
+        self.git.run("init", *options, "--initial-branch=none")
+
+    def _held(self) -> str:
+        """The tip that is here; empty if there is none, or it cannot be read."""
+        ref = f"refs/heads/{self.branch}"
+        result = self.git.run("rev-parse", f"{ref}^{{tree}}", ref, ok=ANY)
+        return "" if result.status else result.stdout.decode().split()[1]
+
+    def _sound(self) -> bool:
+        """Whether the copy looks whole from outside: every pack ends as its index says, and there are few."""
+        packs = self.git_dir / "objects" / "pack"
+        if not (packs.is_dir() and (self.git_dir / "HEAD").is_file()):
+            return False
+        for leftover in packs.glob("tmp_*"):  # of a git that was killed: the lock is ours
+            leftover.unlink()
+        indexes = list(packs.glob("*.idx"))
+        return len(indexes) <= MOST_PACKS and all(_pack_is_whole(index) for index in indexes)
+
+    def _no_branch(self) -> ConfigError:
+        heads = sorted(self.origin.heads())
+        if not heads:
+            return ConfigError(
+                f"{self.remote} is empty: it has no branch {self.branch!r}", remedy="push a first commit to it"
+            )
+        shown = ", ".join(heads[:10]) + (", …" if len(heads) > 10 else "")  # noqa: PLR2004 - a line's worth
+        return ConfigError(
+            f"{self.remote} has no branch {self.branch!r}", remedy=f"name one that it has with --branch: {shown}"
+        )
+
+
+@contextmanager
+def open_mirror(
+    remote: Remote,
+    branch: str,
+    *,
+    cache_dir: Path | None = None,
+    credentials: Credentials | None = None,
+    ssh: Ssh | None = None,
+    timeout: float = NETWORK_TIMEOUT,
+    lock_wait: float = LOCK_WAIT,
+) -> Iterator[Mirror]:
+    """A mirror of one branch, not fetched yet.
+
+    With `cache_dir` it is kept there, under a lock that is held until the end; a mirror that turned out corrupt is
+    discarded. Without, it lives in a private folder that is removed at the end. `timeout` is the seconds that one fetch
+    or push may take, `lock_wait` the seconds to wait for another process that uses the same kept mirror.
+
+    Raises:
+        ConfigError: git is missing or too old, or the remote or branch is nothing to work with.
+        TransientError: the lock stayed taken, or the folder cannot be written.
+    """
+    check_branch(branch)
+    version()
+    if remote.kind is Kind.LOCAL and not is_bare(Path(remote.url)):
+        raise ConfigError(
+            f"{remote} is not a bare repository", remedy="name a bare repository, or a work tree for diff"
+        )
+    with ExitStack() as stack:
+        if cache_dir:
+            folder = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait))
+        else:
+            folder = stack.enter_context(_private_folder())
+        git_dir = folder / f"{_name(branch)}.git"
+        scratch = folder if not cache_dir else stack.enter_context(_private_folder())
+        access = environment(remote, scratch, credentials, ssh)
+        mirror = Mirror(git_dir, Origin(Git(git_dir), remote, access, timeout=timeout), branch)
+        try:
+            yield mirror
+        except CorruptError:
+            mirror.discard()
+            raise
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder only we can read, gone at the end; first those of runs that were killed are swept away."""
+    root = Path(tempfile.gettempdir())
+    _sweep(root)
+    try:
+        new = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=root))
+    except OSError as error:
+        raise TransientError(f"cannot make a folder in {root}: {error.strerror}", remedy="set TMPDIR") from error
+    with _locked(new / "lock", wait=0):
+        folder = new.rename(root / new.name[1:])  # under its lock, so that no other run's sweep takes it for stale
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _kept_folder(cache_dir: Path, remote: Remote, wait: float) -> Iterator[Path]:
+    folder = cache_dir / f"{_PREFIX}{_name(remote.url)}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise TransientError(
+            f"cannot use the cache folder {folder}: {error.strerror}", remedy="name another with --cache-dir"
+        ) from error
+    with _locked(folder / "lock", wait=wait):
+        yield folder
+
+
+@contextmanager
+def _locked(path: Path, *, wait: float) -> Iterator[None]:
+    deadline = time.monotonic() + wait
+    while (lock := _try_lock(path)) is None:
+        if time.monotonic() >= deadline:
+            raise TransientError(
+                f"another run has held {path} for {wait:g} seconds", remedy="wait for it, or use another --cache-dir"
+            )
+        time.sleep(_POLL)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _try_lock(path: Path) -> int | None:
+    """An open descriptor that holds the lock; None if another has it, or the file was replaced meanwhile."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+    except OSError:
+        pass
+    os.close(lock)
+    return None
+
+
+def _sweep(root: Path) -> None:
+    """Remove private folders whose owner is gone: nobody holds their lock any more."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            status = folder.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or not (folder / "lock").is_file():
+                continue
+            if (lock := _try_lock(folder / "lock")) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+
+
+def _pack_is_whole(index: Path) -> bool:
+    """Whether the pack ends in the checksum that its index holds before its own; a truncated one does not."""
+    try:
+        with index.open("rb") as listing, index.with_suffix(".pack").open("rb") as pack:
+            listing.seek(-64, os.SEEK_END)
+            pack.seek(-32, os.SEEK_END)
+            listed, end = listing.read(), pack.read()
+    except OSError:
+        return False
+    return any(listed[-2 * size : -size] == end[-size:] for size in (20, 32))  # SHA-1, SHA-256
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,108 @@
+"""Talks to one remote: its tips, fetch, push."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gitcd.errors import ConfigError, GitcdError, TransientError
+from gitcd.git.remote import Kind, Remote, check_branch
+from gitcd.git.runner import ANY, CorruptError, Git, Result, disk_trouble
+
+NETWORK_TIMEOUT = 600.0  # seconds, for one fetch or push
+ASK_TIMEOUT = 60.0  # seconds, for one ls-remote
+_IDENTITY = re.compile(
+    r"authentication failed|could not read (username|password)|permission denied \(|returned error: 40[13]|"
+    r"host key verification failed|no such identity|terminal prompts disabled",
+    re.IGNORECASE,
+)
+_ABSENT = re.compile(
+    r"repository .*not found|does not appear to be a git repository|returned error: 404|project you were looking for",
+    re.IGNORECASE,
+)
+_CORRUPT = re.compile(
+    r"bad object|corrupt|not a git repository|unable to read|does not match index|index-pack failed|"
+    r"necessary objects|missing (blob|tree|commit)|unable to create '.*\.lock'|cannot lock ref|unable to lock",
+    re.IGNORECASE,
+)
+_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+class Origin:
+    """A remote, as reached from one local repository."""
+
+    def __init__(
+        self, git: Git, remote: Remote, access: Mapping[str, str], *, timeout: float = NETWORK_TIMEOUT
+    ) -> None:
+        """`access` is the environment by which git reaches the remote; `timeout`, in seconds, is for one command."""
+        self.remote = remote
+        self.local = git
+        self._access = access
+        self._timeout = timeout
+        self._git = git.with_environment(access, timeout=timeout)
+        self._asking = git.with_environment(access, timeout=min(timeout, ASK_TIMEOUT))
+
+    def seen_from(self, git: Git) -> Origin:
+        """The same remote for another local repository."""
+        return Origin(git, self.remote, self._access, timeout=self._timeout)
+
+    def tip(self, branch: str) -> str:
+        """The commit that the branch names at the remote now; empty if there is no such branch.
+
+        Raises:
+            ConfigError: no such repository, or no permission.
+            TransientError: the remote cannot be reached.
+        """
+        return self.heads(branch).get(branch, "")
+
+    def heads(self, *branches: str) -> dict[str, str]:
+        """Branches and their commits; all of them where none is named. Raises as `tip` does."""
+        refs = [f"refs/heads/{check_branch(branch)}" for branch in branches] or ["refs/heads/*"]
+        result = self._ask("ls-remote", "--quiet", "--", self.remote.url, *refs)
+        lines = (line.partition("\t") for line in result.stdout.decode(errors="surrogateescape").splitlines())
+        return {ref.removeprefix("refs/heads/"): oid for oid, _, ref in lines if _OID.fullmatch(oid)}
+
+    def fetch(self, branch: str, *options: str) -> None:
+        """Bring the branch into the local `refs/heads/<branch>`, wherever that stood. Raises as `tip` does."""
+        ref = f"refs/heads/{check_branch(branch)}"
+        quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no", "--no-auto-maintenance")
+        args = ("fetch", *quiet, *options, "--", self.remote.url, f"+{ref}:{ref}")
+        result = self._git.run(*args, ok=ANY)
+        if result.status and _CORRUPT.search(result.stderr) and not disk_trouble(result):
+            raise CorruptError(f"cannot fetch {branch} of {self.remote}: {result.last_words}", remedy="run again")
+        if result.status:
+            raise self.failure("fetch from", result)
+
+    def push(self, oid: str, branch: str, *options: str) -> Result:
+        """One attempt, never forced; what became of it is for the caller to find out.
+
+        Raises:
+            TransientError: it took too long and was ended; it may still land.
+        """
+        quiet = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
+        refspec = f"{oid}:refs/heads/{check_branch(branch)}"
+        return self._git.run("push", *quiet, *options, "--", self.remote.url, refspec, ok=ANY)
+
+    def failure(self, doing: str, result: Result) -> GitcdError:
+        """Our error for what git said when it talked to the remote."""
+        message = f"cannot {doing} {self.remote}: {result.last_words}"
+        if disk_trouble(result):
+            return TransientError(message, remedy=f"make room for {self.local.git_dir}, then run again")
+        if _IDENTITY.search(result.stderr):
+            return ConfigError(message, remedy=_IDENTITY_REMEDY[self.remote.kind])
+        if _ABSENT.search(result.stderr):
+            return ConfigError(message, remedy="check the URL, and that the credentials may read it")
+        return TransientError(message, remedy="check that the remote is reachable, then run again")
+
+    def _ask(self, *args: str) -> Result:
+        result = self._asking.run(*args, ok=ANY)
+        if result.status:
+            raise self.failure("read", result)
+        return result
+
+
+_IDENTITY_REMEDY = {
+    Kind.HTTP: "give a token that may read and write the repository as GITCD_GIT_TOKEN",
+    Kind.SSH: "check the ssh key, and that the file of known hosts names this host",
+    Kind.LOCAL: "check the owner and mode of the repository",
+}

@@ -1,0 +1,306 @@
+"""Runs git: a scrubbed environment, a deadline for the whole process group, errors turned into ours once.
+
+GitPython starts the processes. It copies the environment of this process and can only add to it, so git is started
+through `env -u`, which takes away every variable that is not on a short list; no value is ever on a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from gitcd.errors import ConfigError, GitcdError, TransientError
+
+if TYPE_CHECKING:
+    from git.cmd import Git as Runner
+
+MINIMUM = (2, 39)
+LOCAL_TIMEOUT = 900.0  # seconds; a bound against hanging, not a budget
+_KEPT = frozenset({"PATH", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH"}) | {
+    name
+    for scheme in ("http", "https", "all", "no")
+    for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+    if name != "HTTP_PROXY"  # git does not read it either: a CGI server would set it from a request header
+}
+_CONFIG = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.attributesFile": os.devnull,
+    "core.excludesFile": os.devnull,
+    "core.quotePath": "false",
+    "credential.helper": "",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "http.followRedirects": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
+    "protocol.ext.allow": "never",
+    "submodule.recurse": "false",
+    "safe.directory": "*",  # only plumbing that starts no program of the repository's choosing is used
+}
+_DISK = re.compile(
+    r"no space left on device|read-only file system|disk quota exceeded|file too large|input/output error",
+    re.IGNORECASE,
+)
+_STDERR_KEPT = 64 * 1024
+ANY = range(-64, 256)  # every exit status is an answer
+_CHUNK = 1 << 16
+_LINGER = 5.0  # seconds
+
+
+class CorruptError(TransientError):
+    """A local repository does not hold what it must; a kept mirror is discarded, so that the next run starts anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished git left: exit status (negative: the signal that ended it), bytes, and cleaned words."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def last_words(self) -> str:
+        """The part of stderr that says what went wrong: its last lines, on one line."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        return "; ".join(lines[-4:]) or f"git ended with status {self.status} and said nothing"
+
+
+class Git:
+    """Git on one repository: `git_dir` a bare one, or `work_tree` a folder inside a work tree."""
+
+    def __init__(
+        self,
+        git_dir: Path | None = None,
+        *,
+        work_tree: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = LOCAL_TIMEOUT,
+    ) -> None:
+        self.git_dir = git_dir
+        self.work_tree = work_tree
+        self._timeout = timeout
+        self._added = dict(environment or {})
+
+    def with_environment(self, environment: Mapping[str, str], *, timeout: float) -> Git:
+        """The same repository with more variables, for the commands that talk to a remote."""
+        return Git(self.git_dir, work_tree=self.work_tree, environment=self._added | dict(environment), timeout=timeout)
+
+    def run(self, *args: str, stdin: bytes | BinaryIO = b"", ok: Collection[int] = (0,)) -> Result:
+        """Run one git command to its end.
+
+        `args` are the command and its operands, without `git`; a status that is not among `ok` raises.
+
+        Raises:
+            ConfigError: git is missing.
+            TransientError: it took too long, or the disk is full.
+            CorruptError: any other status.
+        """
+        with _opened(stdin, self.git_dir) as opened, self._start(args, opened) as child:
+            result = child.finish(_Listener(child.stdout))
+        if result.status not in ok:
+            raise self.failure(args, result)
+        return result
+
+    @contextmanager
+    def stream(self, *args: str, stdin: bytes | BinaryIO = b"") -> Iterator[IO[bytes]]:
+        """Start one git command and give its stdout; at the end its status is checked as `run` does.
+
+        Leaving early, by an exception, kills it.
+        """
+        with _opened(stdin, self.git_dir) as opened, self._start(args, opened) as child:
+            yield child.stdout
+            result = child.finish()
+        if result.status:
+            raise self.failure(args, result)
+
+    def failure(self, args: tuple[str, ...], result: Result) -> GitcdError:
+        """Our error for a git command that failed and talked to nobody."""
+        what = f"git {args[0]} in {self._where}: {result.last_words}"
+        if disk_trouble(result):
+            return TransientError(what, remedy=f"make room for {self._where}, then run again")
+        return CorruptError(what, remedy="run again; a kept mirror is cloned anew")
+
+    @property
+    def _where(self) -> Path:
+        return self.git_dir or self.work_tree or Path.cwd()
+
+    @contextmanager
+    def _start(self, args: tuple[str, ...], stdin: BinaryIO | None) -> Iterator[_Child]:
+        process = _runner(self._where).execute(
+            [*_scrubbing(), "git", *args],
+            istream=stdin,
+            as_process=True,
+            env=self._environment(),
+            shell=False,
+            start_new_session=True,
+        )
+        child = _Child(process, args[0], self._timeout)
+        try:
+            yield child
+        finally:
+            child.end()
+
+    def _environment(self) -> dict[str, str]:
+        config = dict(_CONFIG)
+        if ca := os.environ.get("SSL_CERT_FILE"):
+            config["http.sslCAInfo"] = ca
+        numbered = {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(config)}
+        numbered |= {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(config.values())}
+        located = {"GIT_DIR": str(self.git_dir)} if self.git_dir else {}
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C",
+            "HOME": os.devnull,  # cannot be created by anybody
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": str(len(config)),
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_FLUSH": "0",
+            **numbered,
+            **located,
+            **self._added,
+        }
+
+
+class _Child:
+    """One process group, with a watchdog, and a reader of its stderr so that it never blocks on that."""
+
+    def __init__(self, process: Runner.AutoInterrupt, name: str, timeout: float) -> None:
+        if process.proc is None:
+            raise TransientError(f"git {name} did not start")
+        self._process = process  # its finaliser ends git, so it must live as long as we read
+        self._popen = process.proc
+        self._name = name
+        self._timeout = timeout
+        self._expired = False
+        self.stdout = cast("IO[bytes]", self._popen.stdout)
+        self._stderr = _Listener(cast("IO[bytes]", self._popen.stderr), keep=_STDERR_KEPT)
+        self._watchdog = threading.Timer(timeout, self._expire)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def finish(self, stdout: _Listener | None = None) -> Result:
+        """Wait for the end. Without a listener the caller has read stdout to its end."""
+        status = self._popen.wait()
+        self._watchdog.cancel()
+        heard = stdout.heard() if stdout else b""
+        if self._expired:
+            raise TransientError(
+                f"git {self._name} was ended after {self._timeout:g} seconds", remedy="run again, or allow more time"
+            )
+        return Result(status, heard, clean(self._stderr.heard()))
+
+    def end(self) -> None:
+        """Leave nothing behind: no process of the group, no open pipe."""
+        self._watchdog.cancel()
+        if self._popen.returncode is None:
+            self._kill()
+            self._popen.wait()
+        if self._stderr.done():
+            self.stdout.close()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._kill()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+
+
+class _Listener:
+    """Reads a pipe in a thread, to its end or until git is gone; `keep` bytes from the end are kept, 0: all."""
+
+    def __init__(self, pipe: IO[bytes], *, keep: int = 0) -> None:
+        self._pipe = pipe
+        self._keep = keep
+        self._chunks: list[bytes] = []
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def heard(self) -> bytes:
+        """What came; git is over, so only a process that left its group can still keep the pipe open."""
+        self._thread.join(_LINGER)
+        return b"".join(self._chunks)
+
+    def done(self) -> bool:
+        self._thread.join(_LINGER)
+        return not self._thread.is_alive()
+
+    def _listen(self) -> None:
+        with self._pipe:
+            while chunk := os.read(self._pipe.fileno(), _CHUNK):
+                self._chunks.append(chunk)
+                if self._keep:
+                    self._chunks = [b"".join(self._chunks)[-self._keep :]]
+
+
+def disk_trouble(result: Result) -> bool:
+    return result.status in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ) or bool(_DISK.search(result.stderr))
+
+
+@cache
+def version() -> tuple[int, ...]:
+    """The version of the installed git.
+
+    Raises:
+        ConfigError: there is none, or it is too old.
+    """
+    text = Git().run("version").stdout.decode(errors="replace")
+    found = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+    if found < MINIMUM:
+        wanted = ".".join(map(str, MINIMUM))
+        raise ConfigError(f"{text.strip()} is too old", remedy=f"install git {wanted} or newer")
+    return found
+
+
+@contextmanager
+def _opened(data: bytes | BinaryIO, folder: Path | None) -> Iterator[BinaryIO | None]:
+    """Stdin as a file: a writer that is a file cannot deadlock with a reader that is us."""
+    if not isinstance(data, bytes):
+        yield data
+    elif not data:
+        yield None
+    else:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(data)
+            file.seek(0)
+            yield cast("BinaryIO", file)
+
+
+def _scrubbing() -> list[str]:
+    return ["env", *(word for name in sorted(os.environ) if name not in _KEPT for word in ("-u", name))]
+
+
+def _runner(cwd: Path) -> Runner:
+    if not shutil.which("git"):
+        raise ConfigError("git is not installed, or not on PATH", remedy="install git 2.39 or newer")
+    try:
+        from git.cmd import Git as Runner
+    except ImportError as error:  # it tries git when it is imported
+        raise ConfigError(f"GitPython cannot run git: {error}", remedy="unset GIT_PYTHON_GIT_EXECUTABLE") from error
+    return Runner(str(cwd))
+
+
+def clean(said: bytes) -> str:
+    """What git or a remote said, as text that is safe to show."""
+    from gitcd import redact
+
+    return redact.clean(said.decode(errors="replace"))

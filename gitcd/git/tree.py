@@ -1,0 +1,72 @@
+"""The tree of a commit, read from the object database: one process lists it, one streams the blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
+
+from gitcd.git.runner import CorruptError, Git
+from gitcd.model.tree import Entry, Mode
+
+_MODES = {mode.value.encode(): mode for mode in Mode}
+_READABLE = frozenset({Mode.FILE, Mode.EXECUTABLE, Mode.SYMLINK})
+
+
+class CommitTree:
+    """A commit's files; implements `gitcd.model.tree.Tree`. Symlinks are entries and are never followed."""
+
+    def __init__(self, git: Git, commit: str) -> None:
+        self._git = git
+        self.commit = commit
+
+    @property
+    def oid(self) -> str:
+        """The object id of the tree: equal for commits of equal content."""
+        return self._git.run("rev-parse", "--verify", f"{self.commit}^{{tree}}").stdout.decode().strip()
+
+    def entries(self) -> Sequence[Entry]:
+        """Every file, in git's order; `size` is the blob's."""
+        listing = self._git.run("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit).stdout
+        return [_entry(line) for line in listing.split(b"\0") if line]
+
+    def read(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes]]:
+        """The bytes of the entries, in their order; of a symlink, where it points. One blob is held at a time.
+
+        Raises:
+            ValueError: an entry is a submodule: its content is in another repository.
+            CorruptError: the repository does not hold a blob that its tree names.
+        """
+        wanted = list(entries)
+        if not wanted:
+            return
+        if strange := next((entry for entry in wanted if entry.mode not in _READABLE), None):
+            raise ValueError(f"{strange.path} is a submodule and holds no bytes")
+        names = "".join(f"{entry.oid}\n" for entry in wanted).encode()
+        with self._git.stream("cat-file", "--batch", "--buffer", stdin=names) as stream:
+            for entry in wanted:
+                yield entry, _blob(stream, entry)
+
+
+def _entry(line: bytes) -> Entry:
+    words, _, path = line.partition(b"\t")
+    mode, _, oid, size = words.split()
+    return Entry(path.decode(errors="surrogateescape"), _mode(mode), oid.decode(), -1 if size == b"-" else int(size))
+
+
+def _mode(text: bytes) -> Mode:
+    """Git itself reads the modes of old and sloppy writers (100664) as one of these."""
+    if known := _MODES.get(text):
+        return known
+    return Mode.EXECUTABLE if int(text, 8) & 0o100 else Mode.FILE
+
+
+def _blob(stream: IO[bytes], entry: Entry) -> bytes:
+    words = stream.readline().split()
+    if len(words) == 3 and words[1] == b"blob":  # noqa: PLR2004 - oid, type, size
+        size = int(words[2])
+        data = stream.read(size)
+        if len(data) == size and stream.read(1) == b"\n":
+            return data
+    raise CorruptError(
+        f"blob {entry.oid} of {entry.path} cannot be read", remedy="run again; the mirror is cloned anew"
+    )
