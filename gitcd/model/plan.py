@@ -106,6 +106,7 @@ class PlannedCommit:
     environments: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     files: tuple[FileChange, ...]
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

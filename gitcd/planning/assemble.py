@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitcd import manifests
 from gitcd.errors import RefusedError
@@ -223,5 +223,5 @@ def _join_earlier(commits: list[PlannedCommit], outcomes: tuple[Outcome, ...]) -
     for number, commit in enumerate(commits):
         if paths & {change.path for change in commit.files}:
             environments = tuple(sorted({*commit.environments, *(each.identity.environment for each in outcomes)}))
-            commits[number] = PlannedCommit(commit.kind, environments, (*commit.outcomes, *outcomes), commit.files)
+            commits[number] = replace(commit, environments=environments, outcomes=(*commit.outcomes, *outcomes))
             return

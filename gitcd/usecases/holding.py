@@ -1,0 +1,160 @@
+"""Hold and release: write or remove one hold file, in one commit of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from gitcd.errors import ConfigError
+from gitcd.git.commit import Author, NewCommit
+from gitcd.git.mirror import Mirror
+from gitcd.git.tree import CommitTree
+from gitcd.git.worktree import WorkTree
+from gitcd.manifests.reading import render_hold
+from gitcd.model.declaration import Identity
+from gitcd.model.hold import Allow, Hold, Reject, hold_path
+from gitcd.model.plan import FileChange
+from gitcd.model.reference import is_digest, short
+from gitcd.model.tree import Mode, Tree
+from gitcd.planning.holds import Past, PastMove
+from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.precedents import Question
+from gitcd.planning.survey import survey
+from gitcd.usecases.planner import Selection
+from gitcd.usecases.publish import Published, publish
+
+Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """What to hold, and why. Without `reject` (a digest) every move is frozen."""
+
+    app: str
+    reject: str = ""
+    version: str = ""
+    reason: str = ""
+    by: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The change to one hold file; `change` is None where nothing has to change. `said` is for people."""
+
+    identity: Identity
+    change: FileChange | None
+    said: str
+    reason: str = ""
+
+    @property
+    def message(self) -> str:
+        body = f"\n\n{self.reason}" if self.reason else ""
+        return f"{self.said}{body}\n"
+
+
+def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
+    """The hold file that the request asks for, merged with the one that is there.
+
+    Raises:
+        ConfigError: no declaration of that name, or several; or the digest is none.
+    """
+    inputs = read_inputs(tree)
+    identity = find_identity(inputs, request.app)
+    if request.reject and not is_digest(request.reject):
+        raise ConfigError(f"{request.reject!r} is not a digest", remedy="Give sha256: and 64 hexadecimal digits.")
+    old = inputs.holds.get(identity, Hold())
+    base = replace(old, until=request.until, reason=request.reason or old.reason, by=request.by or old.by)
+    if request.reject:
+        kept = tuple(each for each in old.reject if each.digest != request.reject)
+        entry = Reject(request.reject, request.version, request.reason, request.by, _stamp(now))
+        new = replace(base, reject=(*kept, entry))
+        said = f"Hold {identity}: reject {request.version or short(request.reject)}"
+    else:
+        new = replace(base, freeze=True)
+        said = f"Hold {identity}" + (f" until {request.until}" if request.until else "")
+    return Held(identity, _change(tree, identity, render_hold(new)), said, request.reason)
+
+
+def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str = "", now: datetime) -> Held:
+    """Remove the hold file; where a human's revert is what holds, write down that its digest may come again.
+
+    Raises:
+        ConfigError: no declaration of that name, or several.
+    """
+    inputs = read_inputs(tree)
+    identity = find_identity(inputs, app)
+    held = inputs.holds.get(identity)
+    if held and (held.reject or held.freeze):
+        return Held(identity, _change(tree, identity, None), f"Release {identity}", reason)
+    past = _past(tree, inputs, identity, recall)
+    allowed = {each.digest for each in held.allow} if held else set()
+    if past is None or past.digest in allowed:
+        return Held(identity, None, f"Nothing holds {identity}")
+    new = Hold(allow=(Allow(past.digest, reason, by, _stamp(now)),))
+    said = f"Release {identity}: let {short(past.digest)} in again"
+    return Held(identity, _change(tree, identity, render_hold(new)), said, reason)
+
+
+def commit(
+    mirror: Mirror, compute: Callable[[CommitTree, str], Held], author: Author, when: datetime
+) -> Published[Held]:
+    """Carry a hold or a release to the branch."""
+
+    def work(tree: CommitTree, tip: str) -> tuple[Held, Sequence[NewCommit]]:
+        held = compute(tree, tip)
+        return held, [NewCommit(held.message, [held.change])] if held.change else []
+
+    return publish(mirror, work, author=author, when=when)
+
+
+def write(tree: WorkTree, held: Held) -> None:
+    """Write the hold file into a work tree; committing is left to the user."""
+    if held.change is None:
+        return
+    if held.change.after is None:
+        tree.remove(held.change.path)
+    else:
+        tree.write(held.change.path, held.change.after)
+
+
+def find_identity(inputs: Inputs, app: str) -> Identity:
+    """The one declaration that an operand names.
+
+    Raises:
+        ConfigError: none, or several.
+    """
+    known = [each.identity for each in inputs.declared]
+    found = [identity for identity in known if Selection(apps=frozenset({app})).takes(identity)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"{app!r} names {len(found)} declarations", remedy=f"Say which: {_listed(found)}")
+    raise ConfigError(f"no declaration is called {app!r}", remedy=f"There are: {_listed(known)}" if known else "")
+
+
+def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> PastMove | None:
+    """The last move of the declaration, if its places no longer hold it."""
+    declared = next(each for each in inputs.declared if each.identity == identity)
+    (surveyed,) = survey([declared], tree, inputs.scopes)
+    past = recall([Question(identity, "", tuple(surveyed.files))]).get(identity)
+    if not isinstance(past, PastMove) or all(site.digest == past.digest for site in surveyed.image_sites):
+        return None
+    return past
+
+
+def _change(tree: Tree, identity: Identity, after: bytes | None) -> FileChange | None:
+    path = hold_path(identity)
+    entries = [entry for entry in tree.entries() if entry.path == path]
+    before = next((data for _, data in tree.read(entries)), None)
+    return None if before == after else FileChange(path, Mode.FILE, before, after)
+
+
+def _stamp(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _listed(identities: Sequence[Identity]) -> str:
+    shown = ", ".join(str(each) for each in identities[:10])
+    return shown + (f" and {len(identities) - 10} more" if len(identities) > 10 else "")  # noqa: PLR2004 - a line's worth

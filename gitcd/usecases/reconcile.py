@@ -1,0 +1,119 @@
+"""The main job: plan on the branch's tip, commit, push."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gitcd.errors import RefusedError
+from gitcd.git.commit import Author, NewCommit
+from gitcd.git.mirror import Mirror
+from gitcd.git.tree import CommitTree
+from gitcd.git.worktree import WorkTree
+from gitcd.model.plan import FileChange, Outcome, Plan, PlannedCommit
+from gitcd.rendering.messages import commit_message
+from gitcd.usecases.planner import Context, Planned, Selection, make_plan
+from gitcd.usecases.publish import Published, publish
+
+
+def preview(mirror: Mirror, context: Context, *, templates: Path | None = None, run: str = "") -> Planned:
+    """The plan for the branch's tip, with its commit messages; nothing is written to the remote."""
+    tip = mirror.fetch()
+    return with_messages(make_plan(CommitTree(mirror.git, tip), context, base=tip), templates, run)
+
+
+def reconcile(
+    mirror: Mirror, context: Context, author: Author, *, templates: Path | None = None, run: str = ""
+) -> Published[Planned]:
+    """Bring the branch to what the declarations and the registry say."""
+
+    def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
+        planned = with_messages(make_plan(tree, context, base=tip), templates, run)
+        return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
+
+    return _with_failure(publish(mirror, compute, author=author, when=context.now))
+
+
+def replay(mirror: Mirror, context: Context, author: Author, reviewed: Plan) -> Published[Planned]:
+    """Commit a plan that was reviewed, byte for byte, or refuse.
+
+    Raises:
+        RefusedError: a tag, a hold, a declaration or a file that the plan touches has changed since.
+    """
+    apps = frozenset(str(outcome.identity) for commit in reviewed.commits for outcome in commit.outcomes)
+    if not apps:
+        raise RefusedError("the plan changes nothing", remedy="Make a new one with `gitcd reconcile --dry-run --out`.")
+    context = replace(context, selection=Selection(apps=apps))
+
+    def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
+        planned = make_plan(tree, context, base=tip)
+        _check_unchanged(reviewed, planned.plan)
+        return planned, [NewCommit(commit.message, commit.files) for commit in reviewed.commits]
+
+    return _with_failure(publish(mirror, compute, author=author, when=context.now))
+
+
+def write_in_place(tree: WorkTree, plan: Plan) -> None:
+    """Write exactly the shown diff into the files of a work tree; committing is left to the user."""
+    for change in plan.files:
+        if change.after is not None:
+            tree.write(change.path, change.after)
+
+
+def with_messages(planned: Planned, templates: Path | None = None, run: str = "") -> Planned:
+    """The same plan, its commits with their messages."""
+    commits = tuple(
+        replace(commit, message=commit_message(commit, run=run, folder=templates)) for commit in planned.plan.commits
+    )
+    return replace(planned, plan=replace(planned.plan, commits=commits))
+
+
+def _with_failure(published: Published[Planned]) -> Published[Planned]:
+    """A push that failed is part of the report, beside the outcomes."""
+    if published.failure is None:
+        return published
+    planned = published.work
+    plan = replace(planned.plan, failures=(*planned.plan.failures, published.failure))
+    return replace(published, work=replace(planned, plan=plan))
+
+
+def _check_unchanged(reviewed: Plan, now: Plan) -> None:
+    changed = [*_moved(reviewed, now), *_rewritten(reviewed.commits, now.commits)]
+    if changed:
+        raise RefusedError(
+            f"the plan is out of date: {'; '.join(changed[:5])}",
+            remedy="Make and review a new one with `gitcd reconcile --dry-run --out FILE`.",
+        )
+
+
+def _moved(reviewed: Plan, now: Plan) -> list[str]:
+    """Declarations for which something else would be done now."""
+    present = {outcome.identity: outcome for outcome in now.outcomes}
+    planned = [outcome for commit in reviewed.commits for outcome in commit.outcomes]
+    return [text for outcome in planned if (text := _difference(outcome, present.get(outcome.identity)))]
+
+
+def _difference(then: Outcome, now: Outcome | None) -> str:
+    if now is None:
+        return f"{then.identity} is no longer declared"
+    if now.kind is not then.kind:
+        return f"{then.identity} was {then.kind} and is {now.kind} now" + (f": {now.message}" if now.message else "")
+    old = then.resolved.digest if then.resolved else ""
+    new = now.resolved.digest if now.resolved else ""
+    return "" if old == new else f"the tag of {then.identity} moved from {old} to {new}"
+
+
+def _rewritten(reviewed: Sequence[PlannedCommit], now: Sequence[PlannedCommit]) -> list[str]:
+    """Files that differ from what the plan was made on, or would be written differently."""
+    then, present = _bytes(reviewed), _bytes(now)
+    return [
+        f"{path} has changed" for path in sorted(then.keys() | present.keys()) if then.get(path) != present.get(path)
+    ]
+
+
+def _bytes(commits: Sequence[PlannedCommit]) -> dict[str, list[FileChange]]:
+    by_path: dict[str, list[FileChange]] = {}
+    for change in (change for commit in commits for change in commit.files):
+        by_path.setdefault(change.path, []).append(change)
+    return by_path
