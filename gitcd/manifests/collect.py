@@ -1,0 +1,131 @@
+"""What the finders share: they hand in what they see, the collector judges whether it is a site or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gitcd.manifests.chunks import EditRefused
+from gitcd.manifests.compose import is_null
+from gitcd.manifests.cursor import Cursor
+from gitcd.model.reference import Reference, Repository, is_digest, split_reference
+from gitcd.model.reference import ReferenceError as NotAReference
+from gitcd.model.site import Form, Found, Owner, Refusal, Service, Site, Span
+
+_MARKER = b"$imagepolicy"
+_TEMPLATES = ("{{", "${", "$(")
+
+
+@dataclass(slots=True)
+class Collector:
+    """Collects for one file. `needles`: None for everything, else what a spot must hold to be worth a refusal."""
+
+    needles: Collection[bytes] | None
+    markers: bool
+    sites: list[Site] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    owner: Owner = field(default_factory=Owner)
+
+    def enter(self, owner: Owner) -> None:
+        self.owner = owner
+
+    def found(self) -> Found:
+        return Found(tuple(self.sites), tuple(self.services), tuple(dict.fromkeys(self.refusals)))
+
+    def image(self, cursor: Cursor, text: str, **of_workload: Any) -> None:
+        """A scalar that may end in a whole reference, `text`."""
+        try:
+            name, tag, digest = split_reference(text)
+        except NotAReference:
+            if any(each in text for each in _TEMPLATES):
+                self._refuse(cursor, [cursor], f"{text!r} is a template, not an image reference")
+            return
+        self._add(cursor, Form.IMAGE, {"image": cursor}, Reference(Repository.parse(name), tag, digest), **of_workload)
+
+    def entry(self, cursor: Cursor, form: Form, parts: Mapping[str, Cursor | None], name: str) -> None:
+        """A mapping that holds repository, tag and digest apart; `name` is the repository as written."""
+        present = {key: part for key, part in parts.items() if part is not None}
+        tag_key = "newTag" if form is Form.KUSTOMIZE else "tag"
+        tag, _, joined = _text(present.get(tag_key)).partition("@")
+        try:
+            repository = Repository.parse(name)
+        except NotAReference:
+            return
+        self._add(cursor, form, present, Reference(repository, tag, _text(present.get("digest")) or joined))
+
+    def config(self, cursor: Cursor, *, insertion: bool) -> None:
+        """A key of a ConfigMap, or the map in which a key can be inserted."""
+        if cursor.doubt:
+            self._refuse(cursor, [cursor], cursor.doubt.reason, cursor.doubt.line)
+            return
+        document = cursor.document
+        site = Site(document.path, document.number, cursor.pointer, Form.CONFIG, cursor.line, owner=self.owner)
+        if insertion:
+            self.sites.append(site)
+            return
+        try:
+            spans = {"value": document.span(cursor.node)}
+        except EditRefused:
+            # Most values of ConfigMaps are whole files in block scalars. They are nobody's version, and only that
+            # the key exists must be known: an edit of it is refused for want of a span.
+            spans = {}
+        self.sites.append(replace(site, value=cursor.text, spans=spans))
+
+    def _add(
+        self, cursor: Cursor, form: Form, parts: Mapping[str, Cursor], reference: Reference, **of_workload: Any
+    ) -> None:
+        document = cursor.document
+        doubt = next((part.doubt for part in parts.values() if part.doubt), cursor.doubt)
+        if doubt:
+            self._refuse(cursor, parts.values(), doubt.reason, doubt.line)
+            return
+        if reference.digest and not is_digest(reference.digest):
+            self._refuse(cursor, parts.values(), f"{reference.digest!r} is not a digest")
+            return
+        try:
+            spans = {key: document.span(part.node) for key, part in parts.items()}
+        except EditRefused as error:
+            self._refuse(cursor, parts.values(), error.refusal.reason, error.refusal.line)
+            return
+        if not self.markers and (marked := _marked(cursor, spans)):
+            self._refuse(cursor, parts.values(), "left to its $imagepolicy marker", marked.line)
+            return
+        self.sites.append(
+            Site(
+                document.path,
+                document.number,
+                cursor.pointer,
+                form,
+                min(span.line for span in spans.values()),
+                reference.repository,
+                reference.tag,
+                reference.digest,
+                owner=self.owner,
+                spans=spans,
+                **of_workload,
+            ),
+        )
+
+    def _refuse(self, cursor: Cursor, parts: Collection[Cursor], reason: str, line: int = 0) -> None:
+        text = "\n".join(part.text for part in parts).encode(errors="replace")
+        if self.needles is None or any(needle in text for needle in self.needles):
+            self.refusals.append(Refusal(cursor.document.path, line or cursor.line, reason))
+
+
+def _text(cursor: Cursor | None) -> str:
+    return "" if cursor is None or is_null(cursor.node) else cursor.text
+
+
+def _marked(cursor: Cursor, spans: Mapping[str, Span]) -> Span | None:
+    """The span on whose line a Flux setter comment stands."""
+    document = cursor.document
+    if _MARKER not in document.raw:
+        return None
+    for span in spans.values():
+        start = span.end - document.start
+        end = min((at for at in (document.raw.find(b, start) for b in (b"\n", b"\r")) if at >= 0), default=None)
+        if _MARKER in document.raw[start:end].partition(b"#")[2]:
+            return span
+    return None

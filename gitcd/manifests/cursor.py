@@ -1,0 +1,125 @@
+"""A spot in a document: a node, the pointer that leads there, and whether the way is unambiguous."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from gitcd.manifests.compose import MAX_DEPTH, Document
+from gitcd.model.site import Refusal
+
+_INDEX = re.compile("0|[1-9][0-9]{0,6}")
+
+
+@dataclass(slots=True)
+class Cursor:
+    """`doubt` is set where a key on the way occurs twice: what lies there may be read, never written."""
+
+    document: Document
+    node: Node
+    pointer: str = ""
+    doubt: Refusal | None = None
+
+    @property
+    def text(self) -> str:
+        """The scalar's characters; empty where there is no scalar."""
+        return self.node.value if isinstance(self.node, ScalarNode) else ""
+
+    @property
+    def line(self) -> int:
+        return self.document.line(self.node)
+
+    def get(self, key: str) -> Cursor | None:
+        """The value of a key, merge keys applied."""
+        if not isinstance(self.node, MappingNode):
+            return None
+        child = self.document.fields(self.node).nodes.get(key)
+        return (
+            None
+            if child is None
+            else Cursor(self.document, child, f"{self.pointer}/{escape(key)}", self._doubt(self.node))
+        )
+
+    def at(self, *keys: str) -> Cursor | None:
+        cursor: Cursor | None = self
+        for key in keys:
+            cursor = cursor and cursor.get(key)
+        return cursor
+
+    def value(self, *keys: str) -> str:
+        """The text of the scalar that the keys lead to; empty where there is none."""
+        cursor = self.at(*keys)
+        return cursor.text if cursor else ""
+
+    def items(self) -> Iterator[Cursor]:
+        """The items of a sequence; nothing for anything else."""
+        if isinstance(self.node, SequenceNode):
+            for index, item in enumerate(self.node.value):
+                yield Cursor(self.document, item, f"{self.pointer}/{index}", self.doubt)
+
+    def children(self) -> Iterator[tuple[str, Cursor]]:
+        """The entries of a mapping by key; nothing for anything else."""
+        if isinstance(self.node, MappingNode):
+            doubt = self._doubt(self.node)
+            for key, child in self.document.fields(self.node).nodes.items():
+                yield key, Cursor(self.document, child, f"{self.pointer}/{escape(key)}", doubt)
+
+    def texts(self) -> dict[str, str]:
+        """The entries of a mapping that are scalars."""
+        return {key: child.text for key, child in self.children() if isinstance(child.node, ScalarNode)}
+
+    def find(self, pointer: str) -> Cursor | None:
+        """What a JSON pointer (RFC 6901) leads to from here."""
+        cursor: Cursor | None = self
+        for token in pointer.split("/")[1:]:
+            if cursor is None:
+                return None
+            cursor = cursor.step(token.replace("~1", "/").replace("~0", "~"))
+        return cursor
+
+    def mappings(self) -> Iterator[Cursor]:
+        """Every mapping here and below.
+
+        Raises:
+            EditRefused: aliases make the tree endless or unreasonably large.
+        """
+        seen: set[int] = set()
+        stack = [(self, 0)]
+        while stack:
+            cursor, depth = stack.pop()
+            if id(cursor.node) in seen:
+                self.document.spend(cursor.node)
+            seen.add(id(cursor.node))
+            if depth > MAX_DEPTH:
+                raise self.document.refuse(cursor.node, f"is nested more than {MAX_DEPTH} levels deep")
+            if isinstance(cursor.node, MappingNode):
+                yield cursor
+            stack += [(child, depth + 1) for child in reversed(list(_collections(cursor)))]
+
+    def step(self, token: str) -> Cursor | None:
+        """One token of a JSON pointer further."""
+        if not isinstance(self.node, SequenceNode):
+            return self.get(token)
+        if not _INDEX.fullmatch(token) or int(token) >= len(self.node.value):
+            return None
+        return Cursor(self.document, self.node.value[int(token)], f"{self.pointer}/{token}", self.doubt)
+
+    def _doubt(self, node: MappingNode) -> Refusal | None:
+        twice = self.document.fields(node).twice
+        if self.doubt or twice is None:
+            return self.doubt
+        return Refusal(self.document.path, self.document.line(twice), f"the key {twice.value!r} occurs twice")
+
+
+def escape(key: str) -> str:
+    """A key as a token of a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
+def _collections(cursor: Cursor) -> Iterator[Cursor]:
+    is_mapping = isinstance(cursor.node, MappingNode)
+    children = (child for _, child in cursor.children()) if is_mapping else cursor.items()
+    return (child for child in children if not isinstance(child.node, ScalarNode))

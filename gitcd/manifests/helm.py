@@ -1,0 +1,63 @@
+"""The shape of Helm values, wherever it stands: a map of repository, tag and maybe registry and digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yaml.nodes import ScalarNode
+
+from gitcd.manifests.collect import Collector
+from gitcd.manifests.cursor import Cursor
+from gitcd.model.site import Form
+
+_KEYS = ("registry", "repository", "tag", "digest")
+
+
+def find(item: Cursor, collector: Collector) -> None:
+    kind, raw = collector.owner.kind, item.document.raw
+    if b"repository" in raw or (not kind and b"image" in raw):
+        for mapping in item.mappings():
+            _values(mapping, collector)
+            if not kind and (image := mapping.get("image")):
+                collector.image(image, image.text)
+    if kind == "Application":
+        for source in _sources(item):
+            _argo(source, collector)
+
+
+def _values(mapping: Cursor, collector: Collector) -> None:
+    parts = {key: _scalar(mapping, key) for key in _KEYS}
+    repository = parts["repository"]
+    if repository and (parts["tag"] or parts["digest"]):
+        registry = parts["registry"]
+        name = f"{registry.text}/{repository.text}" if registry and registry.text else repository.text
+        collector.entry(mapping, Form.HELM, parts, name)
+
+
+def _scalar(mapping: Cursor, key: str) -> Cursor | None:
+    found = mapping.get(key)
+    return found if found and isinstance(found.node, ScalarNode) else None
+
+
+def _sources(item: Cursor) -> Iterator[Cursor]:
+    if single := item.at("spec", "source"):
+        yield single
+    if several := item.at("spec", "sources"):
+        yield from several.items()
+
+
+def _argo(source: Cursor, collector: Collector) -> None:
+    """Argo CD's own spellings: kustomize image strings, and Helm parameters one by one."""
+    if images := source.at("kustomize", "images"):
+        for image in images.items():
+            collector.image(image, image.text.rpartition("=")[2])
+    parameters = source.at("helm", "parameters")
+    if parameters is None:
+        return
+    values = {each.value("name"): each.get("value") for each in parameters.items()}
+    for name, repository in values.items():
+        if repository and name.endswith("image.repository"):
+            prefix = name.removesuffix("repository")
+            parts = {key: values.get(prefix + key) for key in _KEYS}
+            if parts["tag"] or parts["digest"]:
+                collector.entry(parameters, Form.HELM, parts, repository.text)
