@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from gitcd.errors import ConfigError, RefusedError
+from gitcd.git.paths import check_path
 from gitcd.git.runner import CorruptError, Git
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Mode
@@ -69,19 +70,6 @@ def write_commits(git: Git, parent: str, commits: Sequence[NewCommit], *, author
             return made
         kept = telling
     return []
-
-
-def check_path(path: str) -> str:
-    """The path, if it is a normal relative path that no checkout of the tree could misuse.
-
-    Raises:
-        RefusedError: it is not.
-    """
-    parts = path.split("/")
-    own = any(re.fullmatch(r"\.git|git~\d+", part.rstrip(" ."), re.IGNORECASE) for part in parts)
-    if own or "\\" in path or re.search(r"[\x00-\x1f\x7f]", path) or {"", ".", ".."} & set(parts):
-        raise RefusedError(f"{path!r} is not a path inside the repository", remedy="give a relative path without '..'")
-    return path
 
 
 def _import(

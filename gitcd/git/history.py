@@ -1,19 +1,24 @@
 """What a branch's history tells of past moves. History lives in a repository of its own, without file contents.
 
-The mirror stays shallow, so that reading a tip never depends on what history needed; commits and trees alone are fetched
-here, where the server can leave blobs out.
+The mirror stays shallow, so that reading a tip never depends on what history needed. Here commits and trees alone are
+fetched, where the server can leave blobs out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import IO
 
 from gitcd.errors import GitcdError
-from gitcd.git.mirror import Mirror
-from gitcd.git.runner import CorruptError, Git
+from gitcd.git.mirror import WITHOUT_FILES, Mirror
+from gitcd.git.origin import Origin
+from gitcd.git.runner import Git
+from gitcd.git.tree import CommitTree
 from gitcd.model.trailers import Move, parse
+from gitcd.model.tree import Entry, Mode
 
 _FORMAT = "--format=%x00%H%x00%an%x00%ct%x00%B%x00"
 _FIELDS = 5
@@ -41,46 +46,90 @@ class MissingHistory:
     reason: str
 
 
-def ensure_history(mirror: Mirror, tip: str) -> Git | MissingHistory:
-    """A repository in which the whole history of `tip` can be read, fetched as far as it is not there yet."""
+class History:
+    """All commits below one tip; what they did to files is known, the files' bytes are brought when asked for."""
+
+    def __init__(self, origin: Origin, tip: str) -> None:
+        self._origin = origin
+        self._git = origin.local
+        self._tip = tip
+
+    def past_moves(self, paths: Sequence[str]) -> list[PastCommit]:
+        """Commits that touched any of the paths and carry our trailers, newest first, by one process for all paths.
+
+        Side branches count too: a digest that a person left out while merging was moved to, and is not there.
+        """
+        return [commit for commit in self._commits(paths) if commit.moves]
+
+    def last_change(self, path: str) -> PastCommit | None:
+        """The newest commit that touched the path; None if none did."""
+        return next(self._commits([path], "--max-count=1"), None)
+
+    def files_at(self, wanted: Mapping[str, Collection[str]]) -> dict[str, dict[str, bytes]] | MissingHistory:
+        """The bytes that files had in commits, both by name; a path that a commit did not hold is left out."""
+        found = [(commit, path, oid) for (commit, path), oid in self._blob_ids(wanted).items()]
+        oids = sorted({oid for _, _, oid in found})
+        with suppress(GitcdError):  # what matters is whether they are here then
+            self._origin.fetch_objects(oids)
+        entries = [Entry(oid, Mode.FILE, oid) for oid in oids]
+        try:
+            blobs = {entry.oid: data for entry, data in CommitTree(self._git, self._tip).read(entries)}
+        except GitcdError as error:
+            return MissingHistory(error.message)
+        files: dict[str, dict[str, bytes]] = {commit: {} for commit in wanted}
+        for commit, path, oid in found:
+            files[commit][path] = blobs[oid]
+        return files
+
+    def _commits(self, paths: Sequence[str], *options: str) -> Iterator[PastCommit]:
+        if not paths:
+            return
+        asked = "\n".join([self._tip, "--", *paths, ""]).encode(errors="surrogateescape")
+        args = ("rev-list", "--full-history", "--date-order", _FORMAT, *options, "--stdin")
+        fields = self._git.run(*args, stdin=asked).stdout.split(b"\0")
+        for oid, author, when, message in zip(*(fields[n::_FIELDS] for n in range(1, _FIELDS)), strict=True):
+            text = message.decode(errors="replace")
+            moment = datetime.fromtimestamp(int(when), UTC)
+            yield PastCommit(oid.decode(), author.decode(errors="replace"), moment, text, tuple(parse(text)))
+
+    def _blob_ids(self, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], str]:
+        """Ids of files by commit and path, from the trees of their folders: those are here, the blobs may not be."""
+        folders = sorted({(commit, path.rpartition("/")[0]) for commit, paths in wanted.items() for path in paths})
+        names = "".join(f"{commit}:{folder}\n" for commit, folder in folders).encode(errors="surrogateescape")
+        ids = {}
+        with self._git.stream("cat-file", "--batch", "--buffer", stdin=names) as stream:
+            for commit, folder in folders:
+                for name, oid in _tree(stream):
+                    ids[commit, f"{folder}/{name}" if folder else name] = oid
+        return {
+            (commit, path): ids[commit, path] for commit in wanted for path in wanted[commit] if (commit, path) in ids
+        }
+
+
+def ensure_history(mirror: Mirror, tip: str) -> History | MissingHistory:
+    """The whole history of `tip`, fetched as far as it is not here yet."""
     folder = mirror.git_dir.with_name(f"{mirror.git_dir.stem}-history.git")
-    side = Mirror(folder, mirror.origin.seen_from(Git(folder)), mirror.branch)
+    origin = mirror.origin.seen_from(Git(folder))
     try:
-        side.complete(tip)
+        Mirror(folder, origin, mirror.branch, extent=WITHOUT_FILES).fetch()
+        origin.local.run("rev-parse", "--verify", "--quiet", f"{tip}^{{tree}}")
     except GitcdError as error:
         return MissingHistory(error.message)
-    return side.git
+    return History(origin, tip)
 
 
-def past_moves(git: Git, tip: str, paths: Sequence[str]) -> list[PastCommit]:
-    """Commits that touched any of the paths and carry our trailers, newest first, one git process for all paths.
-
-    Side branches count too: a digest that a person left out while merging was moved to, and is not there.
-    """
-    return [commit for commit in past_commits(git, tip, paths) if commit.moves]
-
-
-def past_commits(git: Git, tip: str, paths: Sequence[str], *, most: int = 0) -> Iterator[PastCommit]:
-    """Every commit that touched any of the paths, newest first; at most `most` of them, 0: all."""
-    if not paths:
+def _tree(stream: IO[bytes]) -> Iterator[tuple[str, str]]:
+    """Names and ids of the regular files of one tree, in cat-file's answer; none where there is no such tree."""
+    words = stream.readline().split()
+    if len(words) != 3 or words[1] != b"tree" or not words[2].isdigit():  # noqa: PLR2004 - oid, type, size
         return
-    limit = [f"--max-count={most}"] if most else []
-    asked = "\n".join([tip, "--", *paths, ""]).encode(errors="surrogateescape")
-    args = ("rev-list", "--full-history", "--date-order", _FORMAT, *limit, "--stdin")
-    fields = git.run(*args, stdin=asked).stdout.split(b"\0")
-    for oid, author, when, message in zip(*(fields[n::_FIELDS] for n in range(1, _FIELDS)), strict=True):
-        text = message.decode(errors="replace")
-        yield PastCommit(
-            oid.decode(), author.decode(errors="replace"), datetime.fromtimestamp(int(when), UTC), text, tuple(parse(text))
-        )
-
-
-def last_change(git: Git, tip: str, path: str) -> PastCommit | None:
-    """The newest commit that touched the path; None if none did.
-
-    Raises:
-        CorruptError: the history is cut off, so that nobody knows.
-    """
-    if git.run("rev-parse", "--is-shallow-repository").stdout.strip() == b"true":
-        raise CorruptError(f"the history of {path} is not here")
-    return next(past_commits(git, tip, [path], most=1), None)
+    digits = len(words[0]) // 2
+    data = stream.read(int(words[2]))
+    stream.read(1)
+    start = 0
+    while start < len(data):
+        end = data.index(b"\0", start)
+        mode, _, name = data[start:end].partition(b" ")
+        start = end + 1 + digits
+        if mode.startswith(b"100"):
+            yield name.decode(errors="surrogateescape"), data[end + 1 : start].hex()

@@ -24,6 +24,8 @@ from gitcd.git.runner import ANY, CorruptError, Git, version
 from gitcd.git.worktree import is_bare
 
 LOCK_WAIT = 120.0  # seconds
+SHALLOW = "--depth=1"
+WITHOUT_FILES = "--filter=blob:none"
 MOST_PACKS = 60  # a mirror is never repacked: past this it is cloned anew
 _POLL = 0.1
 _PREFIX = "gitcd-"
@@ -33,10 +35,12 @@ _SHA256_DIGITS = 64
 class Mirror:
     """The local copy: `git` runs in it, `origin` reaches the remote from it."""
 
-    def __init__(self, git_dir: Path, origin: Origin, branch: str) -> None:
+    def __init__(self, git_dir: Path, origin: Origin, branch: str, *, extent: str = SHALLOW) -> None:
+        """`extent` is the option of git-fetch that says how much of the history and of the files is brought."""
         self.git_dir = git_dir
         self.origin = origin
         self.branch = branch
+        self._extent = extent
 
     @property
     def git(self) -> Git:
@@ -77,7 +81,7 @@ class Mirror:
     def _bring(self, tip: str) -> str:
         if not self.git_dir.exists():
             self._create("sha256" if len(tip) == _SHA256_DIGITS else "sha1")
-        self.origin.fetch(self.branch, "--depth=1")
+        self.origin.fetch(self.branch, self._extent)
         if held := self._held():
             return held
         raise CorruptError(f"{self.git_dir} does not hold {self.branch} of {self.remote} after a fetch")

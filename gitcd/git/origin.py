@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gitcd.errors import ConfigError, GitcdError, TransientError
 from gitcd.git.remote import Kind, Remote, check_branch
@@ -63,15 +63,20 @@ class Origin:
         return {ref.removeprefix("refs/heads/"): oid for oid, _, ref in lines if _OID.fullmatch(oid)}
 
     def fetch(self, branch: str, *options: str) -> None:
-        """Bring the branch into the local `refs/heads/<branch>`, wherever that stood. Raises as `tip` does."""
+        """Bring the branch into the local `refs/heads/<branch>`, wherever that stood.
+
+        Raises:
+            ConfigError: no such repository, or no permission.
+            TransientError: the remote cannot be reached, or the disk is full.
+            CorruptError: the local repository is not fit to fetch into.
+        """
         ref = f"refs/heads/{check_branch(branch)}"
-        quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no", "--no-auto-maintenance")
-        args = ("fetch", *quiet, *options, "--", self.remote.url, f"+{ref}:{ref}")
-        result = self._git.run(*args, ok=ANY)
-        if result.status and _CORRUPT.search(result.stderr) and not disk_trouble(result):
-            raise CorruptError(f"cannot fetch {branch} of {self.remote}: {result.last_words}", remedy="run again")
-        if result.status:
-            raise self.failure("fetch from", result)
+        self._fetch(*options, "--", self.remote.url, f"+{ref}:{ref}")
+
+    def fetch_objects(self, oids: Iterable[str]) -> None:
+        """Bring single objects, where the remote allows to name them. Raises as `fetch` does."""
+        names = "".join(f"{oid}\n" for oid in oids).encode()
+        self._fetch("--filter=blob:none", "--stdin", "--", self.remote.url, stdin=names)
 
     def push(self, oid: str, branch: str, *options: str) -> Result:
         """One attempt, never forced; what became of it is for the caller to find out.
@@ -93,6 +98,14 @@ class Origin:
         if _ABSENT.search(result.stderr):
             return ConfigError(message, remedy="check the URL, and that the credentials may read it")
         return TransientError(message, remedy="check that the remote is reachable, then run again")
+
+    def _fetch(self, *args: str, stdin: bytes = b"") -> None:
+        quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no", "--no-auto-maintenance")
+        result = self._git.run("fetch", *quiet, *args, stdin=stdin, ok=ANY)
+        if result.status and _CORRUPT.search(result.stderr) and not disk_trouble(result):
+            raise CorruptError(f"cannot fetch from {self.remote}: {result.last_words}", remedy="run again")
+        if result.status:
+            raise self.failure("fetch from", result)
 
     def _ask(self, *args: str) -> Result:
         result = self._asking.run(*args, ok=ANY)

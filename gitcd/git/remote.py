@@ -14,7 +14,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from gitcd.errors import ConfigError
 
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\\$`'\"<>|;]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f$]")
+_NOT_IN_URL = re.compile(r"[ \\`'\"<>|;]")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^@/:]+):(?P<path>(?!/?/).+)")
@@ -84,9 +85,11 @@ def check_branch(name: str) -> str:
 
 def _parse(text: str) -> Remote:
     if not text or text.startswith("-") or not _encodable(text) or _UNSAFE.search(text):
-        raise _refused(text, "it is empty, begins with '-' or holds a character that no repository URL needs")
+        raise _refused(text, "it is empty, begins with '-' or holds a control character or '$'")
     if text.startswith("/"):
         return _local(text, text)
+    if _NOT_IN_URL.search(text):
+        raise _refused(text, "it holds a character that no URL has")
     scheme, separator, _ = text.partition("://")
     if not separator:
         return _scp(text)
@@ -96,7 +99,7 @@ def _parse(text: str) -> Remote:
     except ValueError as error:
         raise _refused(text, str(error)) from None
     if url.query or url.fragment or _UNSAFE.search(unquote(url.path)):
-        raise _refused(text, "it has a query, a fragment or an encoded character that no repository URL needs")
+        raise _refused(text, "it has a query, a fragment, or an encoded control character or '$'")
     match scheme:
         case "https" | "http":
             return _http(text, url)

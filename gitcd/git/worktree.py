@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 
 from gitcd.errors import RefusedError
-from gitcd.git.commit import check_path
+from gitcd.git.paths import check_path
 from gitcd.git.runner import Git
 from gitcd.model.tree import Entry, Mode, blob_id
 
