@@ -1,5 +1,6 @@
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gitcd.model.declaration import ContainerVersion, Metadata, Origin, Place, Spec
 from gitcd.model.layout import ConfigRepository, Environment
@@ -85,7 +86,9 @@ class TestDeclarations:
         assert isinstance(unknown, ScopeError)
         assert "dev" in unknown.remedy
 
-    @pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc", "a\\b", ".git/config", "a//b", "a/./b", "a\x00b", ".GIT/x"])
+    @pytest.mark.parametrize(
+        "path", ["../x", "a/../../x", "/etc", "a\\b", ".git/config", "a//b", "a/./b", "a\x00b", ".GIT/x"]
+    )
     def test_T6_paths_never_leave_the_repository(self, path):
         assert not is_safe(path)
         scopes = Scopes(layout(dev=["envs/dev"]))
