@@ -1,0 +1,146 @@
+"""The console entry: the root group, and the one funnel that turns what happened into an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import NamedTuple, NoReturn
+
+import click
+
+from gitcd import __version__
+from gitcd.cli.terminal import Console
+from gitcd.errors import ExitCode, GitcdError
+from gitcd.redact import register_environment
+
+
+class Verb(NamedTuple):
+    """Where a command lives, and its line in the overview; the module is imported when the command is asked for."""
+
+    module: str
+    summary: str
+
+
+VERBS = {
+    "diff": Verb("diff", "Show what a reconcile would change."),
+    "reconcile": Verb("reconcile", "Commit and push what the declarations and the registry say."),
+    "explain": Verb("explain", "Say why an image did, or did not, move."),
+    "hold": Verb("hold", "Keep a declaration from moving."),
+    "release": Verb("release", "Let a held declaration move again."),
+    "validate": Verb("validate", "Check declarations, gitcd.yaml and hold files."),
+    "schema": Verb("schema", "Print the JSON Schema of a kind of document."),
+    "config": Verb("config", "Show the settings in force, and where each comes from."),
+    "doctor": Verb("doctor", "Check git, credentials, the registry and permissions."),
+    "demo": Verb("demo", "Try everything on this machine, without an account."),
+    "version": Verb("version", "Print the versions of gitcd, Python and git."),
+}
+
+
+class Root(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        verb = VERBS.get(cmd_name)
+        if verb is None:
+            return None
+        command = import_module(f"gitcd.cli.{verb.module}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - every module of the table holds one
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, but with suggestions from the table above."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=VERBS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
+        """The overview, from the table above: no command is imported for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message=f"gitcd %(version)s (Python {sys.version.split()[0]})")
+def root() -> None:
+    """Move container images to what their tags name, by commits that change nothing else.
+
+    Exit codes: 0 done or nothing to do, 1 differences (diff, --check), 2 usage or configuration, 3 try again, 5 some
+    items failed, 70 a bug in gitcd, 130/143 interrupted.
+    """
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Not an Exception, so that nothing but clean-up code stands in its way."""
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and answer its exit code; whatever goes wrong is told on stderr."""
+    register_environment(os.environ)
+    console = Console()
+    console.set_color("auto", os.environ)
+    try:
+        return _invoke(arguments, console)
+    except click.exceptions.NoArgsIsHelpError as error:
+        console.err.write(f"{error.format_message()}\n")
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        console.error(error.format_message(), _usage_remedy(error))
+        return ExitCode.USAGE
+    except GitcdError as error:
+        console.error(error.message, error.remedy)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        console.error("interrupted; nothing is half done")
+        return ExitCode.INTERRUPTED
+    except Terminated:
+        console.error("terminated; nothing is half done")
+        return ExitCode.TERMINATED
+    except Exception as error:  # noqa: BLE001 - the one funnel: whatever was not foreseen is a bug, and said so
+        from gitcd.cli.diagnostics import report
+
+        console.error("this is a bug in gitcd", "Please report it with all of the following.")
+        console.err.write(report(error, arguments))
+        return ExitCode.BUG
+    finally:
+        console.err.clear_status()
+
+
+def _invoke(arguments: Sequence[str], console: Console) -> int:
+    if "_GITCD_COMPLETE" in os.environ:
+        root.main(prog_name="gitcd")
+    try:
+        with root.make_context("gitcd", list(arguments), obj=console) as context:
+            result = root.invoke(context)
+    except click.exceptions.Exit as done:
+        result = done.exit_code
+    except BrokenPipeError:
+        if console.out.flush():
+            raise
+        return ExitCode.OK
+    console.out.flush()
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _usage_remedy(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"See `{context.command_path} --help`." if context else ""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Raise once; a second signal must not break the clean-up that the first one began."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    raise Terminated

@@ -1,0 +1,125 @@
+"""The flags that verbs share.
+
+A flag that is also an operator setting reads no variable here: settings have their own order (flag, environment, file,
+default), and `config show --origin` tells which one it was. Its help names the variable all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from gitcd.cli.terminal import Console
+
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+Flags = dict[str, Any]
+
+# Flags that are operator settings, by the parameter that click makes of each.
+SETTINGS = ("repo", "branch", "cache_dir", "ecr_endpoint_url", "config")
+
+T = TypeVar("T")
+
+
+def _setting(*names: str, variable: str, help: str, **more: Any) -> Decorator:  # noqa: A002 - as click names it
+    return click.option(*names, help=f"{help}  [env var: {variable}]", **more)
+
+
+def _option(*names: str, variable: str, help: str, **more: Any) -> Decorator:  # noqa: A002 - as click names it
+    return click.option(*names, help=help, envvar=variable, show_envvar=True, **more)
+
+
+def _together(*decorators: Decorator) -> Decorator:
+    """Several decorators as one; the first one's flag stands first in the help."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+config_file = _setting(
+    "--config",
+    variable="GITCD_CONFIG",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="The operator's settings file.",
+)
+
+repository = click.argument("repo", required=False, metavar="[REPO]")
+
+selection = _together(
+    _option("--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, metavar="NAME",
+            help="Only this environment; repeatable."),
+    _option("--app", variable="GITCD_APP", multiple=True, metavar="APP",
+            help="Only this declaration, as name, namespace/name or environment/namespace/name; repeatable."),
+)  # fmt: skip
+
+
+def _check_source(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value == "cluster":
+        raise click.BadParameter("reading declarations from a cluster is not supported yet; use --from repo")
+    return value
+
+
+source = _together(
+    _setting("--branch", "-b", variable="GITCD_BRANCH", metavar="BRANCH",
+             help="The branch to work on; default: the repository's own."),
+    _option("--from", "declarations_from", variable="GITCD_FROM", type=click.Choice(["repo", "cluster"]),
+            default="repo", show_default=True, callback=_check_source, help="Where declarations are read."),
+    _setting("--cache-dir", variable="GITCD_CACHE_DIR", type=click.Path(file_okay=False), metavar="DIR",
+             help="Where mirrors of repositories are kept between runs."),
+    config_file,
+)  # fmt: skip
+
+registry = _setting(
+    "--ecr-endpoint-url",
+    variable="GITCD_ECR_ENDPOINT_URL",
+    metavar="URL",
+    help="Ask this address instead of Amazon ECR, for a local stand-in.",
+)
+
+
+def output(*forms: str) -> Decorator:
+    """`--output`, with the first form as default."""
+    return _option(
+        "--output", "-o", "form", variable="GITCD_OUTPUT", type=click.Choice(forms), default=forms[0],
+        show_default=True, help="The form of what is printed on stdout.",
+    )  # fmt: skip
+
+
+_talk = _together(
+    _option("--verbose", "-v", variable="GITCD_VERBOSE", count=True, help="Say more; twice: libraries too."),
+    _option("--quiet", "-q", variable="GITCD_QUIET", is_flag=True, help="Say nothing but errors."),
+    _option("--color", variable="GITCD_COLOR", type=click.Choice(["auto", "always", "never"]), default="auto",
+            show_default=True, help="Colours; auto heeds NO_COLOR, FORCE_COLOR and the terminal."),
+    _option("--log-format", variable="GITCD_LOG_FORMAT", type=click.Choice(["text", "json"]), default="text",
+            show_default=True, help="The form of log lines on stderr."),
+)  # fmt: skip
+
+
+def verb(command: Command) -> Command:
+    """Give the command its console as first argument, and the flags that say how much it talks, and how."""
+
+    @wraps(command)
+    def wrapper(*, verbose: int, quiet: bool, color: Any, log_format: Any, **arguments: Any) -> Any:
+        from gitcd.cli import logs
+
+        console = click.get_current_context().ensure_object(Console)
+        console.quiet = quiet
+        console.set_color(color, os.environ)
+        logs.set_up(console.err, verbosity=verbose, quiet=quiet, log_format=log_format)
+        return command(console, **arguments)
+
+    return _talk(wrapper)
+
+
+def settings_flags(arguments: Mapping[str, Any]) -> Flags:
+    """The operator settings among a command's arguments, without those that were not given."""
+    return {name: arguments[name] for name in SETTINGS if arguments.get(name) is not None}

@@ -1,0 +1,176 @@
+"""Where output goes: stdout is data, stderr is talk. All of it passes the redactor here, and colour is decided here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TextIO
+
+from gitcd.redact import clean, redact
+
+ColorChoice = Literal["auto", "always", "never"]
+
+_RESET = "\x1b[m"
+_STYLES = {"bold": "\x1b[1m", "red": "\x1b[31m", "green": "\x1b[32m", "yellow": "\x1b[33m", "cyan": "\x1b[36m"}
+_CLEAR_LINE = "\r\x1b[2K"
+
+
+@dataclass(slots=True)
+class Stream:
+    """One of the two outputs of the process.
+
+    A reader that goes away (`| head`) ends the output and nothing else: the command does its work all the same, and its
+    exit code stays what it is.
+    """
+
+    name: Literal["stdout", "stderr"]
+    color: bool = False
+    _status: bool = False
+
+    @property
+    def is_terminal(self) -> bool:
+        stream = self._stream()
+        return stream is not None and stream.isatty()
+
+    def write(self, text: str) -> None:
+        """Text for people: without secrets, and without characters that steer a terminal."""
+        self._emit(clean(text))
+
+    def write_data(self, text: str) -> None:
+        """Text for programs: without secrets, otherwise as it is, unless a terminal would heed it."""
+        self._emit(clean(text) if self.is_terminal else redact(text))
+
+    def write_bytes(self, data: bytes) -> bool:
+        """Bytes for programs, exactly as they are but for secrets; the answer says whether some were masked."""
+        text = data.decode("utf-8", "surrogateescape")
+        safe = redact(text)
+        self._send(data if safe == text else safe.encode("utf-8", "surrogateescape"))
+        return safe != text
+
+    def write_styled(self, pieces: Iterable[tuple[str, str]]) -> None:
+        """Pieces of (text, style); styles show where the stream is coloured."""
+        for text, style in pieces:
+            self._emit(self._styled(clean(text), style))
+
+    def show_status(self, text: str) -> None:
+        """A line that the next output replaces; only a terminal gets it."""
+        if self.is_terminal:
+            self._emit(clean(text).replace("\n", " ")[: _width()])
+            self._status = True
+
+    def clear_status(self) -> None:
+        if self._status:
+            self._emit("")
+
+    def flush(self) -> bool:
+        """Whether somebody still reads what is written."""
+        return self._send(b"")
+
+    def _styled(self, text: str, style: str) -> str:
+        if not (self.color and style):
+            return text
+        body = text.rstrip("\r\n")
+        return f"{_STYLES[style]}{body}{_RESET}{text[len(body) :]}"
+
+    def _emit(self, text: str) -> None:
+        if self._status:
+            self._status = False
+            text = _CLEAR_LINE + text
+        encoding = getattr(self._stream(), "encoding", None) or "utf-8"
+        self._send(text.encode(encoding, "backslashreplace"))
+
+    def _send(self, data: bytes) -> bool:
+        stream = self._stream()
+        if stream is None:
+            return False
+        try:
+            stream.flush()
+            stream.buffer.write(data)
+            stream.buffer.flush()
+        except BrokenPipeError:
+            _discard(stream)
+            return False
+        return True
+
+    def _stream(self) -> TextIO | None:
+        return sys.stdout if self.name == "stdout" else sys.stderr
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is still to come nowhere, so that the interpreter's own flush at exit does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(2).columns - 1
+    except OSError:
+        return 79
+
+
+@dataclass(slots=True)
+class Console:
+    """Both outputs, and how much is said."""
+
+    out: Stream = field(default_factory=lambda: Stream("stdout"))
+    err: Stream = field(default_factory=lambda: Stream("stderr"))
+    quiet: bool = False
+
+    def set_color(self, choice: ColorChoice, environ: Mapping[str, str]) -> None:
+        for stream in (self.out, self.err):
+            stream.color = wants_color(choice, environ, is_terminal=stream.is_terminal)
+
+    def say(self, text: str) -> None:
+        """Talk that `--quiet` silences."""
+        if not self.quiet:
+            self.err.write(f"{text}\n")
+
+    def warn(self, text: str) -> None:
+        if not self.quiet:
+            self.err.write_styled([("warning:", "yellow"), (f" {text}\n", "")])
+
+    def error(self, message: str, remedy: str = "") -> None:
+        hint = f"  {remedy}\n" if remedy else ""
+        self.err.write_styled([("error:", "red"), (f" {message}\n{hint}", "")])
+
+
+def wants_color(choice: ColorChoice, environ: Mapping[str, str], *, is_terminal: bool) -> bool:
+    """The flag, then NO_COLOR, then FORCE_COLOR (both by being set and not empty), then whether a terminal looks on."""
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    return is_terminal and environ.get("TERM") != "dumb"
+
+
+def write_diff(stream: Stream, lines: Iterable[bytes]) -> bool:
+    """A unified diff: in git's colours, or byte for byte; the answer says whether a secret in it was masked.
+
+    Where it is coloured or a terminal shows it, characters that steer a terminal are taken out.
+    """
+    if not (stream.color or stream.is_terminal):
+        return stream.write_bytes(b"".join(lines))
+    stream.write_styled(_painted(lines))
+    return False
+
+
+def _painted(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    header = True
+    for line in lines:
+        if line.startswith(b"diff --git "):
+            header = True
+        elif line.startswith(b"@@"):
+            header = False
+        yield line.decode("utf-8", "backslashreplace"), _style(line, header=header)
+
+
+def _style(line: bytes, *, header: bool) -> str:
+    if header:
+        return "bold"
+    return {b"@": "cyan", b"-": "red", b"+": "green"}.get(line[:1], "")
