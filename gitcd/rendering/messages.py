@@ -12,6 +12,7 @@ from gitcd.errors import RefusedError
 from gitcd.model import trailers
 from gitcd.model.plan import Direction, Outcome, OutcomeKind, PlannedCommit
 from gitcd.model.reference import short
+from gitcd.redact import redact
 from gitcd.rendering import sandbox
 from gitcd.rendering.text import message_body, one_line
 
@@ -65,7 +66,7 @@ def commit_message(commit: PlannedCommit, *, run: str = "", folder: Path | None 
         "environments": tuple(one_line(name) for name in commit.environments),
         "pin_only": pin_only,
     }
-    text = message_body(sandbox.render(COMMIT_TEMPLATE, values, folder=folder, limit=_BODY_BYTES))
+    text = message_body(redact(sandbox.render(COMMIT_TEMPLATE, values, folder=folder, limit=_BODY_BYTES)))
     block = _trailers(changed, run)
     return f"{text or values['subject']}\n\n{block}\n"
 

@@ -126,6 +126,12 @@ def test_an_empty_template_leaves_the_subject(tmp_path: Path) -> None:
     assert commit_message(commit(outcome()), folder=tmp_path).startswith("prod: tiles 1.4.2 -> 1.5.0\n\nGitcd-")
 
 
+def test_a_secret_in_a_manifest_does_not_reach_the_message() -> None:
+    token = "ghp_" + "a1B2" * 9
+    message = commit_message(commit(outcome(old=token, paths=(f"envs/{token}.yaml",))))
+    assert token not in message
+
+
 PAYLOADS = [
     "1.0\nSigned-off-by: Mallory <m@example.invalid>",
     "1.0\r\n\r\nGitcd-App: other/app\r\nGitcd-Digest: sha256:" + "0" * 64,
