@@ -39,6 +39,7 @@ class Clients:
         self._lock = Lock()
         self._session: Session | None = None
         self._clients: dict[Route, ECRClient] = {}
+        self._renewed: set[Route] = set()
         self._roles: dict[tuple[str, str], Keys | Exception] = {}
         quieten()
 
@@ -48,13 +49,18 @@ class Clients:
                 self._clients[route] = self._make(route)
             return self._clients[route]
 
-    def forget(self, route: Route, client: ECRClient) -> None:
-        """Drop a client whose credentials have expired, with the credentials, unless that has been done already."""
+    def renew(self, route: Route, client: ECRClient) -> bool:
+        """Drop a client whose credentials have expired, with the credentials; once in a run.
+
+        Returns whether `get` now gives another client than this one.
+        """
         with self._lock:
-            if self._clients.get(route) is client:
+            if self._clients.get(route) is client and route not in self._renewed:
+                self._renewed.add(route)
                 del self._clients[route]
                 self._roles.pop((route.access.role_arn, route.access.external_id), None)
                 self._session = None
+            return self._clients.get(route) is not client
 
     @property
     def credential_source(self) -> str:

@@ -58,7 +58,7 @@ class Ecr:
         return {identifier: answers.get(identifier) or _unanswered(identifier, target) for identifier in ids}
 
     def _ask(self, target: Target, ids: Sequence[str], *, again: bool = True) -> dict[str, Answer] | Failure:
-        """Run the calls; credentials that have expired are read afresh once."""
+        """Run the calls; once more, with fresh credentials, when these have expired, or when an answer is garbled."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         client = None
@@ -66,10 +66,14 @@ class Ecr:
             client = self._clients.get(target.route)
             return self._describe(client, target, ids) or self._sort_out(client, target, ids)
         except (BotoCoreError, ClientError, MalformedAnswerError) as error:
-            if client and again and code_of(error) in EXPIRED:
-                self._clients.forget(target.route, client)
+            if client and again and self._worth_repeating(error, client, target):
                 return self._ask(target, ids, again=False)
             return explain(error, target, source=self._clients.credential_source)
+
+    def _worth_repeating(self, error: Exception, client: ECRClient, target: Target) -> bool:
+        if code_of(error) in EXPIRED:
+            return self._clients.renew(target.route, client)
+        return isinstance(error, MalformedAnswerError)
 
     def _sort_out(self, client: ECRClient, target: Target, ids: Sequence[str]) -> dict[str, Answer] | Failure:
         """Some id is missing: find out which, and ask about the others."""
@@ -81,15 +85,15 @@ class Ecr:
     def _describe(self, client: ECRClient, target: Target, ids: Iterable[str]) -> dict[str, Answer] | None:
         """The images of all these ids; None when one of them is missing."""
         try:
-            answer = self._call(client.describe_images, target, ids)
+            answer = self._call(client.describe_images, "imageDetails", target, ids)
         except client.exceptions.ImageNotFoundException:
             return None
-        return _read_images(answer.get("imageDetails") or (), target)
+        return _read_images(answer["imageDetails"], target)
 
     def _missing(self, client: ECRClient, target: Target, ids: Iterable[str]) -> dict[str, Answer]:
-        answer = self._call(client.batch_get_image, target, ids, acceptedMediaTypes=_MEDIA_TYPES)
+        answer = self._call(client.batch_get_image, "failures", target, ids, acceptedMediaTypes=_MEDIA_TYPES)
         missing: dict[str, Answer] = {}
-        for failure in answer.get("failures") or ():
+        for failure in answer["failures"]:
             image = failure.get("imageId") or {}
             identifier = str(image.get("imageTag") or image.get("imageDigest") or "")
             code, reason = str(failure.get("failureCode", "")), str(failure.get("failureReason", ""))
@@ -97,8 +101,9 @@ class Ecr:
         return missing
 
     def _call(
-        self, method: Callable[..., Any], target: Target, ids: Iterable[str], **more: object
+        self, method: Callable[..., Any], key: str, target: Target, ids: Iterable[str], **more: object
     ) -> Mapping[str, Any]:
+        """Make one request; the answer holds a list under `key`. A body cut short reaches us as one without it."""
         with self._lock:
             self.calls += 1
         account = {"registryId": target.account} if target.account else {}
@@ -107,6 +112,8 @@ class Ecr:
             answer: Mapping[str, Any] = method(
                 repositoryName=target.repository.path, imageIds=images, **account, **more
             )
+        if not isinstance(answer.get(key), list):
+            raise MalformedAnswerError(f"it has no {key}")
         return answer
 
 
@@ -120,7 +127,15 @@ def _parsing() -> Iterator[None]:
         yield
     except BotoCoreError:
         raise
-    except (ResponseParserError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (
+        ResponseParserError,
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise MalformedAnswerError(f"{type(error).__name__}: {error}") from error
 
 

@@ -172,7 +172,7 @@ def _unreached(error: Exception, target: Target) -> Failure:
         return Failure("CredentialsUnavailable", f"no credentials to ask {name}: {message}", remedy, transient=True)
     if isinstance(error, MalformedAnswerError):
         return Failure("MalformedAnswer", f"the answer about {name} could not be read: {message}", transient=True)
-    return Failure("RequestRefused", f"{name} could not be asked: {message}")
+    return Failure("RequestRefused", f"{name} could not be asked: {message}", "check imageRepo and the AWS settings")
 
 
 def _without_credentials() -> tuple[type[Exception], ...]:
