@@ -13,7 +13,6 @@ from gitcd.model import trailers
 from gitcd.model.plan import Direction, Outcome, OutcomeKind, PlannedCommit
 from gitcd.model.reference import short
 from gitcd.redact import redact
-from gitcd.rendering import sandbox
 from gitcd.rendering.text import message_body, one_line
 
 COMMIT_TEMPLATE = "commit-message.j2"
@@ -57,6 +56,8 @@ def commit_message(commit: PlannedCommit, *, run: str = "", folder: Path | None 
         ConfigError: the template is wrong.
         RefusedError: a name cannot stand in a trailer.
     """
+    from gitcd.rendering import sandbox
+
     changed = [outcome for outcome in commit.outcomes if outcome.changed]
     items = tuple(_item(outcome) for outcome in changed)
     pin_only = commit.kind is OutcomeKind.PIN_ONLY
