@@ -152,7 +152,8 @@ def plan_exit_code(plan: Plan, *, differences: bool = False) -> ExitCode:
 
     `differences`: whether a change that was only shown counts as code 1, as for `diff` and `--check`.
     """
-    codes = [_code(transient=outcome.transient) for outcome in plan.outcomes if outcome.kind in BROKEN]
+    broken = [outcome for outcome in plan.outcomes if outcome.kind in BROKEN or outcome.transient]
+    codes = [_code(transient=outcome.transient) for outcome in broken]
     codes += [_code(transient=failure.transient) for failure in plan.failures]
     if differences and plan.commits:
         codes.append(ExitCode.DIFFERENCES)
