@@ -49,7 +49,7 @@ def _edges(document: Document) -> dict[int, list[_Edge]]:
     while stack:
         node, parent, step = stack.pop()
         known = id(node) in edges
-        edges[id(node)].append((parent, step, next(aliases) if known else 0))
+        edges[id(node)].append((parent, step, next(aliases, document.first_line) if known else 0))
         if not known and not isinstance(node, ScalarNode):
             stack += [(child, node, name) for child, name in reversed(list(_children(node)))]
     return edges

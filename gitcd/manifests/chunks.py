@@ -15,7 +15,9 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # YAML 1.2, productions 203 and 204: at the start of a line, before white space or the end. Nothing can hide them.
 _FIRST_MARKER = re.compile(rb"(---|\.\.\.)(?=[ \t\r\n]|\Z)")
-_MARKER = re.compile(rb"[\r\n](---|\.\.\.)(?=[ \t\r\n]|\Z)")
+_MARKER = re.compile(rb"\n(---|\.\.\.)(?=[ \t\r\n]|\Z)")
+_MARKER_AFTER_CR = re.compile(rb"[\r\n](---|\.\.\.)(?=[ \t\r\n]|\Z)")  # several times slower to search for
+_CONTENT = re.compile(rb"^[ \t]*[^ \t\r\n#%]", re.MULTILINE)
 
 
 class EditRefused(RefusedError):  # noqa: N818 - says what happened, as RefusedError does
@@ -79,14 +81,14 @@ def split(data: bytes) -> list[Chunk]:
 def _markers(data: bytes, start: int) -> Iterator[tuple[int, bytes]]:
     if first := _FIRST_MARKER.match(data, start):
         yield first.start(1), first[1]
-    for match in _MARKER.finditer(data, start):
+    marker = _MARKER_AFTER_CR if b"\r" in data else _MARKER
+    for match in marker.finditer(data, start):
         yield match.start(1), match[1]
     yield len(data), b""
 
 
 def _has_content(piece: bytes) -> bool:
-    lines = (line.lstrip() for line in piece.splitlines())
-    return any(line and not line.startswith((b"#", b"%")) for line in lines)
+    return bool(_CONTENT.search(piece.replace(b"\r", b"\n") if b"\r" in piece else piece))
 
 
 def _breaks(data: bytes, start: int, end: int) -> int:

@@ -48,12 +48,12 @@ class Collector:
         """A mapping that holds repository, tag and digest apart; `name` is the repository as written."""
         present = {key: part for key, part in parts.items() if part is not None}
         tag_key = "newTag" if form is Form.KUSTOMIZE else "tag"
-        tag, _, joined = _text(present.get(tag_key)).partition("@")
+        tag, _, joined = text_of(present.get(tag_key)).partition("@")
         try:
             repository = Repository.parse(name)
         except NotAReference:
             return
-        self._add(cursor, form, present, Reference(repository, tag, _text(present.get("digest")) or joined))
+        self._add(cursor, form, present, Reference(repository, tag, text_of(present.get("digest")) or joined))
 
     def config(self, cursor: Cursor, *, insertion: bool) -> None:
         """A key of a ConfigMap, or the map in which a key can be inserted."""
@@ -114,7 +114,8 @@ class Collector:
             self.refusals.append(Refusal(cursor.document.path, line or cursor.line, reason))
 
 
-def _text(cursor: Cursor | None) -> str:
+def text_of(cursor: Cursor | None) -> str:
+    """The text of a scalar; empty where it is absent or null."""
     return "" if cursor is None or is_null(cursor.node) else cursor.text
 
 

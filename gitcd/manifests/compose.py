@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 
 import yaml
 from yaml._yaml import CParser
-from yaml.events import CollectionEndEvent, CollectionStartEvent, Event
+from yaml.events import CollectionEndEvent, CollectionStartEvent, Event, NodeEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from gitcd.manifests.chunks import Chunk, EditRefused
 from gitcd.model.site import Refusal, Span
 
 MAX_DEPTH = 64
+MAX_NODES = 150_000
 MERGE = "<<"
 STR_TAG = "tag:yaml.org,2002:str"
 _ALIAS_BUDGET = 20_000  # how many nodes may be met again through aliases: far more than people write
-_SUSPICIOUS = re.compile(rb"^[ ?:-]{33}", re.MULTILINE)
+_SUSPICIOUS_START = re.compile(rb"[ ?:-]{33}")
+_SUSPICIOUS_LINE = re.compile(rb"\n[ ?:-]{33}")
 _FOREIGN_BREAK = re.compile("[\x85\u2028\u2029]")
 _PROPERTIES = re.compile(rb"(?:[&!]\S*[ \t]+)+")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -61,13 +63,22 @@ class Document:
     text: str | None  # None where every character is one byte
     _fields: dict[int, Fields | None] = field(default_factory=dict)
     _spent: int = 0
+    _known: tuple[int, int] = (0, 0)
 
     def line(self, node: Node) -> int:
         return self.first_line + line_of(node)
 
     def offset(self, index: int) -> int:
         """Byte offset in the document of its character number `index`."""
-        return index if self.text is None else len(self.text[:index].encode())
+        if self.text is None:
+            return index
+        known, offset = self._known  # spots are asked for nearly in order: counting from the last one is cheap
+        if index >= known:
+            offset += len(self.text[known:index].encode())
+        else:
+            offset -= len(self.text[index:known].encode())
+        self._known = index, offset
+        return offset
 
     def refuse(self, node: Node, reason: str) -> EditRefused:
         return EditRefused(Refusal(self.path, self.line(node), reason))
@@ -154,7 +165,7 @@ def compose(path: str, data: bytes, chunk: Chunk) -> Document:
     raw = data[chunk.start : chunk.end]
     text = None if raw.isascii() else _decoded(path, raw, chunk)
     try:
-        _check_depth(path, raw, chunk)
+        _check_size(path, raw, chunk)
         root = _Composer(raw).get_single_node()
     except yaml.YAMLError as error:
         raise EditRefused(_unparsable(path, raw, chunk, error)) from None
@@ -195,12 +206,15 @@ def _decoded(path: str, raw: bytes, chunk: Chunk) -> str:
     return text
 
 
-def _check_depth(path: str, raw: bytes, chunk: Chunk) -> None:
-    """Keep recursion out of hostile depths: the cheap bound first, then events, which need no recursion."""
-    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH // 2 and not _SUSPICIOUS.search(raw):
+def _check_size(path: str, raw: bytes, chunk: Chunk) -> None:
+    """Keep the composer out of hostile depths and numbers: a cheap bound first, then events, which do not recurse."""
+    if not _may_be_hostile(raw.replace(b"\r", b"\n") if b"\r" in raw else raw):
         return
-    parser, depth = CParser(raw), 0
+    parser, depth, nodes = CParser(raw), 0, 0
     while event := parser.get_event():
+        nodes += isinstance(event, NodeEvent)
+        if nodes > MAX_NODES:
+            raise EditRefused(Refusal(path, chunk.line, f"holds more than {MAX_NODES} nodes"))
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -208,6 +222,17 @@ def _check_depth(path: str, raw: bytes, chunk: Chunk) -> None:
                 raise EditRefused(Refusal(path, line, f"is nested more than {MAX_DEPTH} levels deep"))
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
+
+
+def _may_be_hostile(raw: bytes) -> bool:
+    """False where size, brackets and indentation keep the document near the limits, whatever its text is."""
+    brackets = raw.count(b"[") + raw.count(b"{")
+    return bool(
+        len(raw) > 2 * MAX_NODES
+        or brackets > MAX_DEPTH // 2
+        or _SUSPICIOUS_START.match(raw)
+        or _SUSPICIOUS_LINE.search(raw)
+    )
 
 
 def _unparsable(path: str, raw: bytes, chunk: Chunk, error: yaml.YAMLError) -> Refusal:

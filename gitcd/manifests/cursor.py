@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -77,7 +77,7 @@ class Cursor:
         for token in pointer.split("/")[1:]:
             if cursor is None:
                 return None
-            cursor = cursor.step(token.replace("~1", "/").replace("~0", "~"))
+            cursor = cursor.step(token)
         return cursor
 
     def mappings(self) -> Iterator[Cursor]:
@@ -102,7 +102,7 @@ class Cursor:
     def step(self, token: str) -> Cursor | None:
         """One token of a JSON pointer further."""
         if not isinstance(self.node, SequenceNode):
-            return self.get(token)
+            return self.get(token.replace("~1", "/").replace("~0", "~"))
         if not _INDEX.fullmatch(token) or int(token) >= len(self.node.value):
             return None
         return Cursor(self.document, self.node.value[int(token)], f"{self.pointer}/{token}", self.doubt)
@@ -120,6 +120,10 @@ def escape(key: str) -> str:
 
 
 def _collections(cursor: Cursor) -> Iterator[Cursor]:
-    is_mapping = isinstance(cursor.node, MappingNode)
-    children = (child for _, child in cursor.children()) if is_mapping else cursor.items()
-    return (child for child in children if not isinstance(child.node, ScalarNode))
+    if isinstance(cursor.node, MappingNode):
+        nodes: Iterable[tuple[str, Node]] = cursor.document.fields(cursor.node).nodes.items()
+    else:
+        nodes = ((str(index), item) for index, item in enumerate(cursor.node.value))
+    for step, node in nodes:
+        if not isinstance(node, ScalarNode) and (child := cursor.step(escape(step))):
+            yield child

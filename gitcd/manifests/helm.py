@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from yaml.nodes import ScalarNode
 
-from gitcd.manifests.collect import Collector
+from gitcd.manifests.collect import Collector, text_of
 from gitcd.manifests.cursor import Cursor
 from gitcd.model.site import Form
 
@@ -14,13 +14,15 @@ _KEYS = ("registry", "repository", "tag", "digest")
 
 
 def find(item: Cursor, collector: Collector) -> None:
-    kind, raw = collector.owner.kind, item.document.raw
-    if b"repository" in raw or (not kind and b"image" in raw):
+    owner, raw = collector.owner, item.document.raw
+    # Some charts have a value named `kind`; an object has an apiVersion too.
+    is_object = bool(owner.kind and owner.api_version)
+    if b"repository" in raw or (not is_object and b"image" in raw):
         for mapping in item.mappings():
             _values(mapping, collector)
-            if not kind and (image := mapping.get("image")):
+            if not is_object and (image := mapping.get("image")):
                 collector.image(image, image.text)
-    if kind == "Application":
+    if owner.kind == "Application":
         for source in _sources(item):
             _argo(source, collector)
 
@@ -29,8 +31,8 @@ def _values(mapping: Cursor, collector: Collector) -> None:
     parts = {key: _scalar(mapping, key) for key in _KEYS}
     repository = parts["repository"]
     if repository and (parts["tag"] or parts["digest"]):
-        registry = parts["registry"]
-        name = f"{registry.text}/{repository.text}" if registry and registry.text else repository.text
+        registry = text_of(parts["registry"])
+        name = f"{registry}/{repository.text}" if registry else repository.text
         collector.entry(mapping, Form.HELM, parts, name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitcd.manifests.collect import Collector
+from gitcd.manifests.collect import Collector, text_of
 from gitcd.manifests.cursor import Cursor
 from gitcd.model.site import Form
 
@@ -13,7 +13,7 @@ _KEYS = ("name", "newName", "newTag", "digest")
 def find(item: Cursor, collector: Collector) -> None:
     for entry in _entries(item, collector.owner.kind, collector.owner.api_version):
         parts = {key: entry.get(key) for key in _KEYS}
-        name = entry.value("newName") or entry.value("name")
+        name = text_of(parts["newName"]) or text_of(parts["name"])
         if parts["name"] and name:
             collector.entry(entry, Form.KUSTOMIZE, parts, name)
 

@@ -16,6 +16,7 @@ from gitcd.model.declaration import Place
 from gitcd.model.site import Form, Found, Owner, Refusal, Site
 
 _MAX_LISTS = 8
+_MAX_DOCUMENTS = 10_000
 _FINDERS: tuple[Callable[[Cursor, Collector], None], ...] = (
     workloads.find,
     kustomize.find,
@@ -40,7 +41,10 @@ def find(path: str, data: bytes, needles: Collection[bytes] | None = None, *, ma
     if refusal := unreadable(path, data):
         return Found(refusals=(refusal,))
     collector = Collector(needles, markers)
-    for chunk in split(data):
+    chunks = split(data)
+    if len(chunks) > _MAX_DOCUMENTS:
+        return Found(refusals=(Refusal(path, 0, f"holds more than {_MAX_DOCUMENTS} documents"),))
+    for chunk in chunks:
         if needles is None or any(data.find(needle, chunk.start, chunk.end) >= 0 for needle in needles):
             _read(path, data, chunk, collector)
     return collector.found()

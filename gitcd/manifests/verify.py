@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from yaml.nodes import Node, ScalarNode, SequenceNode
+from itertools import chain
 
-from gitcd.manifests.compose import style_of
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 
 def difference(wanted: Node, found: Node) -> Node | None:
     """The first node found that differs in kind, tag, text or quotes; None where the trees are equal.
 
-    Nodes that aliases share are compared once.
+    Nodes that aliases share must be shared alike, and are compared once.
     """
     partners: dict[int, Node] = {}
-    done: set[int] = set()
-    stack: list[tuple[Node, Node]] = [(wanted, found)]
+    stack = [(wanted, found)]
     while stack:
         left, right = stack.pop()
         if left.__class__ is not right.__class__ or left.tag != right.tag:
             return right
-        if left.__class__ is ScalarNode:
-            if left.value != right.value or style_of(left) != style_of(right):
+        if isinstance(left, ScalarNode) and isinstance(right, ScalarNode):
+            if left.value != right.value or left.style != right.style:
                 return right
             continue
-        known = partners.setdefault(id(left), right)
-        if known is not right or len(left.value) != len(right.value):
-            return right
-        if id(left) in done:
+        known = partners.get(id(left))
+        if known is right:
             continue
-        done.add(id(left))
-        if left.__class__ is SequenceNode:
-            stack.extend(zip(left.value, right.value, strict=True))
+        if known is not None or len(left.value) != len(right.value):
+            return right
+        partners[id(left)] = right
+        if isinstance(left, MappingNode):
+            stack += zip(chain.from_iterable(left.value), chain.from_iterable(right.value), strict=True)
         else:
-            for (left_key, left_value), (right_key, right_value) in zip(left.value, right.value, strict=True):
-                stack.append((left_key, right_key))
-                stack.append((left_value, right_value))
+            stack += zip(left.value, right.value, strict=True)
     return None
