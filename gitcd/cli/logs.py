@@ -61,16 +61,10 @@ def set_up(stream: Stream, *, verbosity: int, quiet: bool, log_format: LogFormat
     handler = StatusHandler(stream) if live else LineHandler(stream)
     text = logging.Formatter("%(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+    handler.setLevel(logging.ERROR if quiet else logging.NOTSET)
     guard(handler)
     root, ours = logging.getLogger(), logging.getLogger("gitcd")
     root.handlers = [each for each in root.handlers if not isinstance(each, LineHandler)] + [handler]
-    root.setLevel(logging.DEBUG if verbosity > 1 else logging.ERROR if quiet else logging.WARNING)
-    ours.setLevel(_level(verbosity, quiet=quiet, progress=live or log_format == "json"))
-
-
-def _level(verbosity: int, *, quiet: bool, progress: bool) -> int:
-    if quiet:
-        return logging.ERROR
-    if verbosity:
-        return logging.DEBUG
-    return logging.INFO if progress else logging.WARNING
+    root.setLevel(logging.DEBUG if verbosity > 1 else logging.WARNING)
+    progress = logging.INFO if live or log_format == "json" else logging.WARNING
+    ours.setLevel(logging.DEBUG if verbosity else progress)

@@ -15,7 +15,6 @@ import click
 from gitcd import __version__
 from gitcd.cli.terminal import Console
 from gitcd.errors import ExitCode, GitcdError
-from gitcd.redact import register_environment
 
 
 class Verb(NamedTuple):
@@ -89,7 +88,6 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and answer its exit code; whatever goes wrong is told on stderr."""
-    register_environment(os.environ)
     console = Console()
     console.set_color("auto", os.environ)
     try:

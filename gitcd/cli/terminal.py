@@ -6,14 +6,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Literal, TextIO
-
-from gitcd.redact import clean, redact
 
 ColorChoice = Literal["auto", "always", "never"]
 
 _RESET = "\x1b[m"
 _STYLES = {"bold": "\x1b[1m", "red": "\x1b[31m", "green": "\x1b[32m", "yellow": "\x1b[33m", "cyan": "\x1b[36m"}
+_LINE_STYLES = {"@": "cyan", "-": "red", "+": "green"}
 _CLEAR_LINE = "\r\x1b[2K"
 
 
@@ -28,6 +28,7 @@ class Stream:
     name: Literal["stdout", "stderr"]
     color: bool = False
     _status: bool = False
+    _redaction: ModuleType | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -36,28 +37,27 @@ class Stream:
 
     def write(self, text: str) -> None:
         """Text for people: without secrets, and without characters that steer a terminal."""
-        self._emit(clean(text))
+        self._emit(self.clean(text))
 
     def write_data(self, text: str) -> None:
         """Text for programs: without secrets, otherwise as it is, unless a terminal would heed it."""
-        self._emit(clean(text) if self.is_terminal else redact(text))
+        self._emit(self.clean(text) if self.is_terminal else self._redact(text))
 
     def write_bytes(self, data: bytes) -> bool:
         """Bytes for programs, exactly as they are but for secrets; the answer says whether some were masked."""
         text = data.decode("utf-8", "surrogateescape")
-        safe = redact(text)
+        safe = self._redact(text)
         self._send(data if safe == text else safe.encode("utf-8", "surrogateescape"))
         return safe != text
 
     def write_styled(self, pieces: Iterable[tuple[str, str]]) -> None:
-        """Pieces of (text, style); styles show where the stream is coloured."""
-        for text, style in pieces:
-            self._emit(self._styled(clean(text), style))
+        """Pieces of (text, style), the text already clean; styles show where the stream is coloured."""
+        self._emit("".join(self._styled(text, style) for text, style in pieces))
 
     def show_status(self, text: str) -> None:
         """A line that the next output replaces; only a terminal gets it."""
         if self.is_terminal:
-            self._emit(clean(text).replace("\n", " ")[: _width()])
+            self._emit(self.clean(text).replace("\n", " ")[: _width()])
             self._status = True
 
     def clear_status(self) -> None:
@@ -67,6 +67,24 @@ class Stream:
     def flush(self) -> bool:
         """Whether somebody still reads what is written."""
         return self._send(b"")
+
+    def clean(self, text: str) -> str:
+        """The text without secrets and without characters that steer a terminal."""
+        safe: str = self._guard().clean(text)
+        return safe
+
+    def _redact(self, text: str) -> str:
+        safe: str = self._guard().redact(text)
+        return safe
+
+    def _guard(self) -> ModuleType:
+        """The redactor, which knows this environment's secrets; `--help` and `--version` do without its import."""
+        if self._redaction is None:
+            from gitcd import redact
+
+            redact.register_environment(os.environ)
+            self._redaction = redact
+        return self._redaction
 
     def _styled(self, text: str, style: str) -> str:
         if not (self.color and style):
@@ -131,11 +149,11 @@ class Console:
 
     def warn(self, text: str) -> None:
         if not self.quiet:
-            self.err.write_styled([("warning:", "yellow"), (f" {text}\n", "")])
+            self.err.write_styled([("warning:", "yellow"), (self.err.clean(f" {text}\n"), "")])
 
     def error(self, message: str, remedy: str = "") -> None:
         hint = f"  {remedy}\n" if remedy else ""
-        self.err.write_styled([("error:", "red"), (f" {message}\n{hint}", "")])
+        self.err.write_styled([("error:", "red"), (self.err.clean(f" {message}\n{hint}"), "")])
 
 
 def wants_color(choice: ColorChoice, environ: Mapping[str, str], *, is_terminal: bool) -> bool:
@@ -154,23 +172,18 @@ def write_diff(stream: Stream, lines: Iterable[bytes]) -> bool:
 
     Where it is coloured or a terminal shows it, characters that steer a terminal are taken out.
     """
+    data = b"".join(lines)
     if not (stream.color or stream.is_terminal):
-        return stream.write_bytes(b"".join(lines))
-    stream.write_styled(_painted(lines))
+        return stream.write_bytes(data)
+    stream.write_styled(_painted(stream.clean(data.decode("utf-8", "backslashreplace"))))
     return False
 
 
-def _painted(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+def _painted(diff: str) -> Iterator[tuple[str, str]]:
     header = True
-    for line in lines:
-        if line.startswith(b"diff --git "):
+    for line in diff.split("\n")[:-1]:
+        if line.startswith("diff --git "):
             header = True
-        elif line.startswith(b"@@"):
+        elif line.startswith("@@"):
             header = False
-        yield line.decode("utf-8", "backslashreplace"), _style(line, header=header)
-
-
-def _style(line: bytes, *, header: bool) -> str:
-    if header:
-        return "bold"
-    return {b"@": "cyan", b"-": "red", b"+": "green"}.get(line[:1], "")
+        yield f"{line}\n", "bold" if header else _LINE_STYLES.get(line[:1], "")
