@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 LOCKS = ("requirements.lock", "requirements-run.lock")
 
 
