@@ -19,6 +19,7 @@ from operator import or_
 
 ALPHABET = string.ascii_letters + string.digits + "_.-"
 MAX_STATES = 512
+MAX_SEEN = 4096
 MAX_LENGTH = 256
 
 _QUANTIFIER = re.compile(r"([*+?]|\{(\d*)(,?)(\d*)\})(\??)(?![*+?])")
@@ -59,28 +60,31 @@ _Node = _Chars | _Sequence | _Choice | _Repeat
 class Pattern:
     """A compiled pattern. Sets of states are bit masks, bit n for the n-th character of the pattern."""
 
-    _accepts: list[frozenset[str]] = field(default_factory=list)
+    _accepted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ALPHABET, 0))
     _follow: list[int] = field(default_factory=list)
     _first: int = 0
     _last: int = 0
     _nullable: bool = False
+    _seen: dict[int, int] = field(default_factory=dict)
 
     def matches(self, text: str) -> bool:
         """Whether the pattern matches the text as a whole."""
         if not text:
             return self._nullable
-        reachable = self._first
-        states = 0
+        states, reachable = 0, self._first
         for char in text:
-            states = sum(1 << state for state in _bits(reachable) if char in self._accepts[state])
-            reachable = self._union(states)
+            states = reachable & self._accepted.get(char, 0)
+            reachable = self._after(states)
         return bool(states & self._last)
 
-    def _union(self, states: int) -> int:
-        union = 0
-        for state in _bits(states):
-            union |= self._follow[state]
-        return union
+    def _after(self, states: int) -> int:
+        """The states that may follow any of these; the sets met before are kept, as tags are much alike."""
+        known = self._seen.get(states)
+        if known is None:
+            known = reduce(or_, (self._follow[state] for state in _bits(states)), 0)
+            if len(self._seen) < MAX_SEEN:
+                self._seen[states] = known
+        return known
 
     def _connect(self, before: int, after: int) -> None:
         for state in _bits(before):
@@ -101,11 +105,12 @@ class Pattern:
                 return self._repeat(item, least, most)
 
     def _add(self, chars: frozenset[str]) -> tuple[bool, int, int]:
-        if len(self._accepts) == MAX_STATES:
+        if len(self._follow) == MAX_STATES:
             raise PatternError(f"it is too large: written out, it has more than {MAX_STATES} characters")
-        bit = 1 << len(self._accepts)
-        self._accepts.append(chars)
+        bit = 1 << len(self._follow)
         self._follow.append(0)
+        for char in chars:
+            self._accepted[char] |= bit
         return False, bit, bit
 
     def _chain(self, items: tuple[_Node, ...]) -> tuple[bool, int, int]:
@@ -123,9 +128,9 @@ class Pattern:
     def _repeat(self, item: _Node, least: int, most: int | None) -> tuple[bool, int, int]:
         whole = (True, 0, 0)
         for count in range(most if most is not None else max(least, 1)):
-            size = len(self._accepts)
+            size = len(self._follow)
             nullable, first, last = self._build(item)
-            if len(self._accepts) == size:  # an item without characters: repeating it adds nothing
+            if len(self._follow) == size:  # an item without characters: repeating it adds nothing
                 return whole if count else (nullable or not least, 0, 0)
             if most is None and count + 1 >= least:
                 self._connect(last, first)

@@ -64,7 +64,8 @@ class Ecr:
         client = None
         try:
             client = self._clients.get(target.route)
-            return self._describe(client, target, ids) or self._sort_out(client, target, ids)
+            found = self._describe(client, target, ids)
+            return self._sort_out(client, target, ids) if found is None else found
         except (BotoCoreError, ClientError, MalformedAnswerError) as error:
             if client and again and self._worth_repeating(error, client, target):
                 return self._ask(target, ids, again=False)
@@ -75,7 +76,7 @@ class Ecr:
             return self._clients.renew(target.route, client)
         return isinstance(error, MalformedAnswerError)
 
-    def _sort_out(self, client: ECRClient, target: Target, ids: Sequence[str]) -> dict[str, Answer] | Failure:
+    def _sort_out(self, client: ECRClient, target: Target, ids: Sequence[str]) -> dict[str, Answer]:
         """Some id is missing: find out which, and ask about the others."""
         missing = self._missing(client, target, ids)
         rest = [identifier for identifier in ids if identifier not in missing]
@@ -98,7 +99,10 @@ class Ecr:
             identifier = str(image.get("imageTag") or image.get("imageDigest") or "")
             code, reason = str(failure.get("failureCode", "")), str(failure.get("failureReason", ""))
             missing[identifier] = explain_missing(identifier, code, reason, target)
-        return missing
+        # ECR names every missing id; moto passes digests over in silence.
+        there = {(image.get("imageId") or {}).get("imageDigest") for image in answer.get("images") or ()}
+        passed_over = [each for each in ids if is_digest(each) and each not in there and each not in missing]
+        return missing | {each: explain_missing(each, "ImageNotFound", "", target) for each in passed_over}
 
     def _call(
         self, method: Callable[..., Any], key: str, target: Target, ids: Iterable[str], **more: object

@@ -4,6 +4,8 @@ import contextlib
 import json
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -464,3 +466,17 @@ def test_the_servers_port_is_free_again_afterwards() -> None:
         port = int(server.url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=1):
         pass
+
+
+def test_the_registry_floor_loads_no_aws_library_before_it_is_used() -> None:
+    code = "import sys, gitcd.registry.ecr, gitcd.registry.resolver; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "gitcd.registry.ecr" in loaded
+    assert not {"boto3", "botocore", "urllib3", "multiprocessing"} & set(loaded)
+
+
+def test_an_empty_answer_leaves_the_id_unanswered(ecr: StandIn, registry: Ecr) -> None:
+    ecr.put(APP, tags=["prod"])
+    ecr.fail("*", answer=b'{"imageDetails": []}', times=-1)
+    assert failure(registry, ecr.repository(APP)).reason == "MalformedAnswer"
+    assert registry.calls == 1
