@@ -21,11 +21,12 @@ demo: $(READY)  ## watch gitcd work against a local registry and a local remote
 test: $(READY)  ## run the test suite on all cores; ARGS="-k name" narrows it
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-check: $(READY)  ## lint, formatting, types, import floors
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+check: $(READY)  ## lint, formatting, types, import floors; all four, even when one finds something
+	@status=0; \
+	for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+	  $(BIN)/$$tool || status=1; \
+	done; \
+	exit $$status
 
 format: $(READY)  ## let ruff format the code
 	@$(BIN)/ruff format .
