@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -94,6 +95,7 @@ def local_ecr() -> Iterator[LocalEcr]:
     except ImportError as error:
         remedy = "Install gitcd with its extra `demo`, or run `make demo` in a checkout."
         raise ConfigError("the local stand-in for ECR is not installed", remedy=remedy) from error
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it reports every request
     before = {name: os.environ.get(name) for name in (*_ENVIRONMENT, *_UNWANTED)}
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     try:

@@ -1,0 +1,30 @@
+"""A new bare repository with one commit, for the demo's temporary remote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from gitcd.git.commit import Author
+from gitcd.git.runner import Git
+
+
+def seed_bare(path: Path, files: Mapping[str, bytes], *, branch: str, author: Author, when: datetime) -> None:
+    """Make a bare repository whose branch holds these files in a first commit.
+
+    Args:
+        path: the folder to make; it must not exist.
+        when: the date of the commit, with its offset from UTC.
+    """
+    path.mkdir(parents=True)
+    git = Git(path)
+    git.run("init", "--bare", "--quiet", "--template=", f"--initial-branch={branch}")
+    stamp = f"{author.name} <{author.email}> {int(when.timestamp())} {when:%z}".encode()
+    script = [b"commit refs/heads/%s\ncommitter %s\n%s" % (branch.encode(), stamp, _data(b"The example\n"))]
+    script += [b'M 100644 inline "%s"\n%s' % (name.encode(), _data(data)) for name, data in sorted(files.items())]
+    git.run("fast-import", "--quiet", stdin=b"".join(script))
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)
