@@ -11,12 +11,7 @@ from gitcd.git.runner import Git
 
 
 def seed_bare(path: Path, files: Mapping[str, bytes], *, branch: str, author: Author, when: datetime) -> None:
-    """Make a bare repository whose branch holds these files in a first commit.
-
-    Args:
-        path: the folder to make; it must not exist.
-        when: the date of the commit, with its offset from UTC.
-    """
+    """Make a bare repository in a new folder; its branch holds these files in a first commit."""
     path.mkdir(parents=True)
     git = Git(path)
     git.run("init", "--bare", "--quiet", "--template=", f"--initial-branch={branch}")

@@ -1,0 +1,169 @@
+"""One run: the operator's settings turned into a repository to work on, a registry to ask, and a moment in time."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gitcd import redact
+from gitcd.errors import ConfigError
+from gitcd.git.access import Credentials, Ssh
+from gitcd.git.commit import Author
+from gitcd.git.history import ensure_history, local_history
+from gitcd.git.mirror import Mirror, open_mirror
+from gitcd.git.remote import Remote
+from gitcd.git.worktree import WorkTree, is_bare
+from gitcd.model.registry import Answers, Query
+from gitcd.model.settings import Settings
+from gitcd.registry.ecr import Ecr
+from gitcd.registry.resolver import resolve
+from gitcd.registry.settings import Access, RegistrySettings
+from gitcd.usecases.history import recall_from
+from gitcd.usecases.planner import EVERYTHING, Context, Selection
+
+Target = WorkTree | Mirror
+
+
+class Workspace:
+    """All that one run shares: its settings, its name, its date, and one answer for every tag."""
+
+    def __init__(self, settings: Settings, *, now: datetime | None = None) -> None:
+        self.settings = settings
+        self.now = now or datetime.now(UTC)
+        self.run = f"{self.now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self._registry = Ecr(registry_settings(settings))
+        self._answers: Answers | None = None
+        self._deadline = time.monotonic() + settings.deadlines.run.total_seconds()
+
+    @property
+    def author(self) -> Author:
+        return Author(self.settings.author.name, self.settings.author.email)
+
+    @property
+    def templates(self) -> Path | None:
+        return Path(self.settings.templates) if self.settings.templates else None
+
+    @property
+    def registry_calls(self) -> int:
+        """How many requests the registry was sent."""
+        return self._registry.calls
+
+    @contextmanager
+    def open(self, *, local: bool = True) -> Iterator[Target]:
+        """The configured repository: a folder as it lies, or a mirror of a remote's branch.
+
+        `local`: whether a folder will do, and with it the current one where nothing is configured.
+
+        Raises:
+            ConfigError: the repository, the branch or the way in is wrong.
+            TransientError: the remote cannot be reached.
+        """
+        place = locate(self.settings.repo, local=local, allowed_hosts=self.settings.git.allowed_hosts)
+        if isinstance(place, WorkTree):
+            yield place
+            return
+        with open_mirror(
+            place,
+            self.settings.branch,
+            cache_dir=cache_dir(self.settings),
+            credentials=_credentials(self.settings),
+            ssh=_ssh(self.settings),
+            timeout=self.settings.deadlines.git.total_seconds(),
+        ) as mirror:
+            yield mirror
+
+    def context(self, target: Target, selection: Selection = EVERYTHING) -> Context:
+        """What a plan for this target is made with."""
+        if isinstance(target, WorkTree):
+            recall = recall_from(lambda: local_history(target.root))
+        else:
+            recall = recall_from(lambda: ensure_history(target, target.fetch()))
+        return Context(self.ask, recall, self.now, selection)
+
+    def ask(self, queries: Sequence[Query]) -> Answers:
+        """Ask what was not asked before in this run: a tag has one digest for the whole of it."""
+        self._answers = resolve(
+            queries,
+            self._registry,
+            workers=self.settings.ecr.workers,
+            deadline=self._deadline,
+            known=self._answers,
+        )
+        return self._answers
+
+
+def locate(repo: str, *, local: bool = True, allowed_hosts: Sequence[str] = ()) -> WorkTree | Remote:
+    """What an operand or a setting names: a folder of files, a bare repository, or a remote.
+
+    Raises:
+        ConfigError: nothing is named, or nothing that gitcd works on.
+    """
+    if not repo and not local:
+        raise ConfigError("no config repository is named", remedy="Give it as the last operand, or set GITCD_REPO.")
+    path = Path(repo or ".")
+    if "://" in repo or not path.is_dir():
+        if not repo or (_looks_local(repo) and not path.exists()):
+            raise ConfigError(f"{repo or '.'} does not exist")
+        return Remote.parse(repo, allowed_hosts=allowed_hosts)
+    if is_bare(path):
+        return Remote.parse(str(path.resolve()))
+    return WorkTree(path)
+
+
+def cache_dir(settings: Settings) -> Path | None:
+    """Where mirrors are kept: as set, else in the user's cache folder; None where that cannot be written."""
+    if settings.cache_dir:
+        return Path(settings.cache_dir).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if (home := os.environ.get("HOME")) else "")
+    if not base:
+        return None
+    folder = Path(base) / "gitcd"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def registry_settings(settings: Settings) -> RegistrySettings:
+    """The operator's settings as the registry floor takes them."""
+    return RegistrySettings(
+        endpoint_url=settings.ecr.endpoint_url,
+        region=settings.ecr.region,
+        access={
+            each.host or each.account: Access(each.role_arn, each.external_id, each.endpoint_url)
+            for each in settings.registries
+        },
+        allowed=settings.allow.registries,
+    )
+
+
+def _credentials(settings: Settings) -> Credentials | None:
+    git = settings.git
+    token = os.environ.get(git.token_env, "") if git.token_env else git.token
+    if git.token_env and not token:
+        raise ConfigError(f"git.tokenEnv names {git.token_env}, which is not set")
+    if not token:
+        return None
+    redact.register(token)
+    return Credentials(token, git.username)
+
+
+def _ssh(settings: Settings) -> Ssh:
+    git = settings.git
+    return Ssh(
+        Path(git.known_hosts).expanduser() if git.known_hosts else None,
+        Path(git.ssh_key).expanduser() if git.ssh_key else None,
+    )
+
+
+def _looks_local(text: str) -> bool:
+    return text.startswith((".", "/", "~")) or ":" not in text
+
+
+__all__ = ["Target", "Workspace", "cache_dir", "locate", "registry_settings"]
