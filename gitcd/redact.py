@@ -36,7 +36,7 @@ _SHAPES = tuple(
         ("private key", r"(?P<a>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?:[A-Za-z0-9+/=\s\\:,*]|-(?!----))*"),
         (
             "authorization",
-            r"(?P<a>authorization['\"]?[ \t]*[:=][ \t]*b?['\"]?(?:basic|bearer|token|aws4-hmac-sha256)[ \t]+)[^'\"\r\n]+",
+            r"(?P<a>authorization['\"]?[ \t]*[:=][ \t]*b?['\"]?(?:basic|bearer|token|aws4[a-z0-9-]+)[ \t]+)[^'\"\r\n]+",
         ),
         ("authorization", r"(?P<a>authorization(?:_?token)?['\"]?[ \t]*[:=][ \t]*b?['\"]?)[A-Za-z0-9+/=_.:-]{16,}"),
         (

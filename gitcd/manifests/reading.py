@@ -68,6 +68,18 @@ def read_hold(path: str, data: bytes) -> tuple[Hold | None, tuple[Problem, ...]]
 
 def read_single(cls: type[T], path: str, data: bytes) -> tuple[T | None, tuple[Problem, ...]]:
     """The one document of a file, as an instance of a class of the schema, or None and what is wrong with it."""
+    value, faults = read_plain(path, data)
+    if value is None:
+        return None, faults
+    instance, problems = schema.read(cls, value)
+    return (None if faults else instance), (*faults, *(placed(path, value, problem) for problem in problems))
+
+
+def read_plain(path: str, data: bytes) -> tuple[Any, tuple[Problem, ...]]:
+    """The plain value of the one document of a file (an empty file is an empty map), and what is wrong with its YAML.
+
+    The value is None where it could not be read.
+    """
     file = _File(path)
     try:
         found = [value for value in documents.compose(documents.decode(data)) if value is not None]
@@ -75,11 +87,12 @@ def read_single(cls: type[T], path: str, data: bytes) -> tuple[T | None, tuple[P
         return None, (file.unreadable(error),)
     if len(found) > 1:
         return None, (Problem(f"holds {len(found)} documents, one is wanted", path=path),)
-    value = found[0] if found else Map()
-    instance, problems = schema.read(cls, value)
-    faults = file.faults(value)
-    placed = (*faults, *(file.placed(value, problem) for problem in problems))
-    return (None if faults else instance), placed
+    return (found[0], file.faults(found[0])) if found else (Map(), ())
+
+
+def placed(path: str, value: Any, problem: Problem) -> Problem:
+    """A problem of a value that `read_plain` gave, with its file, line and column."""
+    return _File(path).placed(value, problem)
 
 
 def render_hold(hold: Hold) -> bytes:

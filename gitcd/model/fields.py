@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Protocol
 
 from gitcd.model import duration, reference
+from gitcd.model.pattern import check_regex
 
 JsonSchema = dict[str, Any]
 
@@ -35,7 +36,7 @@ class Text:
     min: int = 0
     max: int = 1024
     hint: str = ""  # what the pattern asks for, in words, for the error message
-    regex: bool = False  # the string itself must compile as a regular expression
+    regex: bool = False  # the string itself is a regular expression
     check: Callable[[str], str] | None = None
 
 
@@ -155,7 +156,7 @@ ImageRepo = Annotated[
 ]
 Tag = Annotated[str, Text(rf"({reference.TAG_PATTERN})?", max=128, hint="an image tag")]
 Digest = Annotated[str, Text(reference.DIGEST_PATTERN, hint="sha256: and 64 hexadecimal digits")]
-Regex = Annotated[str, Text(max=256, regex=True, hint="a regular expression")]
+Regex = Annotated[str, Text(max=256, regex=True, hint="a regular expression that can be used here", check=check_regex)]
 FilePath = Annotated[str, Text(FILE_PATH, min=1, hint="a relative path with '/' and without '..'")]
 # A folder or glob of the config repository; `.` is the whole of it.
 Scope = Annotated[str, Text(rf"(\.|(\./)?{FILE_PATH}/?)", min=1, hint="a folder or glob without '..'")]

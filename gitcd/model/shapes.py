@@ -7,7 +7,7 @@ another. How much is reported is bounded by the schema and not by the input.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -34,11 +34,11 @@ class Shape(Protocol):
 
 
 class TextShape:
-    def __init__(self, limits: Text, *, secret: bool = False, regex_fault: Callable[[str], str] | None = None) -> None:
+    def __init__(self, limits: Text, *, secret: bool = False) -> None:
         self._limits = limits
         self._secret = secret
         self._match = re.compile(limits.pattern).fullmatch if limits.pattern else None
-        self._check = regex_fault if limits.regex else limits.check
+        self._check = limits.check
 
     def read(self, value: object, at: Steps, problems: list[Problem]) -> Any:
         limits = self._limits

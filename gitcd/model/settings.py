@@ -1,0 +1,176 @@
+"""Operator settings: what belongs to whoever runs gitcd, and what no declaration can widen.
+
+Every field has an environment variable: `GITCD_` and the field's path in capitals, as `GITCD_GIT_KNOWN_HOSTS`; lists of
+texts are divided by commas there, and lists of maps stand in the file alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from gitcd.model.fields import (
+    REGISTRY_HOST,
+    Doc,
+    Duration,
+    EnvironmentName,
+    FilePath,
+    Items,
+    Line,
+    Name,
+    Number,
+    Rule,
+    Secret,
+    Text,
+    either,
+    not_both,
+)
+from gitcd.model.reference import PATH_PATTERN
+
+# A file or folder of the machine that gitcd runs on; `~` is the user's home, and in the settings file a relative path
+# begins at that file's folder.
+LocalPath = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", max=4096, hint="a path")]
+Url = Annotated[str, Text(r"(https?://[^\s@/]+[^\s@]*)?", max=2048, hint="an http or https address without a user")]
+HostName = Annotated[str, Text(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", min=1, max=253, hint="a host name")]
+Account = Annotated[str, Text(r"([0-9]{12})?", hint="the 12 digits of an AWS account, in quotes")]
+Region = Annotated[str, Text(r"([a-z]{2}(-[a-z]+)+-[0-9]+)?", max=32, hint="an AWS region such as us-east-1")]
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    name: Annotated[str, Text(r"[^\x00-\x1f\x7f<>]+", min=1, max=255, hint="a name without < and >")] = "gitcd"
+    email: Annotated[str, Text(r"[^\x00-\x20\x7f<>]+", min=1, max=255, hint="an email address")] = "gitcd@localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    token: Annotated[str, Text(r"[^\x00-\x20\x7f]*", max=8192, hint="a token"), Secret(), Doc("For https.")] = field(
+        default="", repr=False
+    )
+    token_env: Annotated[
+        str,
+        Text(r"([A-Za-z_][A-Za-z0-9_]*)?", max=255, hint="the name of a variable"),
+        Doc("The environment variable that holds the token."),
+    ] = ""
+    username: Annotated[str, Text(r"[^\x00-\x20\x7f:]+", min=1, max=255, hint="a user name"), Doc("For https.")] = (
+        "x-access-token"
+    )
+    ssh_key: Annotated[LocalPath, Doc("File of the private key; empty: the agent's.")] = ""
+    known_hosts: Annotated[LocalPath, Doc("File of the known hosts, without which no ssh remote is reached.")] = ""
+    allowed_hosts: Annotated[tuple[HostName, ...], Items(max=100), Doc("Hosts of remotes; empty: any.")] = ()
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!(has(self.token) && self.token != '' && has(self.tokenEnv) && self.tokenEnv != '')",
+            "give either token or tokenEnv",
+            lambda git: not (git.token and git.token_env),
+            "tokenEnv",
+            not_both("token", "tokenEnv"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ecr:
+    endpoint_url: Annotated[Url, Doc("Asked instead of Amazon ECR: a local stand-in, a VPC endpoint.")] = ""
+    region: Annotated[Region, Doc("Where the name of a registry does not say it.")] = ""
+    workers: Annotated[int, Number(min=1, max=64), Doc("How many repositories are asked at a time.")] = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryAccess:
+    """How one registry is reached: named by its host, or for ECR by the account."""
+
+    host: Annotated[str, Text(rf"({REGISTRY_HOST})?", max=255, hint="a registry host")] = ""
+    account: Account = ""
+    role_arn: Annotated[
+        str,
+        Text(r"(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+)?", hint="the ARN of a role"),
+        Doc("The role assumed before this registry is asked."),
+    ] = ""
+    external_id: Annotated[str, Text(r"([A-Za-z0-9+=,.@:/_-]{2,})?", max=1224, hint="an external id")] = ""
+    endpoint_url: Url = ""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.host) && self.host != '') != (has(self.account) && self.account != '')",
+            "give either host or account",
+            lambda access: bool(access.host) != bool(access.account),
+            "host",
+            either("host", "account"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    registries: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Text(
+                    rf"([0-9]{{12}}|{REGISTRY_HOST}(/{PATH_PATTERN})?/?)",
+                    min=1,
+                    hint="an AWS account, a registry host, or a host with the beginning of a path",
+                ),
+            ],
+            ...,
+        ],
+        Items(max=1000),
+        Doc("Registries that declarations may name; empty: any."),
+    ] = ()
+    kinds: Annotated[
+        tuple[Annotated[str, Text(r"[A-Z][A-Za-z0-9]*", min=1, max=63, hint="a kind such as Secret")], ...],
+        Items(max=100),
+        Doc("Kinds that apply may write beyond those that it always may."),
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceScope:
+    """What declarations of one namespace may reach."""
+
+    name: Name
+    environments: Annotated[tuple[EnvironmentName, ...], Items(min=1, max=1000)]
+    paths: Annotated[tuple[FilePath, ...], Items(max=100), Doc("Folders; empty: all of the environments.")] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentCluster:
+    """Which cluster an environment is; apply refuses any other."""
+
+    name: EnvironmentName
+    cluster: Annotated[
+        str,
+        Text(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", hint="a UID"),
+        Doc("The UID of the cluster's kube-system namespace."),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    run: Annotated[Duration, Doc("How long a whole run may take.")] = timedelta(minutes=15)
+    git: Annotated[Duration, Doc("How long one exchange with a git remote may take.")] = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    repo: Annotated[Line, Text(r"[^\x00-\x1f\x7f]*", max=4096), Doc("The config repository: a path or an address.")] = (
+        ""
+    )
+    branch: Annotated[Line, Doc("Empty: the one that the remote's HEAD names.")] = ""
+    cache_dir: Annotated[LocalPath, Doc("Where mirrors are kept; default: gitcd in the user's cache folder.")] = ""
+    templates: Annotated[LocalPath, Doc("Folder of templates that replace gitcd's own.")] = ""
+    author: Annotated[Author, Doc("Who commits.")] = field(default_factory=Author)
+    git: Git = field(default_factory=Git)
+    ecr: Ecr = field(default_factory=Ecr)
+    registries: Annotated[tuple[RegistryAccess, ...], Items(max=1000)] = ()
+    allow: Allow = field(default_factory=Allow)
+    namespaces: Annotated[
+        tuple[NamespaceScope, ...],
+        Items(max=1000, unique="name"),
+        Doc("Which environments and folders the declarations of a namespace may reach; empty: all."),
+    ] = ()
+    environments: Annotated[tuple[EnvironmentCluster, ...], Items(max=1000, unique="name")] = ()
+    deadlines: Deadlines = field(default_factory=Deadlines)
