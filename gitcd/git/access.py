@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gitcd import redact
 from gitcd.errors import ConfigError
 from gitcd.git.remote import Kind, Remote
 
@@ -52,6 +53,8 @@ def environment(remote: Remote, scratch: Path, credentials: Credentials | None, 
     if remote.kind is Kind.SSH:
         environment |= {"GIT_SSH_COMMAND": _ssh_command(remote, ssh or Ssh()), "GIT_SSH_VARIANT": "ssh"}
     if remote.kind is Kind.HTTP and credentials:
+        redact.register(credentials.token)
+        redact.register(f"{credentials.username}:{credentials.token}")
         environment |= {
             "GIT_ASKPASS": str(_askpass(scratch)),
             "GITCD_ASKPASS_HOST": urlsplit(remote.url).netloc,

@@ -60,10 +60,11 @@ class Mirror:
         tip = self.origin.tip(self.branch)
         if not tip:
             raise self._no_branch()
-        if not self._sound():
-            self.discard()
-        elif self._held() == tip:
+        held = self._held() if self._sound() else ""
+        if held == tip:
             return tip
+        if not held:
+            self.discard()
         try:
             return self._bring(tip)
         except CorruptError:

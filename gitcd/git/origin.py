@@ -40,7 +40,7 @@ class Origin:
         self._access = access
         self._timeout = timeout
         self._git = git.with_environment(access, timeout=timeout)
-        self._asking = git.with_environment(access, timeout=min(timeout, ASK_TIMEOUT))
+        self._asking = Git(environment=access, timeout=min(timeout, ASK_TIMEOUT))
 
     def seen_from(self, git: Git) -> Origin:
         """The same remote for another local repository."""

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
+from gitcd import redact
 from gitcd.errors import ConfigError, GitcdError, TransientError
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ _CONFIG = {
     "safe.directory": "*",  # only plumbing that starts no program of the repository's choosing is used
 }
 _DISK = re.compile(
-    r"no space left on device|read-only file system|disk quota exceeded|file too large|input/output error",
-    re.IGNORECASE,
+    r"^(?!remote:).*(no space left on device|read-only file system|disk quota exceeded|file too large|"
+    r"input/output error|died of signal 25|unable to write|write error)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _STDERR_KEPT = 64 * 1024
 ANY = range(-64, 256)  # every exit status is an answer
@@ -78,7 +80,7 @@ class Result:
 
 
 class Git:
-    """Git on one repository: `git_dir` a bare one, or `work_tree` a folder inside a work tree."""
+    """Git on one repository: `git_dir` a bare one, or `work_tree` a folder inside a work tree; on none without them."""
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ class Git:
 
     @property
     def _where(self) -> Path:
-        return self.git_dir or self.work_tree or Path.cwd()
+        return self.git_dir or self.work_tree or Path("/")
 
     @contextmanager
     def _start(self, args: tuple[str, ...], stdin: BinaryIO | None) -> Iterator[_Child]:
@@ -158,7 +160,7 @@ class Git:
             config["http.sslCAInfo"] = ca
         numbered = {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(config)}
         numbered |= {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(config.values())}
-        located = {"GIT_DIR": str(self.git_dir)} if self.git_dir else {}
+        located = {} if self.work_tree else {"GIT_DIR": str(self.git_dir or os.devnull)}
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C",
@@ -301,6 +303,4 @@ def _runner(cwd: Path) -> Runner:
 
 def clean(said: bytes) -> str:
     """What git or a remote said, as text that is safe to show."""
-    from gitcd import redact
-
     return redact.clean(said.decode(errors="replace"))
