@@ -177,11 +177,15 @@ class ScopeError:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The files of an environment, narrowed by `spec.paths`; or, without gitcd.yaml, a folder and all below it."""
+    """The files of an environment, or, without gitcd.yaml, a folder and all below it.
+
+    `paths` is what the declaration narrows that to, `bounds` what the operator does; empty: neither does.
+    """
 
     environment: str
     folder: str | None
     paths: tuple[Pattern, ...]
+    bounds: tuple[Pattern, ...] = ()
 
     def holds(self, path: str, environment: str | None) -> bool:
         """Whether a file (which `environment` owns) is within reach."""
@@ -190,7 +194,10 @@ class Reach:
                 return False
         elif self.folder and not path.startswith(f"{self.folder}/"):
             return False
-        return not self.paths or any(pattern.covers(path) >= 0 for pattern in self.paths)
+        return all(
+            not patterns or any(pattern.covers(path) >= 0 for pattern in patterns)
+            for patterns in (self.paths, self.bounds)
+        )
 
 
 def _known(environments: Mapping[str, Environment]) -> str:

@@ -15,6 +15,7 @@ from gitcd.planning.assemble import Source, assemble, edited_paths, settle
 from gitcd.planning.decide import Decision, Facts, decide
 from gitcd.planning.holds import Past
 from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
 from gitcd.planning.survey import queries, survey
@@ -50,6 +51,7 @@ class Context:
     recall: Recall
     now: datetime
     selection: Selection = field(default_factory=Selection)
+    limits: Limits = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,15 @@ def make_plan(tree: Tree, context: Context, *, base: str = "") -> Planned:
         ConfigError: gitcd.yaml is not valid.
     """
     inputs = read_inputs(tree)
-    surveyed = survey(_with_neighbours(inputs.declared, context.selection), tree, inputs.scopes)
+    permitted, refused = limit(inputs.declared, context.limits)
+    surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes)
     answers = context.resolve(queries(surveyed))
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds)
     decisions = settle([decide(each, facts) for each in surveyed])
     decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds))
     decisions = [each for each in decisions if context.selection.takes(each.outcome.identity)]
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
-    broken = tuple(each for each in inputs.broken if _concerns(each, context.selection))
+    broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
     return Planned(Plan(plan.base, outcomes, plan.commits), inputs, tuple(decisions), answers)
 

@@ -83,7 +83,8 @@ class Workspace:
             recall = recall_from(lambda: local_history(target.root))
         else:
             recall = recall_from(lambda: ensure_history(target, target.fetch()))
-        return Context(self.ask, recall, self.now, selection)
+        limits = {each.name: each for each in self.settings.namespaces}
+        return Context(self.ask, recall, self.now, selection, limits)
 
     def ask(self, queries: Sequence[Query]) -> Answers:
         """Ask what was not asked before in this run: a tag has one digest for the whole of it."""

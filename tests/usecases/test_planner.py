@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import Direction, OutcomeKind
 from gitcd.model.registry import Answers, Failure, Image
+from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.holds import NoHistory, PastMove
 from gitcd.usecases.planner import Context, Selection, make_plan
@@ -223,6 +224,21 @@ class TestScope:
         outcome = only(make_plan(memory, Context(TWO, lambda questions: {}, NOW)).plan)
         assert "envs/dev/link.yaml" in outcome.remedy
         assert "symbolic links are not followed" in outcome.remedy
+
+
+class TestLimits:
+    def outcome(self, *scopes):
+        limits = {scope.name: scope for scope in scopes}
+        return only(make_plan(tree(app()), Context(TWO, lambda questions: {}, NOW, limits=limits)).plan)
+
+    def test_T13_a_namespace_reaches_only_what_the_operator_says(self):
+        assert self.outcome(NamespaceScope("team", ("dev",))).kind is OutcomeKind.BUMPED
+        assert self.outcome(NamespaceScope("team", ("prod",))).reason == "NamespaceNotAllowed"
+        assert self.outcome(NamespaceScope("other", ("dev",))).reason == "NamespaceNotAllowed"
+
+    def test_T13_and_only_the_folders_that_the_operator_names(self):
+        assert self.outcome(NamespaceScope("team", ("dev",), ("envs/dev/elsewhere",))).reason == "MatchedNothing"
+        assert self.outcome(NamespaceScope("team", ("dev",), ("envs/dev",))).kind is OutcomeKind.BUMPED
 
 
 class TestConfig:
