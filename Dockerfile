@@ -16,6 +16,7 @@ RUN python -m venv /opt/gitcd \
  && /opt/gitcd/bin/pip install --require-hashes -r requirements-run.lock \
  && pip install --require-hashes -r requirements.lock
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
+COPY examples examples
 COPY templates templates
 COPY gitcd gitcd
 RUN python -m build --wheel --no-isolation --outdir /dist \

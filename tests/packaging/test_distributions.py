@@ -119,6 +119,12 @@ def test_the_wheel_has_the_type_marker_the_command_and_the_licence(wheel: Path) 
     assert not [name for name in names if not name.startswith(("gitcd/", "gitcd-"))]
 
 
+def test_the_wheel_carries_the_example_for_the_demo(root: Path, wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name.partition("/")[2] for name in archive.namelist() if name.startswith("gitcd/examples/")}
+    assert packed == {path.relative_to(root).as_posix() for path in root.glob("examples/**/*") if path.is_file()}
+
+
 def test_the_sdist_can_be_tested(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}

@@ -1,6 +1,8 @@
 """The documents keep up with the code: links, fields, tables and examples are checked against it."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,12 @@ from gitcd.model.plan import Resolved
 from gitcd.model.reference import Repository, suffix
 from gitcd.model.registry import Failure
 from gitcd.model.schema import table
+from gitcd.model.settings import Settings
+from gitcd.model.shapes import ObjectShape
 from gitcd.model.site import Form, Site, Span
 from gitcd.planning.wanted import wanted
+from gitcd.rendering.messages import Item
+from gitcd.usecases.settings import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -76,6 +82,41 @@ def test_every_exit_code_is_listed(name: str) -> None:
 def test_the_readme_lists_every_verb_and_no_other() -> None:
     section = page("README.md").partition("## Verbs")[2].partition("## ")[0]
     assert set(re.findall(r"`gitcd ([a-z]+)", section)) == set(VERBS)
+
+
+def setting_names(shape: ObjectShape, above: str = "") -> Iterator[str]:
+    for name, field in shape.fields.items():
+        if isinstance(field.shape, ObjectShape):
+            yield from setting_names(field.shape, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def test_every_setting_is_listed_with_its_variable() -> None:
+    section = page("docs/settings.md").partition("## All settings")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-zA-Z.]+)` \| (.*?) \|", section, re.MULTILINE)
+    assert [name for name, _ in rows] == list(setting_names(table(Settings)))
+    for name, variables in rows:
+        own = "GITCD_" + re.sub(r"([A-Z])", r"_\1", name).replace(".", "_").upper()
+        assert f"`{own}`" in variables or variables == "file only"
+
+
+def test_variables_of_the_readme_are_settings() -> None:
+    named = set(re.findall(r"`(GITCD_[A-Z_]+)`", page("README.md")))
+    assert named
+    assert [name for name in named if f"`{name}`" not in page("docs/settings.md")] == []
+
+
+def test_the_settings_file_on_the_page_is_valid(tmp_path: Path) -> None:
+    (block,) = blocks(page("docs/settings.md"), "yaml")
+    (tmp_path / "config.yaml").write_text(block)
+    loaded = load({}, {"HOME": str(tmp_path)}, tmp_path / "config.yaml")
+    assert loaded.settings.git.allowed_hosts == ("git.example.com",)
+
+
+def test_every_value_of_a_template_item_is_listed() -> None:
+    listed = page("docs/settings.md").partition("## Templates")[2]
+    assert [field.name for field in fields(Item) if f"`{field.name}`" not in listed] == []
 
 
 def documents_of(path: Path) -> list[str]:
