@@ -20,7 +20,7 @@ from gitcd.errors import ConfigError, TransientError
 from gitcd.git.access import Credentials, Ssh, environment
 from gitcd.git.origin import NETWORK_TIMEOUT, Origin
 from gitcd.git.remote import Kind, Remote, check_branch
-from gitcd.git.runner import ANY, CorruptError, Git, version
+from gitcd.git.runner import ANY, CorruptError, Git, no_room, version
 from gitcd.git.worktree import is_bare
 
 LOCK_WAIT = 120.0  # seconds
@@ -88,7 +88,8 @@ class Mirror:
         raise CorruptError(f"{self.git_dir} does not hold {self.branch} of {self.remote} after a fetch")
 
     def _create(self, object_format: str) -> None:
-        self.git_dir.mkdir(mode=0o700)
+        with no_room(self.git_dir.parent):
+            self.git_dir.mkdir(mode=0o700)
         options = ("--bare", "--quiet", "--template=", "--shared=0600", f"--object-format={object_format}")
         self.git.run("init", *options, "--initial-branch=none")
 
@@ -168,10 +169,8 @@ def _private_folder() -> Iterator[Path]:
     """A folder only we can read, gone at the end; first those of runs that were killed are swept away."""
     root = Path(tempfile.gettempdir())
     _sweep(root)
-    try:
+    with no_room(root):
         new = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=root))
-    except OSError as error:
-        raise TransientError(f"cannot make a folder in {root}: {error.strerror}", remedy="set TMPDIR") from error
     with _locked(new / "lock", wait=0):
         folder = new.rename(root / new.name[1:])  # under its lock, so that no other run's sweep takes it for stale
         try:
@@ -183,13 +182,9 @@ def _private_folder() -> Iterator[Path]:
 @contextmanager
 def _kept_folder(cache_dir: Path, remote: Remote, wait: float) -> Iterator[Path]:
     folder = cache_dir / f"{_PREFIX}{_name(remote.url)}"
-    try:
+    with no_room(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-    except OSError as error:
-        raise TransientError(
-            f"cannot use the cache folder {folder}: {error.strerror}", remedy="name another with --cache-dir"
-        ) from error
     with _locked(folder / "lock", wait=wait):
         yield folder
 

@@ -58,7 +58,7 @@ class Origin:
     def heads(self, *branches: str) -> dict[str, str]:
         """Branches and their commits; all of them where none is named. Raises as `tip` does."""
         refs = [f"refs/heads/{check_branch(branch)}" for branch in branches] or ["refs/heads/*"]
-        result = self._ask("ls-remote", "--quiet", "--", self.remote.url, *refs)
+        result = self._ask("ls-remote", "--quiet", "--", self.remote.address, *refs)
         lines = (line.partition("\t") for line in result.stdout.decode(errors="surrogateescape").splitlines())
         return {ref.removeprefix("refs/heads/"): oid for oid, _, ref in lines if _OID.fullmatch(oid)}
 
@@ -71,12 +71,12 @@ class Origin:
             CorruptError: the local repository is not fit to fetch into.
         """
         ref = f"refs/heads/{check_branch(branch)}"
-        self._fetch(*options, "--", self.remote.url, f"+{ref}:{ref}")
+        self._fetch(*options, "--", self.remote.address, f"+{ref}:{ref}")
 
     def fetch_objects(self, oids: Iterable[str]) -> None:
         """Bring single objects, where the remote allows to name them. Raises as `fetch` does."""
         names = "".join(f"{oid}\n" for oid in oids).encode()
-        self._fetch("--filter=blob:none", "--stdin", "--", self.remote.url, stdin=names)
+        self._fetch("--filter=blob:none", "--stdin", "--", self.remote.address, stdin=names)
 
     def push(self, oid: str, branch: str, *options: str) -> Result:
         """One attempt, never forced; what became of it is for the caller to find out.
@@ -86,7 +86,7 @@ class Origin:
         """
         quiet = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
         refspec = f"{oid}:refs/heads/{check_branch(branch)}"
-        return self._git.run("push", *quiet, *options, "--", self.remote.url, refspec, ok=ANY)
+        return self._git.run("push", *quiet, *options, "--", self.remote.address, refspec, ok=ANY)
 
     def failure(self, doing: str, result: Result) -> GitcdError:
         """Our error for what git said when it talked to the remote."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from gitcd.errors import ConfigError
 
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A remote repository. `url` is what git is given; it holds no secret. `host` is empty for a local one."""
+    """A remote repository. `url` holds no secret; for a local one it is the path, and `host` is empty."""
 
     url: str
     kind: Kind
@@ -51,6 +51,11 @@ class Remote:
         if allowed_hosts and remote.host and remote.host not in {host.lower() for host in allowed_hosts}:
             raise _refused(text, f"host {remote.host} is not allowed", f"allowed: {', '.join(sorted(allowed_hosts))}")
         return remote
+
+    @property
+    def address(self) -> str:
+        """What git is given. A local path as a URL: a partial fetch takes no remote whose name begins with `/`."""
+        return f"file://{quote(self.url)}" if self.kind is Kind.LOCAL else self.url
 
     @property
     def protocols(self) -> str:

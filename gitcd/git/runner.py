@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -99,7 +99,7 @@ class Git:
         """The same repository with more variables, for the commands that talk to a remote."""
         return Git(self.git_dir, work_tree=self.work_tree, environment=self._added | dict(environment), timeout=timeout)
 
-    def run(self, *args: str, stdin: bytes | BinaryIO = b"", ok: Collection[int] = (0,)) -> Result:
+    def run(self, *args: str, stdin: bytes = b"", ok: Collection[int] = (0,)) -> Result:
         """Run one git command to its end.
 
         `args` are the command and its operands, without `git`; a status that is not among `ok` raises.
@@ -116,7 +116,7 @@ class Git:
         return result
 
     @contextmanager
-    def stream(self, *args: str, stdin: bytes | BinaryIO = b"") -> Iterator[IO[bytes]]:
+    def stream(self, *args: str, stdin: bytes = b"") -> Iterator[IO[bytes]]:
         """Start one git command and give its stdout; at the end its status is checked as `run` does.
 
         Leaving early, by an exception, kills it.
@@ -140,11 +140,12 @@ class Git:
 
     @contextmanager
     def _start(self, args: tuple[str, ...], stdin: BinaryIO | None) -> Iterator[_Child]:
+        environment = self._environment()
         process = _runner(self._where).execute(
-            [*_scrubbing(), "git", *args],
+            [*_scrubbing(environment), "git", *args],
             istream=stdin,
             as_process=True,
-            env=self._environment(),
+            env=environment,
             shell=False,
             start_new_session=True,
         )
@@ -274,21 +275,32 @@ def version() -> tuple[int, ...]:
 
 
 @contextmanager
-def _opened(data: bytes | BinaryIO, folder: Path | None) -> Iterator[BinaryIO | None]:
+def _opened(data: bytes, folder: Path | None) -> Iterator[BinaryIO | None]:
     """Stdin as a file: a writer that is a file cannot deadlock with a reader that is us."""
-    if not isinstance(data, bytes):
-        yield data
-    elif not data:
+    if not data:
         yield None
-    else:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(data)
-            file.seek(0)
-            yield cast("BinaryIO", file)
+        return
+    with no_room(folder or Path(tempfile.gettempdir())), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(data)
+        file.seek(0)
+        yield cast("BinaryIO", file)
 
 
-def _scrubbing() -> list[str]:
-    return ["env", *(word for name in sorted(os.environ) if name not in _KEPT for word in ("-u", name))]
+@contextmanager
+def no_room(place: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into our error, which names the place."""
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(
+            f"cannot write to {place}: {error.strerror}", remedy="make room for it, or name another place"
+        ) from error
+
+
+def _scrubbing(wanted: Container[str]) -> list[str]:
+    """The words before `git` that take away every inherited variable which is neither wanted nor harmless."""
+    unwanted = sorted(name for name in os.environ if name not in _KEPT and name not in wanted)
+    return ["env", *(word for name in unwanted for word in ("-u", name))]
 
 
 def _runner(cwd: Path) -> Runner:
