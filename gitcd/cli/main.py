@@ -126,9 +126,9 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
     except click.exceptions.Exit as done:
         result = done.exit_code
     except BrokenPipeError:
-        if console.out.flush():
+        if not console.out.has_lost_its_reader:
             raise
-        return ExitCode.OK
+        result = ExitCode.OK
     console.out.flush()
     return result if isinstance(result, int) else ExitCode.OK
 

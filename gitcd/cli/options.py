@@ -7,9 +7,9 @@ default), and `config show --origin` tells which one it was. Its help names the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -17,12 +17,6 @@ from gitcd.cli.terminal import Console
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
-Flags = dict[str, Any]
-
-# Flags that are operator settings, by the parameter that click makes of each.
-SETTINGS = ("repo", "branch", "cache_dir", "ecr_endpoint_url", "config")
-
-T = TypeVar("T")
 
 
 def _setting(*names: str, variable: str, help: str, **more: Any) -> Decorator:  # noqa: A002 - as click names it
@@ -54,9 +48,13 @@ config_file = _setting(
 
 repository = click.argument("repo", required=False, metavar="[REPO]")
 
+environments = _option(
+    "--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, metavar="NAME",
+    help="Only this environment; repeatable.",
+)  # fmt: skip
+
 selection = _together(
-    _option("--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, metavar="NAME",
-            help="Only this environment; repeatable."),
+    environments,
     _option("--app", variable="GITCD_APP", multiple=True, metavar="APP",
             help="Only this declaration, as name, namespace/name or environment/namespace/name; repeatable."),
 )  # fmt: skip
@@ -77,6 +75,15 @@ source = _together(
              help="Where mirrors of repositories are kept between runs."),
     config_file,
 )  # fmt: skip
+
+in_place = click.option(
+    "--in-place", is_flag=True, help="Write into the files of the work tree REPO; committing is left to you."
+)
+
+because = _together(
+    click.option("--reason", metavar="TEXT", default="", help="Why; it stands in the file and in the commit."),
+    click.option("--by", metavar="NAME", default="", help="Who says so; it stands in the file."),
+)
 
 registry = _setting(
     "--ecr-endpoint-url",
@@ -118,8 +125,3 @@ def verb(command: Command) -> Command:
         return command(console, **arguments)
 
     return _talk(wrapper)
-
-
-def settings_flags(arguments: Mapping[str, Any]) -> Flags:
-    """The operator settings among a command's arguments, without those that were not given."""
-    return {name: arguments[name] for name in SETTINGS if arguments.get(name) is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -64,9 +65,17 @@ class Stream:
         if self._status:
             self._emit("")
 
-    def flush(self) -> bool:
-        """Whether somebody still reads what is written."""
-        return self._send(b"")
+    @property
+    def has_lost_its_reader(self) -> bool:
+        stream = self._stream()
+        if stream is None:
+            return False
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+
+    def flush(self) -> None:
+        self._send(b"")
 
     def clean(self, text: str) -> str:
         """The text without secrets and without characters that steer a terminal."""
@@ -99,18 +108,16 @@ class Stream:
         encoding = getattr(self._stream(), "encoding", None) or "utf-8"
         self._send(text.encode(encoding, "backslashreplace"))
 
-    def _send(self, data: bytes) -> bool:
+    def _send(self, data: bytes) -> None:
         stream = self._stream()
         if stream is None:
-            return False
+            return
         try:
             stream.flush()
             stream.buffer.write(data)
             stream.buffer.flush()
         except BrokenPipeError:
             _discard(stream)
-            return False
-        return True
 
     def _stream(self) -> TextIO | None:
         return sys.stdout if self.name == "stdout" else sys.stderr

@@ -1,0 +1,33 @@
+"""`gitcd release`: let a held declaration move again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gitcd.cli import options
+from gitcd.cli.hold import carry_out
+from gitcd.cli.terminal import Console
+
+
+@click.command("release")
+@click.argument("app")
+@options.repository
+@options.because
+@options.in_place
+@options.source
+@options.output("table", "json", "yaml", "name")
+@options.verb
+def command(console: Console, form: Any, **arguments: Any) -> int:
+    """Let a held declaration move again.
+
+    APP is a declaration's name, namespace/name or environment/namespace/name. A hold file is removed; where a revert in
+    git is what holds, a file says from now on that the reverted digest may come again.
+    """
+    from gitcd.usecases.holding import release
+
+    app, details = arguments["app"], {name: arguments[name] for name in ("by", "reason")}
+    return carry_out(
+        console, form, arguments, lambda tree, context: release(tree, app, context.recall, now=context.now, **details)
+    )

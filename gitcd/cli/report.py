@@ -1,0 +1,86 @@
+"""What a plan says to people: a summary table, one closing line, and every failure in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitcd.cli.output import table
+from gitcd.cli.terminal import Console
+from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan
+from gitcd.model.reference import short
+
+_HEADER = ("APP", "ENVIRONMENT", "CHANGE", "DIGEST", "OUTCOME", "REASON")
+_WORDS = {
+    OutcomeKind.BUMPED: "bumped",
+    OutcomeKind.PIN_ONLY: "pin-only",
+    OutcomeKind.CURRENT: "current",
+    OutcomeKind.HELD: "held",
+    OutcomeKind.FROZEN: "frozen",
+    OutcomeKind.SUSPENDED: "suspended",
+    OutcomeKind.PROMOTED: "awaiting promotion",
+    OutcomeKind.BLOCKED: "blocked",
+    OutcomeKind.CONFLICT: "in conflict",
+    OutcomeKind.FAILED: "failed",
+}
+_HASH_SHOWN = 12
+_HASH_LENGTH = 40
+
+
+def tell(console: Console, plan: Plan, *, everything: bool = False) -> None:
+    """The whole talk about a plan. Declarations that are current are counted, and listed only where asked."""
+    _warnings(console, plan)
+    if not console.quiet:
+        rows = [_row(outcome) for outcome in plan.outcomes if everything or outcome.kind is not OutcomeKind.CURRENT]
+        console.err.write(table(_HEADER, rows))
+    for outcome in plan.outcomes:
+        if outcome.kind in BROKEN:
+            console.error(f"{outcome.identity} ({outcome.origin}): {outcome.message}", outcome.remedy)
+    for failure in plan.failures:
+        console.error(failure.message, failure.remedy)
+    console.say(closing_line(plan))
+
+
+def closing_line(plan: Plan) -> str:
+    """How many of each: `3 bumped, 1 pin-only, 12 current, 1 failed`."""
+    parts = [f"{plan.counts[kind]} {word}" for kind, word in _WORDS.items() if plan.counts[kind]]
+    return ", ".join(parts) or "no declarations"
+
+
+def changed_names(plan: Plan) -> Iterator[str]:
+    """The declarations that change, for `-o name`."""
+    yield from (str(outcome.identity) for outcome in plan.outcomes if outcome.changed)
+
+
+def _warnings(console: Console, plan: Plan) -> None:
+    for warning in plan.warnings:
+        console.warn(warning)
+    for outcome in plan.outcomes:
+        for warning in outcome.warnings:
+            console.warn(f"{outcome.identity}: {warning}")
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    identity, resolved = outcome.identity, outcome.resolved
+    return (
+        identity.app.strip("/") or "-",
+        identity.environment or "-",
+        _change(outcome),
+        short(resolved.digest) if resolved and resolved.digest else "-",
+        outcome.kind,
+        outcome.reason if outcome.kind in BROKEN else outcome.message or outcome.reason or "-",
+    )
+
+
+def _change(outcome: Outcome) -> str:
+    """From what to what, as far as both are known."""
+    new = outcome.resolved.version or outcome.resolved.tag if outcome.resolved else ""
+    if not new or new == outcome.old:
+        return _brief(outcome.old) or "-"
+    return f"{_brief(outcome.old) or '?'} -> {_brief(new)}"
+
+
+def _brief(version: str) -> str:
+    """A full git hash is shortened, as git does."""
+    if len(version) == _HASH_LENGTH and all(char in "0123456789abcdef" for char in version):
+        return version[:_HASH_SHOWN]
+    return version

@@ -1,0 +1,125 @@
+"""From the flags of a verb to the workspace and the plan that it works with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitcd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gitcd.git.mirror import Mirror
+    from gitcd.git.worktree import WorkTree
+    from gitcd.model.plan import Plan
+    from gitcd.model.tree import Tree
+    from gitcd.usecases.planner import Planned, Selection
+    from gitcd.usecases.workspace import Target, Workspace
+
+# Flags that are operator settings, by the parameter that click makes of each.
+_SETTINGS = ("repo", "branch", "cache_dir", "ecr_endpoint_url", "config")
+
+
+def settings_flags(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The operator settings among a command's arguments, without those that were not given."""
+    return {name: arguments[name] for name in _SETTINGS if arguments.get(name) is not None}
+
+
+def workspace(arguments: Mapping[str, Any]) -> Workspace:
+    """The workspace that a command's arguments, the environment and the settings file describe."""
+    from gitcd.usecases.settings import load
+    from gitcd.usecases.workspace import Workspace
+
+    return Workspace(load(settings_flags(arguments), os.environ).settings)
+
+
+def selection(arguments: Mapping[str, Any]) -> Selection:
+    """What `--environment` and `--app` (or the operand APP) select."""
+    from gitcd.usecases.planner import Selection
+
+    app = arguments["app"]
+    apps = frozenset({app} if isinstance(app, str) else app)
+    return Selection(frozenset(arguments["environment"]), apps)
+
+
+def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planned:
+    """The plan for the target as it is now: the files of a work tree as they lie, or the tip of a branch."""
+    from gitcd.git.worktree import WorkTree
+    from gitcd.usecases.planner import make_plan
+    from gitcd.usecases.reconcile import preview, with_messages
+
+    context = run.context(target, selection(arguments))
+    if isinstance(target, WorkTree):
+        return with_messages(make_plan(target, context), run.templates, run.run)
+    return preview(target, context, templates=run.templates, run=run.run)
+
+
+def tree(target: Target) -> Tree:
+    """The files of the target: of a work tree as they lie, of a branch at its tip."""
+    from gitcd.git.tree import CommitTree
+    from gitcd.git.worktree import WorkTree
+
+    return target if isinstance(target, WorkTree) else CommitTree(target.git, target.fetch())
+
+
+def work_tree(target: Target) -> WorkTree:
+    """The target where it is a work tree, as `--in-place` needs one.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from gitcd.git.worktree import WorkTree
+
+    if not isinstance(target, WorkTree):
+        raise ConfigError("--in-place writes into a work tree, and REPO is none", remedy="Leave --in-place out.")
+    return target
+
+
+def mirror(target: Target) -> Mirror:
+    """The target where commits may be made.
+
+    Raises:
+        ConfigError: it is a work tree.
+    """
+    from gitcd.git.mirror import Mirror
+
+    if not isinstance(target, Mirror):
+        raise ConfigError(
+            "REPO is a work tree, and gitcd never commits in somebody's checkout",
+            remedy="Write into its files with --in-place, or name a bare repository or an address.",
+        )
+    return target
+
+
+def write_plan(path: str, value: Plan) -> None:
+    """Write a plan for a later `reconcile --plan`.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    from gitcd.model.document import to_document
+
+    text = json.dumps(to_document(value), indent=2) + "\n"
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def read_plan(path: str) -> Plan:
+    """A plan that `reconcile --out` wrote.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no plan.
+    """
+    from gitcd.model.document import from_document
+
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}", remedy="Give a file that `--out` wrote.") from error
+    return from_document(value)

@@ -1,0 +1,67 @@
+"""`gitcd validate`: every fault in what people wrote down, without asking anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcd.cli import options, output, session
+from gitcd.cli.terminal import Console
+from gitcd.errors import ExitCode
+
+if TYPE_CHECKING:
+    from gitcd.model.problem import Problem
+    from gitcd.usecases.validate import Report
+
+
+@click.command("validate")
+@options.repository
+@options.source
+@options.output("table", "json", "yaml")
+@options.verb
+def command(console: Console, form: Any, **arguments: Any) -> int:
+    """Check declarations, gitcd.yaml and hold files.
+
+    REPO is a work tree (its files as they lie), a bare repository, or an address. No registry is asked. Exit code 2
+    says that something is wrong.
+    """
+    from gitcd.usecases.validate import validate
+
+    with session.workspace(arguments).open() as target:
+        report = validate(session.tree(target))
+    if form == "table":
+        console.out.write("".join(f"{problem}\n" for problem in report.problems))
+    else:
+        output.write_document(console.out, _document(report), form)
+    console.say(_summary(report))
+    return ExitCode.OK if report.ok else ExitCode.USAGE
+
+
+def _summary(report: Report) -> str:
+    counts = {"declaration": report.declarations, "environment": report.environments, "hold": report.holds}
+    read = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    problems = len(report.problems)
+    return f"{read}: {'no problems' if not problems else '1 problem' if problems == 1 else f'{problems} problems'}"
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return output.document(
+        "Validation",
+        declarations=report.declarations,
+        environments=report.environments,
+        holds=report.holds,
+        problems=list(map(_item, report.problems)),
+    )
+
+
+def _item(problem: Problem) -> dict[str, Any]:
+    return {
+        "path": problem.path,
+        "line": problem.line,
+        "column": problem.column,
+        "subject": problem.subject,
+        "field": problem.pointer,
+        "message": problem.message,
+        "remedy": problem.remedy,
+    }
