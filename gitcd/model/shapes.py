@@ -97,7 +97,7 @@ class ChoiceShape:
             return value
         wanted = ", ".join(choice or '""' for choice in self.choices)
         message = f"{shown(value)} is not {'one of ' if len(self.choices) > 1 else ''}{wanted}"
-        return _fault(message, at, problems, _did_you_mean(value, self.choices))
+        return _fault(message, at, problems, did_you_mean(value, self.choices))
 
     def json_schema(self) -> JsonSchema:
         return {"type": "string", "enum": list(self.choices)}
@@ -285,7 +285,7 @@ class ObjectShape:
 
     def _report_strangers(self, keys: list[str], at: Steps, problems: list[Problem]) -> None:
         for key in keys[:_STRANGERS]:
-            remedy = _did_you_mean(key, self.fields) or f"known here: {', '.join(self.fields)}"
+            remedy = did_you_mean(key, self.fields) or f"known here: {', '.join(self.fields)}"
             _fault("is not a known field", (*at, key), problems, remedy)
         if (rest := len(keys) - _STRANGERS) > 0:
             _fault(f"{rest} more fields are not known", at, problems)
@@ -354,7 +354,7 @@ def _named(value: object) -> str:
             return f"the text {shown(value)}"
 
 
-def _did_you_mean(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+def did_you_mean(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     if len(word) > _SHOWN:
         return ""
     folded = {name.lower(): name for name in known}
