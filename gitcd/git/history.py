@@ -10,13 +10,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO
 
 from gitcd.errors import GitcdError
 from gitcd.git.mirror import WITHOUT_FILES, Mirror
 from gitcd.git.origin import Origin
-from gitcd.git.runner import Git
+from gitcd.git.runner import ANY, Git
 from gitcd.git.tree import CommitTree
+from gitcd.git.worktree import is_worktree
 from gitcd.model.trailers import Move, parse
 from gitcd.model.tree import Entry, Mode
 
@@ -49,28 +51,33 @@ class MissingHistory:
 class History:
     """All commits below one tip; what they did to files is known, the files' bytes are brought when asked for."""
 
-    def __init__(self, origin: Origin, tip: str) -> None:
-        self._origin = origin
-        self._git = origin.local
+    def __init__(self, git: Git, tip: str, *, origin: Origin | None = None, folder: str = "") -> None:
+        """`origin` is where bytes are brought from; paths are those below `folder` (empty, or ending in a slash)."""
+        self._git = git
         self._tip = tip
+        self._origin = origin
+        self._folder = folder
 
     def past_moves(self, paths: Sequence[str]) -> list[PastCommit]:
         """Commits that touched any of the paths and carry our trailers, newest first, by one process for all paths.
 
         Side branches count too: a digest that a person left out while merging was moved to, and is not there.
         """
-        return [commit for commit in self._commits(paths) if commit.moves]
+        below = [f"{self._folder}{path}" for path in paths]
+        return [commit for commit in self._commits(below) if commit.moves]
 
     def last_change(self, path: str) -> PastCommit | None:
         """The newest commit that touched the path; None if none did."""
-        return next(self._commits([path], "--max-count=1"), None)
+        return next(self._commits([f"{self._folder}{path}"], "--max-count=1"), None)
 
     def files_at(self, wanted: Mapping[str, Collection[str]]) -> dict[str, dict[str, bytes]] | MissingHistory:
         """The bytes that files had in commits, both by name; a path that a commit did not hold is left out."""
-        found = [(commit, path, oid) for (commit, path), oid in self._blob_ids(wanted).items()]
+        below = {commit: [f"{self._folder}{path}" for path in paths] for commit, paths in wanted.items()}
+        found = [(commit, path, oid) for (commit, path), oid in self._blob_ids(below).items()]
         oids = sorted({oid for _, _, oid in found})
-        with suppress(GitcdError):  # what matters is whether they are here then
-            self._origin.fetch_objects(oids)
+        if self._origin:
+            with suppress(GitcdError):  # what matters is whether they are here then
+                self._origin.fetch_objects(oids)
         entries = [Entry(oid, Mode.FILE, oid) for oid in oids]
         try:
             blobs = {entry.oid: data for entry, data in CommitTree(self._git, self._tip).read(entries)}
@@ -78,7 +85,7 @@ class History:
             return MissingHistory(error.message)
         files: dict[str, dict[str, bytes]] = {commit: {} for commit in wanted}
         for commit, path, oid in found:
-            files[commit][path] = blobs[oid]
+            files[commit][path.removeprefix(self._folder)] = blobs[oid]
         return files
 
     def _commits(self, paths: Sequence[str], *options: str) -> Iterator[PastCommit]:
@@ -115,7 +122,20 @@ def ensure_history(mirror: Mirror, tip: str) -> History | MissingHistory:
         origin.local.run("rev-parse", "--verify", "--quiet", f"{tip}^{{tree}}")
     except GitcdError as error:
         return MissingHistory(error.message)
-    return History(origin, tip)
+    return History(origin.local, tip, origin=origin)
+
+
+def local_history(root: Path) -> History | MissingHistory | None:
+    """The history of the work tree that holds this folder; None where there is none: no git, or no commit yet."""
+    if not is_worktree(root):
+        return None
+    git = Git(work_tree=root)
+    answer = git.run("rev-parse", "--is-shallow-repository", "--show-prefix", ok=ANY).stdout.decode(errors="replace")
+    shallow, _, folder = answer.partition("\n")
+    if shallow == "true":
+        return MissingHistory("this is a shallow clone; `git fetch --unshallow` brings the rest")
+    head = git.run("rev-parse", "--verify", "--quiet", "HEAD", ok=ANY)
+    return None if head.status else History(git, head.stdout.decode().strip(), folder=folder.rstrip("\n"))
 
 
 def _tree(stream: IO[bytes]) -> Iterator[tuple[str, str]]:

@@ -132,7 +132,7 @@ def open_mirror(
     timeout: float = NETWORK_TIMEOUT,
     lock_wait: float = LOCK_WAIT,
 ) -> Iterator[Mirror]:
-    """A mirror of one branch, not fetched yet.
+    """A mirror of one branch (empty: the one that the remote's HEAD names), not fetched yet.
 
     With `cache_dir` it is kept there, under a lock that is held until the end; a mirror that turned out corrupt is
     discarded. Without, it lives in a private folder that is removed at the end. `timeout` is the seconds that one fetch
@@ -142,7 +142,8 @@ def open_mirror(
         ConfigError: git is missing or too old, or the remote or branch is nothing to work with.
         TransientError: the lock stayed taken, or the folder cannot be written.
     """
-    check_branch(branch)
+    if branch:
+        check_branch(branch)
     version()
     if remote.kind is Kind.LOCAL and not is_bare(Path(remote.url)):
         raise ConfigError(
@@ -153,15 +154,22 @@ def open_mirror(
             folder = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait))
         else:
             folder = stack.enter_context(_private_folder())
-        git_dir = folder / f"{_name(branch)}.git"
         scratch = folder if not cache_dir else stack.enter_context(_private_folder())
         access = environment(remote, scratch, credentials, ssh)
+        branch = branch or _default_branch(Origin(Git(), remote, access, timeout=timeout))
+        git_dir = folder / f"{_name(branch)}.git"
         mirror = Mirror(git_dir, Origin(Git(git_dir), remote, access, timeout=timeout), branch)
         try:
             yield mirror
         except CorruptError:
             mirror.discard()
             raise
+
+
+def _default_branch(origin: Origin) -> str:
+    if name := origin.default_branch():
+        return check_branch(name)
+    raise ConfigError(f"{origin.remote} does not say which branch is its default", remedy="name one with --branch")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import IO
 from gitcd.git.runner import CorruptError, Git
 from gitcd.model.tree import Entry, Mode
 
-_MODES = {mode.value.encode(): mode for mode in Mode}
+_MODES = {mode.value: mode for mode in Mode}
 _READABLE = frozenset({Mode.FILE, Mode.EXECUTABLE, Mode.SYMLINK})
 
 
@@ -27,7 +27,7 @@ class CommitTree:
     def entries(self) -> Sequence[Entry]:
         """Every file, in git's order; `size` is the blob's."""
         listing = self._git.run("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit).stdout
-        return [_entry(line) for line in listing.split(b"\0") if line]
+        return [_entry(line) for line in listing.decode(errors="surrogateescape").split("\0") if line]
 
     def read(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes]]:
         """The bytes of the entries, in their order; of a symlink, where it points. One blob is held at a time.
@@ -47,16 +47,14 @@ class CommitTree:
                 yield entry, _blob(stream, entry)
 
 
-def _entry(line: bytes) -> Entry:
-    words, _, path = line.partition(b"\t")
+def _entry(line: str) -> Entry:
+    words, _, path = line.partition("\t")
     mode, _, oid, size = words.split()
-    return Entry(path.decode(errors="surrogateescape"), _mode(mode), oid.decode(), -1 if size == b"-" else int(size))
+    return Entry(path, _MODES.get(mode) or _mode(mode), oid, -1 if size == "-" else int(size))
 
 
-def _mode(text: bytes) -> Mode:
+def _mode(text: str) -> Mode:
     """Git itself reads the modes of old and sloppy writers (100664) as one of these."""
-    if known := _MODES.get(text):
-        return known
     return Mode.EXECUTABLE if int(text, 8) & 0o100 else Mode.FILE
 
 
@@ -64,9 +62,9 @@ def _blob(stream: IO[bytes], entry: Entry) -> bytes:
     words = stream.readline().split()
     if len(words) == 3 and words[1] == b"blob":  # noqa: PLR2004 - oid, type, size
         size = int(words[2])
-        data = stream.read(size)
-        if len(data) == size and stream.read(1) == b"\n":
-            return data
+        data = stream.read(size + 1)
+        if len(data) == size + 1 and data.endswith(b"\n"):
+            return data[:-1]
     raise CorruptError(
         f"blob {entry.oid} of {entry.path} cannot be read", remedy="run again; the mirror is cloned anew"
     )
