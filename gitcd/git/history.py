@@ -6,6 +6,7 @@ fetched, where the server can leave blobs out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -130,12 +131,14 @@ def local_history(root: Path) -> History | MissingHistory | None:
     if not is_worktree(root):
         return None
     git = Git(work_tree=root)
-    answer = git.run("rev-parse", "--is-shallow-repository", "--show-prefix", ok=ANY).stdout.decode(errors="replace")
-    shallow, _, folder = answer.partition("\n")
+    answer = git.run("rev-parse", "--is-shallow-repository", "--show-toplevel", "--show-prefix", ok=ANY)
+    shallow, top, folder, *_ = f"{os.fsdecode(answer.stdout)}\n\n\n".split("\n")
     if shallow == "true":
         return MissingHistory("this is a shallow clone; `git fetch --unshallow` brings the rest")
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD", ok=ANY)
-    return None if head.status else History(git, head.stdout.decode().strip(), folder=folder.rstrip("\n"))
+    if head.status:
+        return None
+    return History(Git(work_tree=Path(top)), head.stdout.decode().strip(), folder=folder)
 
 
 def _tree(stream: IO[bytes]) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from gitcd.planning.precedents import Question
 
 
 def recall_from(
-    history: Callable[[], History | MissingHistory],
+    history: Callable[[], History | MissingHistory | None],
 ) -> Callable[[Sequence[Question]], Mapping[Identity, Past]]:
     """Answers to questions from a history that is brought only when there is a question."""
 
@@ -20,6 +20,8 @@ def recall_from(
         if not questions:
             return {}
         known = history()
+        if known is None:
+            return {}
         return _missing(questions, known) if isinstance(known, MissingHistory) else _answer(questions, known)
 
     return recall
