@@ -12,13 +12,14 @@ from pathlib import Path
 import gitcd
 from gitcd.errors import ConfigError
 from gitcd.git.commit import Author, NewCommit, write_commits
-from gitcd.git.mirror import open_mirror
+from gitcd.git.mirror import Mirror, open_mirror
 from gitcd.git.push import Pushed, push
 from gitcd.git.remote import Remote
 from gitcd.git.seed import seed_bare
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import FileChange
+from gitcd.model.tree import Entry
 from gitcd.registry.standin import LocalEcr, local_ecr
 
 EXAMPLE = Path(gitcd.__file__).parent / "examples" / "config-repo"
@@ -106,12 +107,16 @@ class Stage:
         """What a pipeline or a person does: move an environment's tag to a version."""
         self.ecr.retag(_US, repository, version, tag)
 
+    def read(self, path: str) -> bytes:
+        """A file as the remote's branch has it now."""
+        with open_mirror(Remote.parse(self.remote), BRANCH) as mirror:
+            return _file(mirror, path)[1]
+
     def edit(self, path: str, change: Callable[[bytes], bytes], message: str) -> None:
         """What a person does: push a commit of their own."""
         with open_mirror(Remote.parse(self.remote), BRANCH) as mirror:
             tip = mirror.fetch()
-            tree = CommitTree(mirror.git, tip)
-            ((entry, before),) = tree.read([each for each in tree.entries() if each.path == path])
+            entry, before = _file(mirror, path)
             commit = NewCommit(message, [FileChange(path, entry.mode, before, change(before))])
             (made,) = write_commits(mirror.git, tip, [commit], author=_HUMAN, when=datetime.now(UTC))
             result = push(mirror.origin, made, BRANCH, expected=tip)
@@ -134,6 +139,12 @@ def stage(progress: Callable[[str], None]) -> Iterator[Stage]:
             progress(f"pushing {release.repository} to the local ECR")
             _fill(ecr, release)
         yield Stage(f"file://{remote}", ecr)
+
+
+def _file(mirror: Mirror, path: str) -> tuple[Entry, bytes]:
+    tree = CommitTree(mirror.git, mirror.fetch())
+    ((entry, data),) = tree.read([each for each in tree.entries() if each.path == path])
+    return entry, data
 
 
 def _fill(ecr: LocalEcr, release: Release) -> None:
