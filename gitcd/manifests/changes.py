@@ -44,48 +44,17 @@ def replace_scalar(document: Document, node: Node, text: str) -> Splice | None:
     return Splice(start, end, new)
 
 
-def insert_keys(document: Document, mapping: MappingNode, entries: Mapping[str, str], after: int) -> Splice:
-    """Insert entries right behind entry number `after`, in that entry's own style. Updates the mapping.
+def insert_keys(document: Document, mapping: MappingNode, entries: Mapping[str, str], after: int | None) -> Splice:
+    """Insert entries right behind entry number `after` in its own style, or as the first ones. Updates the mapping.
 
     Raises:
         EditRefused: the neighbour is not on one line, or a text is not simple enough.
     """
-    key_node, value_node = mapping.value[after]
-    for node in (key_node, value_node):
-        document.span(node)
-    written = [_Entry.spelled(document, mapping, entry, key_node, value_node) for entry in entries.items()]
-    start, end = document.offset(key_node.start_mark.index), document.offset(value_node.end_mark.index)
-    if mapping.flow_style:
-        colon = b":" if b'":"' in document.raw[start:end] else b": "
-        comma = _comma(document, mapping, after)
-        splice = Splice(end, end, b"".join(comma + entry.key + colon + entry.value for entry in written))
-    else:
-        splice = _new_lines(document, start, end, [entry.key + b": " + entry.value for entry in written])
-    mapping.value[after + 1 : after + 1] = [entry.nodes for entry in written]
-    return splice
-
-
-def insert_first(document: Document, mapping: MappingNode, key: str, text: str) -> Splice:
-    """Insert `key: text` as a mapping's first entry. Updates the mapping.
-
-    Raises:
-        EditRefused: the first entry shares its line with something else.
-    """
-    entry = _Entry.spelled(document, mapping, (key, text))
-    new = entry.key + b": " + entry.value
-    if mapping.flow_style:
-        at = document.raw.index(b"{", document.offset(mapping.start_mark.index)) + 1
-        splice = Splice(at, at, new + (b", " if mapping.value else b""))
-    else:
-        first = document.offset(mapping.value[0][0].start_mark.index)
-        start = _line_start(document.raw, first)
-        indent = document.raw[start:first]
-        if indent.strip(b" "):
-            raise document.refuse(mapping, f"has no line of its own where {key!r} could be inserted")
-        ending = _previous_ending(document.raw, first)
-        start = _above_comments(document.raw, start)
-        splice = Splice(start, start, indent + new + ending)
-    mapping.value.insert(0, entry.nodes)
+    like = ("", "") if after is None else tuple(style_of(node) for node in mapping.value[after])
+    written = [_Entry.spelled(document, mapping, entry, like) for entry in entries.items()]
+    splice = _first(document, mapping, written) if after is None else _behind(document, mapping, written, after)
+    at = 0 if after is None else after + 1
+    mapping.value[at:at] = [entry.nodes for entry in written]
     return splice
 
 
@@ -122,13 +91,43 @@ class _Entry:
     nodes: tuple[ScalarNode, ScalarNode]
 
     @classmethod
-    def spelled(cls, document: Document, mapping: MappingNode, entry: tuple[str, str], *like: Node) -> _Entry:
-        styles = [style_of(node) for node in like] or ["", ""]
+    def spelled(
+        cls, document: Document, mapping: MappingNode, entry: tuple[str, str], styles: tuple[str, ...]
+    ) -> _Entry:
         (key, key_style), (value, value_style) = (
             _spelled(document, mapping, text, style) for text, style in zip(entry, styles, strict=True)
         )
-        nodes = (_untagged(entry[0], key_style), _untagged(entry[1], value_style))
-        return cls(key, value, nodes)
+        return cls(key, value, (_untagged(entry[0], key_style), _untagged(entry[1], value_style)))
+
+    def joined(self, colon: bytes = b": ") -> bytes:
+        return self.key + colon + self.value
+
+
+def _behind(document: Document, mapping: MappingNode, entries: Iterable[_Entry], after: int) -> Splice:
+    key, value = mapping.value[after]
+    for node in (key, value):
+        document.span(node)
+    start, end = document.offset(key.start_mark.index), document.offset(value.end_mark.index)
+    if mapping.flow_style:
+        colon = b":" if b'":"' in document.raw[start:end] else b": "
+        comma = _comma(document, mapping, after)
+        return Splice(end, end, b"".join(comma + entry.joined(colon) for entry in entries))
+    return _new_lines(document, start, end, [entry.joined() for entry in entries])
+
+
+def _first(document: Document, mapping: MappingNode, entries: Iterable[_Entry]) -> Splice:
+    if mapping.flow_style:
+        at = document.raw.index(b"{", document.offset(mapping.start_mark.index)) + 1
+        new = b", ".join(entry.joined() for entry in entries)
+        return Splice(at, at, new + (b", " if mapping.value else b""))
+    first = document.offset(mapping.value[0][0].start_mark.index)
+    start = _line_start(document.raw, first)
+    indent = document.raw[start:first]
+    if indent.strip(b" "):
+        raise document.refuse(mapping, "has no line of its own where a key could be inserted")
+    ending = _previous_ending(document.raw, first)
+    start = _above_comments(document.raw, start)
+    return Splice(start, start, b"".join(indent + entry.joined() + ending for entry in entries))
 
 
 def _untagged(text: str, style: str) -> ScalarNode:

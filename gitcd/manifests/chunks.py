@@ -10,6 +10,7 @@ from gitcd.errors import RefusedError
 from gitcd.model.site import Refusal
 
 MAX_BYTES = 1 << 20
+MAX_DOCUMENTS = 10_000
 BOM = b"\xef\xbb\xbf"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -49,6 +50,8 @@ def unreadable(path: str, data: bytes) -> Refusal | None:
         return Refusal(path, 0, "is UTF-16, only UTF-8 is read")
     if len(data) > MAX_BYTES:
         return Refusal(path, 0, f"is larger than {MAX_BYTES >> 20} MiB")
+    if data.count(b"\n---") > MAX_DOCUMENTS:
+        return Refusal(path, 0, f"holds more than {MAX_DOCUMENTS} documents")
     if (at := data.find(b"\0")) >= 0:
         return Refusal(path, _breaks(data, 0, at) + 1, "holds a NUL byte: it is binary")
     if (at := data.find(BOM, len(BOM))) >= 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitcd.manifests.chunks import EditRefused
@@ -36,11 +37,15 @@ class Collector:
 
     def image(self, cursor: Cursor, text: str, **of_workload: Any) -> None:
         """A scalar that may end in a whole reference, `text`."""
+        text = text.strip()
         try:
             name, tag, digest = split_reference(text)
         except NotAReference:
             if any(each in text for each in _TEMPLATES):
                 self._refuse(cursor, [cursor], f"{text!r} is a template, not an image reference")
+            return
+        if not cursor.text.endswith(text):
+            self._refuse(cursor, [cursor], "ends in white space or a line break; write the reference on one line")
             return
         self._add(cursor, Form.IMAGE, {"image": cursor}, Reference(Repository.parse(name), tag, digest), **of_workload)
 
@@ -60,18 +65,14 @@ class Collector:
         if cursor.doubt:
             self._refuse(cursor, [cursor], cursor.doubt.reason, cursor.doubt.line)
             return
-        document = cursor.document
-        site = Site(document.path, document.number, cursor.pointer, Form.CONFIG, cursor.line, owner=self.owner)
-        if insertion:
-            self.sites.append(site)
-            return
-        try:
-            spans = {"value": document.span(cursor.node)}
-        except EditRefused:
-            # Most values of ConfigMaps are whole files in block scalars. They are nobody's version, and only that
-            # the key exists must be known: an edit of it is refused for want of a span.
-            spans = {}
-        self.sites.append(replace(site, value=cursor.text, spans=spans))
+        document, spans = cursor.document, {}
+        if not insertion:
+            # Most values of ConfigMaps are whole files in block scalars. Nobody's version stands there; an edit of
+            # such a key is refused for want of a span.
+            with suppress(EditRefused):
+                spans = {"value": document.span(cursor.node)}
+        where = (document.path, document.number, cursor.pointer, Form.CONFIG, cursor.line)
+        self.sites.append(Site(*where, value=None if insertion else cursor.text, owner=self.owner, spans=spans))
 
     def _add(
         self, cursor: Cursor, form: Form, parts: Mapping[str, Cursor], reference: Reference, **of_workload: Any

@@ -237,7 +237,8 @@ def _may_be_hostile(raw: bytes) -> bool:
 
 def _unparsable(path: str, raw: bytes, chunk: Chunk, error: yaml.YAMLError) -> Refusal:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line = chunk.line + (mark.line if mark else 0)
+    before = 0 if mark else raw.count(b"\n", 0, getattr(error, "position", 0))
+    line = chunk.line + (mark.line if mark else before)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unknown error"
     hint = "; it looks like a template" if b"{{" in raw else ""
     return Refusal(path, line, f"cannot be parsed: {problem}{hint}")

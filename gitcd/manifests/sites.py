@@ -16,7 +16,6 @@ from gitcd.model.declaration import Place
 from gitcd.model.site import Form, Found, Owner, Refusal, Site
 
 _MAX_LISTS = 8
-_MAX_DOCUMENTS = 10_000
 _FINDERS: tuple[Callable[[Cursor, Collector], None], ...] = (
     workloads.find,
     kustomize.find,
@@ -41,10 +40,7 @@ def find(path: str, data: bytes, needles: Collection[bytes] | None = None, *, ma
     if refusal := unreadable(path, data):
         return Found(refusals=(refusal,))
     collector = Collector(needles, markers)
-    chunks = split(data)
-    if len(chunks) > _MAX_DOCUMENTS:
-        return Found(refusals=(Refusal(path, 0, f"holds more than {_MAX_DOCUMENTS} documents"),))
-    for chunk in chunks:
+    for chunk in split(data):
         if needles is None or any(data.find(needle, chunk.start, chunk.end) >= 0 for needle in needles):
             _read(path, data, chunk, collector)
     return collector.found()
@@ -88,6 +84,8 @@ def config_site(path: str, data: bytes, namespace: str, name: str, key: str) -> 
 
 
 def _read(path: str, data: bytes, chunk: Chunk, collector: Collector) -> None:
+    """Collect from one document: all that it holds, or one refusal."""
+    before = len(collector.sites), len(collector.services)
     try:
         document = compose(path, data, chunk)
         root = Cursor(document, document.root)
@@ -99,6 +97,7 @@ def _read(path: str, data: bytes, chunk: Chunk, collector: Collector) -> None:
             for finder in _FINDERS:
                 finder(item, collector)
     except EditRefused as error:
+        del collector.sites[before[0] :], collector.services[before[1] :]
         collector.refusals.append(error.refusal)
 
 

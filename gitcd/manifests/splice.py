@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from gitcd.manifests.aliases import check_aliases
-from gitcd.manifests.changes import Splice, insert_first, insert_keys, remove_key, replace_scalar
+from gitcd.manifests.changes import Splice, insert_keys, remove_key, replace_scalar
 from gitcd.manifests.chunks import Chunk, EditRefused, split, unreadable
 from gitcd.manifests.compose import Document, compose, is_merge
 from gitcd.manifests.cursor import Cursor
@@ -72,7 +72,9 @@ class _Writer:
         self._root = Cursor(document, document.root)
         self._wanted: dict[int, tuple[Node, str]] = {}
         self._pointers: set[str] = set()
-        self._later: dict[tuple[int, str], tuple[MappingNode, Callable[[], Splice]]] = {}
+        self._contents: dict[str, tuple[str, str]] = {}
+        self._inserted: dict[int, tuple[MappingNode, int | None, dict[str, str]]] = {}
+        self._removed: dict[int, tuple[MappingNode, int]] = {}
 
     def make(self, edit: SiteEdit) -> None:
         """Take one edit on; a spot may be named twice if both want the same."""
@@ -92,11 +94,16 @@ class _Writer:
 
     def finish(self) -> list[Splice]:
         """All splices, from the document as it was composed; only then the nodes change."""
-        touched = [node for node, _ in self._wanted.values()] + [mapping for mapping, _ in self._later.values()]
+        touched = [node for node, _ in self._wanted.values()]
+        touched += [mapping for mapping, *_ in self._inserted.values()]
+        touched += [mapping for mapping, _ in self._removed.values()]
         check_aliases(self._document, touched, self._pointers)
-        entries = [make() for _, make in self._later.values()]
+        splices = [
+            insert_keys(self._document, mapping, keys, after) for mapping, after, keys in self._inserted.values()
+        ]
+        splices += [remove_key(self._document, mapping, at) for mapping, at in self._removed.values()]
         scalars = [replace_scalar(self._document, node, text) for node, text in self._wanted.values()]
-        return entries + [splice for splice in scalars if splice]
+        return splices + [splice for splice in scalars if splice]
 
     def _kustomize(self, edit: SiteEdit) -> None:
         site = edit.site
@@ -114,11 +121,10 @@ class _Writer:
         elif missing:
             siblings = [key for key in ("name", "newName", "newTag") if key in site.spans and key not in missing]
             after = self._own(mapping, siblings[-1] if "digest" in missing else _name_key(site))
-            self._defer(mapping, "insert", lambda: insert_keys(self._document, mapping, missing, after))
+            self._insert(site, mapping, missing, after)
         elif surplus:
             self._node(site, surplus[0])
-            at = self._own(mapping, surplus[0])
-            self._defer(mapping, "remove", lambda: remove_key(self._document, mapping, at))
+            self._removed[id(mapping)] = (mapping, self._own(mapping, surplus[0]))
 
     def _helm(self, edit: SiteEdit) -> None:
         site = edit.site
@@ -133,15 +139,12 @@ class _Writer:
             self._set(site, "tag", tag if site.has_digest_key or not digest else f"{tag}@{digest}")
 
     def _insert_config(self, edit: SiteEdit) -> None:
-        site, key, value = edit.site, edit.key, edit.value
+        site, key = edit.site, edit.key
         mapping = self._mapping(site.pointer)
         if not key or key in self._document.fields(mapping).nodes:
             raise self._refuse(site, f"has the key {key!r} already" if key else "was given no key to insert")
         after = max((at for at, pair in enumerate(mapping.value) if self._is_simple(pair)), default=None)
-        if after is None:
-            self._defer(mapping, key, lambda: insert_first(self._document, mapping, key, value), value)
-        else:
-            self._defer(mapping, key, lambda: insert_keys(self._document, mapping, {key: value}, after), value)
+        self._insert(site, mapping, {key: edit.value}, after)
 
     def _set(self, site: Site, key: str, text: str) -> None:
         node = self._node(site, key)
@@ -155,8 +158,11 @@ class _Writer:
         key = mapping.value[self._own(mapping, old)][0]
         self._wanted[id(key)] = (key, new)
 
-    def _defer(self, mapping: MappingNode, what: str, make: Callable[[], Splice], *_text: str) -> None:
-        self._later.setdefault((id(mapping), what), (mapping, make))
+    def _insert(self, site: Site, mapping: MappingNode, entries: Mapping[str, str], after: int | None) -> None:
+        *_, inserted = self._inserted.setdefault(id(mapping), (mapping, after, {}))
+        for key, text in entries.items():
+            if inserted.setdefault(key, text) != text:
+                raise self._refuse(site, f"would have to be {inserted[key]!r} and {text!r} at once")
 
     def _node(self, site: Site, key: str) -> Node:
         """The node of a site's scalar, if it still is what was found."""
@@ -203,7 +209,10 @@ class _Writer:
     def _content(self, edit: SiteEdit) -> tuple[str, str]:
         if not edit.tag and not edit.digest:
             raise self._refuse(edit.site, "would be left without tag and digest")
-        return edit.tag, edit.digest
+        wanted = (edit.tag, edit.digest)
+        if (known := self._contents.setdefault(edit.site.pointer, wanted)) != wanted:
+            raise self._refuse(edit.site, f"would have to be {suffix(*known)} and {suffix(*wanted)} at once")
+        return wanted
 
     def _refuse(self, site: Site, reason: str) -> EditRefused:
         return EditRefused(Refusal(site.path, site.line, reason))

@@ -1,0 +1,45 @@
+"""Short hands for tests that find sites and write them."""
+
+from __future__ import annotations
+
+from gitcd import manifests
+from gitcd.model.site import Form, Site, SiteEdit
+
+D = "sha256:" + "d" * 64
+E = "sha256:" + "e" * 64
+REPO = "r.example/a/b"
+
+
+def found(text: str | bytes, path: str = "app.yaml") -> list[Site]:
+    """The sites of a file that must hold nothing refused."""
+    result = manifests.find(path, text.encode() if isinstance(text, str) else text)
+    assert result.refusals == ()
+    return list(result.sites)
+
+
+def reasons(text: str | bytes, path: str = "app.yaml") -> list[tuple[int, str]]:
+    data = text.encode() if isinstance(text, str) else text
+    return [(refusal.line, refusal.reason) for refusal in manifests.find(path, data).refusals]
+
+
+def images(sites: list[Site]) -> list[Site]:
+    return [site for site in sites if site.repository is not None and str(site.repository) == REPO]
+
+
+def rewrite(text: str, tag: str = "v2", digest: str = D, path: str = "app.yaml") -> str:
+    """Every site of `REPO` in the text moved."""
+    return rewrite_bytes(text.encode(), tag, digest, path).decode()
+
+
+def rewrite_bytes(data: bytes, tag: str = "v2", digest: str = D, path: str = "app.yaml") -> bytes:
+    sites = [site for site in manifests.find(path, data).sites if str(site.repository) == REPO]
+    assert sites
+    return manifests.write(path, data, [edit(site, tag, digest) for site in sites])
+
+
+def edit(site: Site, tag: str = "v2", digest: str = D) -> SiteEdit:
+    return SiteEdit(site, tag=tag, digest=digest)
+
+
+def config(sites: list[Site], pointer: str) -> Site:
+    return next(site for site in sites if site.form is Form.CONFIG and site.pointer == pointer)
