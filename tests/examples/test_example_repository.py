@@ -8,6 +8,8 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
+from gitcd.cli.main import run
+
 ROOT = Path(__file__).parents[2] / "examples" / "config-repo"
 FILES = sorted(path for path in ROOT.rglob("*.yaml") if "templates" not in path.relative_to(ROOT).parts)
 REFERENCE = re.compile(r"[a-z0-9.-]+\.[a-z]+/[a-z0-9/._-]+")
@@ -91,3 +93,8 @@ def test_the_readme_names_every_application_and_only_those() -> None:
     rows = set(re.findall(r"^\| ([a-z]+) \|", readme, re.MULTILINE)) - {"application"}
     folders = {path.name for path in ROOT.glob("envs/*/*")}
     assert rows == folders
+
+
+def test_gitcd_validate_is_content(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", str(ROOT)]) == 0
+    assert "21 declarations, 3 environments" in capsys.readouterr().err

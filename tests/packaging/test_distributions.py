@@ -69,6 +69,16 @@ def test_every_template_loads_from_the_wheel(wheel: Path, tmp_path: Path) -> Non
     assert loaded_templates(tmp_path / "site", tmp_path) == TEMPLATES
 
 
+def test_gitcd_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    example = tmp_path / "site" / "gitcd" / "examples" / "config-repo"
+    command = [sys.executable, "-P", "-m", "gitcd", "validate", str(example)]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def test_every_template_loads_from_the_sdist(sdist: Path, tmp_path: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")

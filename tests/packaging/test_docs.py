@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
-from gitcd.cli.main import VERBS
+from gitcd.cli.main import VERBS, root
 from gitcd.errors import ExitCode
 from gitcd.manifests.reading import read_declarations, read_hold, read_layout
 from gitcd.model.declaration import Spec
@@ -117,6 +118,21 @@ def test_the_settings_file_on_the_page_is_valid(tmp_path: Path) -> None:
 def test_every_value_of_a_template_item_is_listed() -> None:
     listed = page("docs/settings.md").partition("## Templates")[2]
     assert [field.name for field in fields(Item) if f"`{field.name}`" not in listed] == []
+
+
+def flags_of(verb: str) -> set[str]:
+    command = root.get_command(click.Context(root), verb)
+    commands = [command, *getattr(command, "commands", {}).values()]
+    return {name for each in commands for parameter in each.params for name in parameter.opts}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_flags_on_a_page_exist(path: Path) -> None:
+    for line in path.read_text().splitlines():
+        verbs = [verb for verb in re.findall(r"gitcd ([a-z]+)", line) if verb in VERBS]
+        known = {name for verb in verbs for name in flags_of(verb)}
+        if verbs:
+            assert set(re.findall(r"(?<![\w-])--[a-z-]+", line)) <= known, line
 
 
 def documents_of(path: Path) -> list[str]:
