@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,6 @@ from gitcd.errors import ExitCode
 if TYPE_CHECKING:
     from gitcd.usecases.demo import Stage
 
-_TILES = "envs/prod/tiles/deployment.yaml"
 _FOREIGN = ("GITCD_", "AWS_ENDPOINT_URL")
 
 
@@ -56,10 +56,11 @@ class _Play:
         self._gitcd("reconcile", expect=ExitCode.OK)
         self._tell("Somebody moves the tag env-prod of atlas/tiles to 1.5.0; the next run brings it to git.")
         self._stage.promote("atlas/tiles", "1.5.0", "env-prod")
-        before = self._stage.read(_TILES)
         self._gitcd("reconcile", "--app", "prod/tiles/tiles", expect=ExitCode.OK)
-        self._tell("A person takes it back by a commit of their own. The next run respects that, and says so.")
-        self._stage.edit(_TILES, lambda _: before, "Take tiles 1.5.0 back: zoom 14 comes out empty")
+        self._tell("This is what its commit says; the last lines are for programs.")
+        self._console.out.write(indent(self._stage.last_message(), "    "))
+        self._tell("A person reverts that commit. The next run respects it, and says so.")
+        self._stage.take_back()
         self._gitcd("reconcile", expect=ExitCode.OK)
         self._tell("Why did it not move?")
         self._gitcd("explain", "prod/tiles/tiles", expect=ExitCode.OK)

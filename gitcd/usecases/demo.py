@@ -10,16 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import gitcd
-from gitcd.errors import ConfigError
 from gitcd.git.commit import Author, NewCommit, write_commits
-from gitcd.git.mirror import Mirror, open_mirror
-from gitcd.git.push import Pushed, push
-from gitcd.git.remote import Remote
+from gitcd.git.runner import Git
 from gitcd.git.seed import seed_bare
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import FileChange
-from gitcd.model.tree import Entry
+from gitcd.model.tree import Mode, Tree
 from gitcd.registry.standin import LocalEcr, local_ecr
 
 EXAMPLE = Path(gitcd.__file__).parent / "examples" / "config-repo"
@@ -98,30 +95,36 @@ RELEASES = (
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the demo plays: the remote's URL and the registry's."""
+    """Where the demo plays: a bare repository that is the remote, and a registry."""
 
-    remote: str
+    folder: Path
     ecr: LocalEcr
+
+    @property
+    def remote(self) -> str:
+        return f"file://{self.folder}"
 
     def promote(self, repository: str, version: str, tag: str) -> None:
         """What a pipeline or a person does: move an environment's tag to a version."""
         self.ecr.retag(_US, repository, version, tag)
 
-    def read(self, path: str) -> bytes:
-        """A file as the remote's branch has it now."""
-        with open_mirror(Remote.parse(self.remote), BRANCH) as mirror:
-            return _file(mirror, path)[1]
+    def last_message(self) -> str:
+        """The message of the commit that the branch names now."""
+        return self._git.run("log", "-1", "--format=%B", BRANCH).stdout.decode()
 
-    def edit(self, path: str, change: Callable[[bytes], bytes], message: str) -> None:
-        """What a person does: push a commit of their own."""
-        with open_mirror(Remote.parse(self.remote), BRANCH) as mirror:
-            tip = mirror.fetch()
-            entry, before = _file(mirror, path)
-            commit = NewCommit(message, [FileChange(path, entry.mode, before, change(before))])
-            (made,) = write_commits(mirror.git, tip, [commit], author=_HUMAN, when=datetime.now(UTC))
-            result = push(mirror.origin, made, BRANCH, expected=tip)
-            if result.kind is not Pushed.LANDED:
-                raise ConfigError(f"the demo's own commit did not land: {result.text}")
+    def take_back(self) -> None:
+        """What a person does: push a revert of the last commit."""
+        before, now = (_files(CommitTree(self._git, commit)) for commit in (f"{BRANCH}~1", BRANCH))
+        changes = [
+            FileChange(path, Mode.FILE, data, before[path]) for path, data in now.items() if data != before[path]
+        ]
+        commit = NewCommit(f"Revert: {self.last_message()}", changes)
+        (made,) = write_commits(self._git, BRANCH, [commit], author=_HUMAN, when=datetime.now(UTC))
+        self._git.run("update-ref", f"refs/heads/{BRANCH}", made)
+
+    @property
+    def _git(self) -> Git:
+        return Git(self.folder)
 
 
 @contextmanager
@@ -134,25 +137,18 @@ def stage(progress: Callable[[str], None]) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="gitcd-demo-") as folder, local_ecr() as ecr:
         remote = Path(folder) / "config.git"
         progress("making a bare remote from the example")
-        seed_bare(remote, _example(), branch=BRANCH, author=_HUMAN, when=datetime.now(UTC))
+        seed_bare(remote, _files(WorkTree(EXAMPLE)), branch=BRANCH, author=_HUMAN, when=datetime.now(UTC))
         for release in RELEASES:
             progress(f"pushing {release.repository} to the local ECR")
             _fill(ecr, release)
-        yield Stage(f"file://{remote}", ecr)
+        yield Stage(remote, ecr)
 
 
-def _file(mirror: Mirror, path: str) -> tuple[Entry, bytes]:
-    tree = CommitTree(mirror.git, mirror.fetch())
-    ((entry, data),) = tree.read([each for each in tree.entries() if each.path == path])
-    return entry, data
+def _files(tree: Tree) -> dict[str, bytes]:
+    return {entry.path: data for entry, data in tree.read(tree.entries())}
 
 
 def _fill(ecr: LocalEcr, release: Release) -> None:
     for version in release.versions:
         named = [tag for tag, at in release.tags.items() if at == version]
         ecr.push(release.region, release.repository, [version, *named], platforms=release.platforms)
-
-
-def _example() -> dict[str, bytes]:
-    tree = WorkTree(EXAMPLE)
-    return {entry.path: data for entry, data in tree.read(tree.entries())}
