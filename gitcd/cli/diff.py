@@ -37,14 +37,14 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     return code
 
 
-def show(console: Console, plan: Plan, form: Any, code: int, commits: tuple[str, ...] = ()) -> None:
+def show(console: Console, plan: Plan, form: Any, code: int) -> None:
     """Print a plan: as a patch, as the report that programs read, or as the names of what changes."""
     from gitcd.cli import report
     from gitcd.model import document
     from gitcd.rendering.diff import unified
 
     if form in {"json", "yaml"}:
-        output.write_document(console.out, document.report(plan, commits=commits, exit_code=code), form)
+        output.write_document(console.out, document.report(plan, exit_code=code), form)
     elif form == "name":
         output.write_names(console.out, report.changed_names(plan))
     elif write_diff(console.out, unified(plan.files)):

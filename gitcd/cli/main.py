@@ -91,7 +91,7 @@ def run(arguments: Sequence[str]) -> int:
     console = Console()
     console.set_color("auto", os.environ)
     try:
-        return _invoke(arguments, console)
+        return invoke(arguments, console)
     except click.exceptions.NoArgsIsHelpError as error:
         console.err.write(f"{error.format_message()}\n")
         return ExitCode.USAGE
@@ -117,7 +117,8 @@ def run(arguments: Sequence[str]) -> int:
         console.err.clear_status()
 
 
-def _invoke(arguments: Sequence[str], console: Console) -> int:
+def invoke(arguments: Sequence[str], console: Console) -> int:
+    """Run one command line; whatever goes wrong is raised."""
     if "_GITCD_COMPLETE" in os.environ:
         root.main(prog_name="gitcd")
     try:

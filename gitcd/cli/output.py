@@ -43,6 +43,11 @@ def write_names(stream: Stream, names: Iterable[str]) -> None:
     stream.write_data("".join(f"{name}\n" for name in names))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 commit`, `2 commits`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = [cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
     return _GAP.join(padded).rstrip() + "\n"

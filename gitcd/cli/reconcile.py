@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcd.cli import options, session
+from gitcd.cli import options, output, session
 from gitcd.cli.diff import show
 from gitcd.cli.terminal import Console
 
 if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
+    from gitcd.model.plan import Plan
     from gitcd.usecases.planner import Planned
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Workspace
@@ -48,14 +49,11 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     run = session.workspace(arguments)
     with run.open() as target:
         if arguments["dry_run"] or arguments["check"]:
-            planned = session.plan(run, target, arguments)
-            return _finish(console, form, arguments, planned)
+            return _rehearsed(console, form, arguments, session.plan(run, target, arguments).plan)
         if arguments["in_place"]:
-            return _finish(console, form, arguments, _written(run, session.work_tree(target), arguments))
-        published = _published(run, session.mirror(target), arguments)
-        code = _finish(console, form, arguments, published.work, published.commits)
-        _tell_landed(console, target, published)
-    return code
+            return _rehearsed(console, form, arguments, _written(run, session.work_tree(target), arguments))
+        mirror = session.mirror(target)
+        return _carried_out(console, form, arguments, mirror, _published(run, mirror, arguments))
 
 
 def _refuse_contradictions(arguments: dict[str, Any]) -> None:
@@ -66,12 +64,12 @@ def _refuse_contradictions(arguments: dict[str, Any]) -> None:
         raise click.UsageError("--plan commits what the plan says: it goes with neither --app nor --environment")
 
 
-def _written(run: Workspace, tree: WorkTree, arguments: dict[str, Any]) -> Planned:
+def _written(run: Workspace, tree: WorkTree, arguments: dict[str, Any]) -> Plan:
     from gitcd.usecases.reconcile import write_in_place
 
-    planned = session.plan(run, tree, arguments)
-    write_in_place(tree, planned.plan)
-    return planned
+    plan = session.plan(run, tree, arguments).plan
+    write_in_place(tree, plan)
+    return plan
 
 
 def _published(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Published[Planned]:
@@ -84,23 +82,39 @@ def _published(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Pub
     return reconcile(mirror, context, run.author, templates=run.templates, run=run.run)
 
 
-def _finish(
-    console: Console, form: Any, arguments: dict[str, Any], planned: Planned, commits: tuple[str, ...] = ()
-) -> int:
-    """Print what was decided, and answer the exit code."""
+def _rehearsed(console: Console, form: Any, arguments: dict[str, Any], plan: Plan) -> int:
+    """Show a plan that is not committed here, as `gitcd diff` does."""
     from gitcd.model.plan import plan_exit_code
 
     if arguments["out"]:
-        session.write_plan(arguments["out"], planned.plan)
-    code = plan_exit_code(planned.plan, differences=arguments["check"])
-    show(console, planned.plan, form, code, commits)
+        session.write_plan(arguments["out"], plan)
+    code = plan_exit_code(plan, differences=arguments["check"])
+    show(console, plan, form, code)
     return code
 
 
-def _tell_landed(console: Console, target: Any, published: Published[Planned]) -> None:
-    if published.commits:
-        count = len(published.commits)
-        commits = "1 commit" if count == 1 else f"{count} commits"
-        console.say(f"pushed {commits} to {target.branch} of {target.remote}: {published.commits[-1][:10]}")
-    elif published.failure is None:
+def _carried_out(
+    console: Console, form: Any, arguments: dict[str, Any], mirror: Mirror, published: Published[Planned]
+) -> int:
+    """Print the commits that landed, and tell about everything else."""
+    from gitcd.cli import report
+    from gitcd.model import document
+    from gitcd.model.plan import plan_exit_code
+
+    plan, commits = published.work.plan, published.commits
+    if arguments["out"]:
+        session.write_plan(arguments["out"], plan)
+    code = plan_exit_code(plan)
+    if form in {"json", "yaml"}:
+        output.write_document(console.out, document.report(plan, commits=commits, exit_code=code), form)
+    elif form == "name":
+        output.write_names(console.out, report.changed_names(plan) if commits else ())
+    else:
+        subjects = [commit.message.partition("\n")[0] for commit in plan.commits]
+        console.out.write("".join(f"{oid} {subject}\n" for oid, subject in zip(commits, subjects, strict=False)))
+    report.tell(console, plan)
+    if commits:
+        console.say(f"pushed {output.counted(len(commits), 'commit')} to {mirror.branch} of {mirror.remote}")
+    elif not published.failure:
         console.say("nothing to do")
+    return code

@@ -67,7 +67,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         _change(outcome),
         short(resolved.digest) if resolved and resolved.digest else "-",
         outcome.kind,
-        outcome.reason if outcome.kind in BROKEN else outcome.message or outcome.reason or "-",
+        _reason(outcome),
     )
 
 
@@ -77,6 +77,12 @@ def _change(outcome: Outcome) -> str:
     if not new or new == outcome.old:
         return _brief(outcome.old) or "-"
     return f"{_brief(outcome.old) or '?'} -> {_brief(new)}"
+
+
+def _reason(outcome: Outcome) -> str:
+    """Why; what is broken is told in full below the table."""
+    text = outcome.reason if outcome.kind in BROKEN else outcome.message or outcome.reason
+    return "-" if not text or text == outcome.kind else text
 
 
 def _brief(version: str) -> str:

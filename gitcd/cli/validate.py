@@ -40,9 +40,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 
 def _summary(report: Report) -> str:
     counts = {"declaration": report.declarations, "environment": report.environments, "hold": report.holds}
-    read = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
-    problems = len(report.problems)
-    return f"{read}: {'no problems' if not problems else '1 problem' if problems == 1 else f'{problems} problems'}"
+    read = ", ".join(output.counted(count, noun) for noun, count in counts.items())
+    return f"{read}: {output.counted(len(report.problems), 'problem') if report.problems else 'no problems'}"
 
 
 def _document(report: Report) -> dict[str, Any]:
