@@ -1,4 +1,4 @@
-"""Unified diffs that `git apply` takes, of bytes: line endings, missing final newlines and odd encodings come through."""
+"""Unified diffs that `git apply` takes, of bytes: line endings, missing final newlines, odd encodings come through."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gitcd.model.tree import blob_id
 _CONTEXT = 3
 _NO_NEWLINE = b"\n\\ No newline at end of file\n"
 _ABBREVIATED = 10
+_PRINTABLE = range(0x20, 0x7F)  # of ASCII
 _Block = tuple[int, int, int, int]  # old lines [i1, i2) become new lines [j1, j2)
 
 
@@ -106,7 +107,7 @@ def _short_id(data: bytes | None) -> bytes:
 def _quoted(path: str) -> bytes:
     """A path as git prints it: in quotes with escapes where it holds anything but plain characters."""
     raw = path.encode("utf-8", "surrogateescape")
-    if all(0x20 <= byte < 0x7F and byte not in b'"\\' for byte in raw):
+    if all(byte in _PRINTABLE and byte not in b'"\\' for byte in raw):
         return raw
     return b'"' + b"".join(_escaped(byte) for byte in raw) + b'"'
 
@@ -114,4 +115,4 @@ def _quoted(path: str) -> bytes:
 def _escaped(byte: int) -> bytes:
     if byte in b'"\\':
         return b"\\" + bytes([byte])
-    return bytes([byte]) if 0x20 <= byte < 0x7F else b"\\%03o" % byte  # noqa: PLR2004 - the bounds of ASCII
+    return bytes([byte]) if byte in _PRINTABLE else b"\\%03o" % byte
