@@ -160,18 +160,18 @@ def _without_line(document: Document, mapping: MappingNode, at: int, start: int,
     line_start = _line_start(raw, start)
     line_end, ending = _line_end(raw, end)
     if raw[line_start:start].strip(b" "):
-        return _without_head(document, mapping, at, start)
+        return _without_head(document, mapping, at, start, line_end)
     if ending or line_start == 0:
         return Splice(line_start, line_end + len(ending), b"")
     return Splice(line_start - len(_previous_ending(raw, start)), line_end, b"")
 
 
-def _without_head(document: Document, mapping: MappingNode, at: int, start: int) -> Splice:
+def _without_head(document: Document, mapping: MappingNode, at: int, start: int, line_end: int) -> Splice:
     """The entry shares its line with the dash of a list item: the next entry moves up to that place."""
     if at + 1 == len(mapping.value):
         raise document.refuse(mapping, "would be left empty")
     following = document.offset(mapping.value[at + 1][0].start_mark.index)
-    if b"#" in document.raw[start:following]:
+    if b"#" in document.raw[line_end:following]:
         raise document.refuse(mapping, "has a comment that would have to go")
     return Splice(start, following, b"")
 
