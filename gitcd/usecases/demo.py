@@ -119,7 +119,8 @@ class Stage:
             FileChange(path, Mode.FILE, data, before[path]) for path, data in now.items() if data != before[path]
         ]
         commit = NewCommit(f"Revert: {self.last_message()}", changes)
-        (made,) = write_commits(self._git, BRANCH, [commit], author=_HUMAN, when=datetime.now(UTC))
+        tip = self._git.run("rev-parse", "--verify", BRANCH).stdout.decode().strip()
+        (made,) = write_commits(self._git, tip, [commit], author=_HUMAN, when=datetime.now(UTC))
         self._git.run("update-ref", f"refs/heads/{BRANCH}", made)
 
     @property
