@@ -162,7 +162,8 @@ def open_mirror(
         try:
             yield mirror
         except CorruptError:
-            mirror.discard()
+            for suspect in folder.glob("*.git"):  # its history too
+                shutil.rmtree(suspect, ignore_errors=True)
             raise
 
 

@@ -21,10 +21,14 @@ from gitcd.git.runner import Result, clean
 ATTEMPTS = 4
 _FIRST_PAUSE = 0.5  # seconds; doubled for every further attempt
 _STATUS = re.compile(rb"^([ +\-*=!])\t[^\t\n]*\t(.*)$", re.MULTILINE)
-_LOCKED = re.compile(r"failed to (update ref|lock)|cannot lock ref|unable to create .*\.lock", re.IGNORECASE)
+_PASSING = re.compile(
+    r"failed to (update ref|lock)|cannot lock ref|unable to (create|write)|unpacker error|no space left|"
+    r"internal (server )?error|timed? ?out",
+    re.IGNORECASE,
+)
 _DECLINED = re.compile(
     r"hook declined|protected branch|GH0\d\d|not allowed to push|TF40\d+|prohibited|deny|denied|"
-    r"returned error: 403|pre-receive|remote rejected|shallow update not allowed|unpacker error",
+    r"returned error: 403|pre-receive|remote rejected",
     re.IGNORECASE,
 )
 
@@ -86,7 +90,7 @@ def _attempt(origin: Origin, oid: str, branch: str, expected: str) -> tuple[Push
     tip = origin.tip(branch)
     if known := _by_tip(tip, oid, expected):
         return known, said
-    if _DECLINED.search(said) and not _LOCKED.search(said):
+    if _DECLINED.search(said) and not _PASSING.search(said):
         return PushResult(Pushed.DECLINED, tip, said), said
     error = origin.failure("push to", result)
     if isinstance(error, ConfigError):

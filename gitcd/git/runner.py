@@ -314,8 +314,9 @@ def _scrubbing(wanted: Container[str]) -> list[str]:
 
 
 def _runner(cwd: Path) -> Runner:
-    if not shutil.which("git"):
-        raise ConfigError("git is not installed, or not on PATH", remedy="install git 2.39 or newer")
+    for program in ("env", "git"):
+        if not shutil.which(program):
+            raise ConfigError(f"{program} is not installed, or not on PATH", remedy="install git 2.39 and coreutils")
     try:
         from git.cmd import Git as Runner
     except ImportError as error:  # it tries git when it is imported

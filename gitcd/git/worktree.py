@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitcd.errors import RefusedError
 from gitcd.git.paths import check_path
-from gitcd.git.runner import Git
+from gitcd.git.runner import Git, no_room
 from gitcd.model.tree import Entry, Mode, blob_id
 
 _CHUNK = 1 << 20
@@ -62,23 +62,14 @@ class WorkTree:
 
         Raises:
             RefusedError: the path leads outside, through a symlink, or to something that is no regular file.
+        TransientError: the disk is full, or the folder may not be written.
         """
         target = self.root / check_path(path)
         self._check_way(path)
         mode = self._present_mode(path, target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            Path(name).replace(target)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        with no_room(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(target, data, mode)
 
     def remove(self, path: str) -> None:
         """Remove a file. Raises as `write` does."""
@@ -119,7 +110,10 @@ class WorkTree:
         if not stat.S_ISREG(status.st_mode):
             return None
         mode = Mode.EXECUTABLE if status.st_mode & stat.S_IXUSR else Mode.FILE
-        return Entry(path, mode, self._oid(path), status.st_size)
+        oid = ""
+        with suppress(RefusedError):  # reading it will say why
+            oid = self._oid(path)
+        return Entry(path, mode, oid, status.st_size)
 
     def _oid(self, path: str) -> str:
         with self._open(path) as file:
@@ -161,3 +155,18 @@ class WorkTree:
             parent = folder.rpartition("/")[0]
             self._real[folder] = self._is_real(parent) and not (self.root / folder).is_symlink()
         return self._real[folder]
+
+
+def _replace(target: Path, data: bytes, mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcd.errors import ConfigError, RefusedError
@@ -154,6 +154,7 @@ def test_a_date_without_offset_is_a_bug(mirror: Mirror) -> None:
         write_commits(mirror.git, mirror.fetch(), [], author=AUTHOR, when=WHEN.replace(tzinfo=None))
 
 
+@settings(max_examples=25)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6),
                        st.binary(max_size=40), min_size=1, max_size=4))  # fmt: skip
 def test_any_file_comes_back_as_it_was_written(tree: dict[str, bytes]) -> None:

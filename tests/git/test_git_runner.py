@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -237,9 +238,9 @@ def test_much_stderr_does_not_block(remote: Bare) -> None:
 
 def test_a_missing_git_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="git is not installed") as caught:
+    with pytest.raises(ConfigError, match="is not installed") as caught:
         Git().run("version")
-    assert "2.39" in caught.value.remedy
+    assert "git 2.39" in caught.value.remedy
 
 
 def test_an_old_git_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -259,3 +260,8 @@ def test_importing_the_git_floor_does_not_import_gitpython() -> None:
     modules = "mirror, tree, commit, push, history, worktree"
     code = f"import sys; from gitcd.git import {modules}; sys.exit('git.cmd' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_gitpython_starts_processes() -> None:
+    for path in Path(runner.__file__).parent.glob("*.py"):
+        assert not re.search(r"^\s*(import|from) (subprocess|asyncio|pty)", path.read_text(), re.MULTILINE), path

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from gitcd.errors import RefusedError
+from gitcd.errors import RefusedError, TransientError
 from gitcd.git.worktree import WorkTree, is_bare, is_worktree
 from gitcd.model.tree import Entry, Mode, blob_id
 from tests.support.repos import git, make_bare, make_worktree
@@ -116,12 +117,12 @@ def test_a_new_file_gets_its_folders_and_a_plain_mode(tree: Path) -> None:
     assert not path.exists()
 
 
-def test_a_failed_write_leaves_the_old_file(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_F22_a_failed_write_leaves_the_old_file(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(TransientError, match=r"run\.sh: No space left"):
         WorkTree(tree).write("run.sh", b"half")
     assert (tree / "run.sh").read_bytes() == b"#!/bin/sh\n"
     assert len(list(tree.iterdir())) == 4
