@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gitcd.errors import ConfigError
 from gitcd.manifests import reading
-from gitcd.manifests.reading import ReadResult
 from gitcd.model import hold, layout
 from gitcd.model.declaration import ContainerVersion, Identity, Origin
 from gitcd.model.hold import Hold
 from gitcd.model.layout import ConfigRepository
+from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.problem import Problem
 from gitcd.model.tree import Entry, Tree
+from gitcd.planning import remembered
 from gitcd.planning.matching import Declared
 from gitcd.planning.scopes import ScopeError, Scopes
 from gitcd.planning.survey import is_readable
 
-_MARK = b"ContainerVersion"
 _YAML = (".yaml", ".yml")
-
-Reader = Callable[[Entry, bytes], ReadResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,8 @@ class Inputs:
     holds: dict[Identity, Hold]
 
 
-def read_declarations(entry: Entry, data: bytes) -> ReadResult:
-    return reading.read_declarations(entry.path, data)
-
-
-def read_inputs(tree: Tree, reader: Reader = read_declarations) -> Inputs:
-    """Read a tree's layout, declarations and holds.
+def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
+    """Read a tree's layout, declarations and holds; declarations as far as they are not remembered.
 
     Raises:
         ConfigError: gitcd.yaml is there but not valid: nothing can be decided without it.
@@ -51,7 +45,7 @@ def read_inputs(tree: Tree, reader: Reader = read_declarations) -> Inputs:
     config = _read_layout(tree, entries)
     scopes = Scopes(config)
     holds, held_problems = _read_holds(tree, [entry for entry in entries if _is_hold(entry)])
-    documents, problems = _read_documents(tree, [entry for entry in entries if not _is_hold(entry)], reader)
+    documents, problems = _read_documents(tree, [entry for entry in entries if not _is_hold(entry)], memory)
     declared, broken = _place(documents, scopes)
     broken += [_broken(problem) for problem in problems]
     declared, refused = _respect(declared, held_problems)
@@ -89,15 +83,13 @@ def _read_holds(tree: Tree, entries: Sequence[Entry]) -> tuple[dict[Identity, Ho
 
 
 def _read_documents(
-    tree: Tree, entries: Sequence[Entry], reader: Reader
+    tree: Tree, entries: Sequence[Entry], memory: Memory
 ) -> tuple[list[ContainerVersion], list[Problem]]:
     documents: list[ContainerVersion] = []
     problems: list[Problem] = []
-    for entry, data in tree.read(entries):
-        if _MARK in data:
-            result = reader(entry, data)
-            documents += result.declarations
-            problems += result.problems
+    for result in remembered.declarations(tree, entries, memory):
+        documents += result.declarations
+        problems += result.problems
     return documents, problems
 
 

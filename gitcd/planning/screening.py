@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 
 from gitcd.model.declaration import ContainerVersion
 from gitcd.model.reference import DOCKER_HUB, Repository
+from gitcd.model.tree import Entry, Mode
+
+MAX_FILE = 1 << 20  # bytes; no manifest is larger, and a larger file is not read at all
+REGULAR = frozenset({Mode.FILE, Mode.EXECUTABLE})
 
 _SPLIT_REPOSITORY = re.compile(rb"repository[\"']?\s*:\s*[\"']?([a-z0-9][a-z0-9._/-]*)")
 _NAME = re.compile(rb"name[\"']?\s*:\s*[\"']?([a-z0-9][a-z0-9.-]*)")
+
+MARK_LENGTH = 16
+
+
+def is_readable(entry: Entry) -> bool:
+    return entry.mode in REGULAR and entry.size <= MAX_FILE
 
 
 def needle(repository: Repository) -> bytes:
@@ -35,6 +46,13 @@ class Screen:
         self._hosts = [each.encode() for each in sorted({each.registry for each in repositories} - {DOCKER_HUB})]
         hosts = b"|".join(re.escape(host) for host in self._hosts)
         self._full = re.compile(b"(?:" + hosts + rb")/([a-z0-9][a-z0-9._/-]*)")
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells what is looked for: equal for screens that let the same through."""
+        parts = (sorted(each) for each in (self._hub, self._paths, self._names, self._hosts))
+        text = b"\0\0".join(b"\0".join(part) for part in parts)
+        return hashlib.sha256(text).hexdigest()[:MARK_LENGTH]
 
     def needles(self, data: bytes) -> frozenset[bytes]:
         """What of the declarations' interest occurs in these bytes; nearly always nothing."""

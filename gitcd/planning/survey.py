@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gitcd import manifests
 from gitcd.model.declaration import ConfigKey, Place
+from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure, Query
 from gitcd.model.site import Form, Found, Refusal, Service, Site
-from gitcd.model.tree import Entry, Mode, Tree
-from gitcd.planning.matching import Declared, NearMiss, Surveyed
+from gitcd.model.tree import Entry, Tree
+from gitcd.planning.matching import Declared, Surveyed
+from gitcd.planning.nearmisses import explain_empty
+from gitcd.planning.remembered import concerns
 from gitcd.planning.scopes import Scopes, Tie, is_manifest
-from gitcd.planning.screening import Screen, named_objects, needle
+from gitcd.planning.screening import Screen, is_readable, named_objects, needle
 
-REGULAR = frozenset({Mode.FILE, Mode.EXECUTABLE})
-MAX_FILE = 1 << 20  # bytes; no manifest is larger, and a larger file is not read at all
-_SHOWN_NEAR_MISSES = 8
-
-Finder = Callable[[Entry, bytes, Collection[bytes]], Found]
+__all__ = ["is_readable", "queries", "survey"]
 
 
-def find(entry: Entry, data: bytes, needles: Collection[bytes]) -> Found:
-    return manifests.find(entry.path, data, needles)
-
-
-def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, finder: Finder = find) -> list[Surveyed]:
+def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, memory: Memory = FORGETFUL) -> list[Surveyed]:
     """Find the places of every declaration; what matches nothing carries a failure that says what was near."""
     index = _Index(declared)
     entries = [entry for entry in tree.entries() if is_manifest(entry.path)]
     owners = {entry.path: _owner(scopes, entry.path) for entry in entries}
     readable = [entry for entry in entries if is_readable(entry) and index.concerns(owners[entry.path])]
     screen = Screen(each.declaration for each in declared)
-    for entry, data in tree.read(readable):
-        if needles := screen.needles(data):
-            index.collect(entry, data, owners[entry.path], needles, finder)
+    for entry, (needles, found) in concerns(tree, readable, screen, memory, index.subject):
+        index.collect(entry, owners[entry.path], needles, found)
+    _read_refusals(index, tree)
     _locate_places(index, tree, owners)
-    _explain_empty(index.surveyed, tree, entries, owners)
+    explain_empty(index.surveyed, tree, entries, owners)
     for surveyed in index.surveyed:
         _check_config(surveyed)
     return index.surveyed
@@ -67,6 +62,7 @@ class _Index:
 
     declared: Sequence[Declared]
     surveyed: list[Surveyed] = field(init=False)
+    refused: list[tuple[Entry, list[Surveyed]]] = field(default_factory=list)
     _environments: set[str] = field(init=False)
     _folders: bool = field(init=False)
     _by_needle: dict[bytes, list[Surveyed]] = field(init=False)
@@ -85,22 +81,22 @@ class _Index:
     def concerns(self, environment: str | None) -> bool:
         return self._folders or environment in self._environments
 
-    def collect(
-        self, entry: Entry, data: bytes, environment: str | None, needles: frozenset[bytes], finder: Finder
-    ) -> None:
+    @property
+    def subject(self) -> str:
+        """Under what name it is remembered which files concern these declarations."""
+        return " ".join(["manifests", *sorted(self._environments)])
+
+    def collect(self, entry: Entry, environment: str | None, needles: Collection[bytes], found: Found) -> None:
         concerned = {
             id(each): each
             for key in needles
             for each in self._by_needle.get(key, ())
             if each.declared.reach.holds(entry.path, environment)
         }
-        if not concerned:
-            return
-        found = finder(entry, data, needles)
         for each in concerned.values():
             _assign(each, found)
-            if found.refusals:
-                each.refusals += _own_refusals(each, entry, data)
+        if concerned and found.refusals:
+            self.refused.append((entry, list(concerned.values())))
 
 
 def _assign(surveyed: Surveyed, found: Found) -> None:
@@ -116,10 +112,16 @@ def _assign(surveyed: Surveyed, found: Found) -> None:
         surveyed.services += [each for each in found.services if _is_service(each, surveyed.declared)]
 
 
-def _own_refusals(surveyed: Surveyed, entry: Entry, data: bytes) -> list[Refusal]:
-    """The refusals of documents that mention this declaration's own repository."""
-    found = manifests.find(entry.path, data, [needle(surveyed.declared.declaration.spec.repository)])
-    return list(found.refusals)
+def _read_refusals(index: _Index, tree: Tree) -> None:
+    """Give each declaration the refusals of documents that mention its own repository."""
+    concerned = {entry.path: each for entry, each in index.refused}
+    for entry, data in tree.read([entry for entry, _ in index.refused]):
+        own: dict[bytes, tuple[Refusal, ...]] = {}
+        for each in concerned[entry.path]:
+            key = needle(each.declared.declaration.spec.repository)
+            if key not in own:
+                own[key] = manifests.find(entry.path, data, [key]).refusals
+            each.refusals += own[key]
 
 
 def _is_config(site: Site, config: ConfigKey, declared: Declared) -> bool:
@@ -200,60 +202,6 @@ def _place_path(declared: Declared, place: Place, entries: dict[str, Entry]) -> 
     folder = declared.declaration.origin.path.rpartition("/")[0]
     candidates = (f"{folder}/{place.file}" if folder else place.file, place.file)
     return next((path for path in candidates if path in entries and is_manifest(path)), None)
-
-
-def _explain_empty(
-    surveyed: Iterable[Surveyed], tree: Tree, entries: Sequence[Entry], owners: dict[str, str | None]
-) -> None:
-    """For declarations that own nothing: look again without screening, and say what came near."""
-    for each in surveyed:
-        if each.image_sites or any(site.value is not None for site in each.sites) or each.refusals or each.failures:
-            continue
-        scope = [entry for entry in entries if each.declared.reach.holds(entry.path, owners[entry.path])]
-        each.near += _skipped(scope)
-        for entry, data in tree.read([entry for entry in scope if is_readable(entry)]):
-            for site in manifests.find(entry.path, data).sites:
-                if site.repository is not None and _selected(each, site):
-                    each.take(site)
-        if not each.failures:
-            each.failures.append(_matched_nothing(each, len(scope)))
-
-
-def _selected(surveyed: Surveyed, site: Site) -> bool:
-    """Whether a site of whatever repository stands in a workload that the declaration selects by more than labels."""
-    spec = surveyed.declared.declaration.spec
-    if site.repository == spec.repository:
-        return not any(near.where == site.where for near in surveyed.near)
-    if not site.workload or spec.container is None:
-        return False
-    return site.container == spec.container.name
-
-
-def _skipped(scope: Iterable[Entry]) -> list[NearMiss]:
-    reasons = {Mode.SYMLINK: "symbolic links are not followed", Mode.SUBMODULE: "submodules are not entered"}
-    return [
-        NearMiss(entry.path, "is not read", reasons.get(entry.mode, f"larger than {MAX_FILE} bytes"))
-        for entry in scope
-        if not is_readable(entry)
-    ]
-
-
-def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
-    declared = surveyed.declared
-    where = (
-        declared.reach.folder if declared.reach.folder is not None else f"environment {declared.identity.environment}"
-    )
-    lines = [f"    {near}" for near in surveyed.near[:_SHOWN_NEAR_MISSES]]
-    if hidden := len(surveyed.near) - len(lines):
-        lines.append(f"    and {hidden} more")
-    near = "\n".join(["Near misses:", *lines]) if lines else "No manifest there mentions that repository."
-    repository = declared.declaration.spec.image_repo
-    message = f"{repository} was found in none of the {files} manifests of {where or 'the repository'}"
-    return Failure("MatchedNothing", message, near)
-
-
-def is_readable(entry: Entry) -> bool:
-    return entry.mode in REGULAR and entry.size <= MAX_FILE
 
 
 def _owner(scopes: Scopes, path: str) -> str | None:

@@ -1,0 +1,33 @@
+"""What is remembered of blobs from run to run: facts that follow from a blob's bytes alone, under its object id.
+
+Nothing else may be remembered: no answer of a registry, no decision. A memory may forget everything at any time.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Memory(Protocol):
+    """Facts are lines of ASCII text, filed by subject and key; neither of these holds white space but blanks."""
+
+    def recall(self, subject: str, key: str) -> str | None:
+        """The fact, if it is known."""
+        ...
+
+    def note(self, subject: str, key: str, fact: str) -> None:
+        """Remember a fact, in place of the one that is known."""
+        ...
+
+
+class NoMemory:
+    """Forgets at once."""
+
+    def recall(self, _subject: str, _key: str) -> str | None:
+        return None
+
+    def note(self, _subject: str, _key: str, _fact: str) -> None:
+        return
+
+
+FORGETFUL: Memory = NoMemory()

@@ -1,0 +1,100 @@
+"""What files hold, as lines of text that can be remembered, and back; the path of the file is left out.
+
+Unpacking checks the shape of a fact only as far as building from it does: what is odd raises one of `ODD`, and the
+caller looks at the bytes again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gitcd.errors import RefusedError
+from gitcd.manifests.reading import ReadResult
+from gitcd.model import schema
+from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
+from gitcd.model.reference import Repository
+from gitcd.model.site import Form, Found, Owner, Service, Site, Span
+
+ODD = (RefusedError, ValueError, LookupError, TypeError, AttributeError)
+
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def pack_declarations(result: ReadResult) -> str:
+    """Each declaration as its document, with its line. Only for results without problems."""
+    return _dump(
+        [
+            [each.origin.line, schema.plain(Document(API_VERSION, KIND, each.metadata, each.spec))]
+            for each in result.declarations
+        ]
+    )
+
+
+def unpack_declarations(path: str, fact: str) -> ReadResult:
+    """The declarations, validated by the schema again."""
+    declarations = []
+    for line, plain in json.loads(fact):
+        document = schema.build(Document, plain)
+        declarations.append(ContainerVersion(document.metadata, document.spec, Origin(path, int(line))))
+    return ReadResult(tuple(declarations))
+
+
+def pack_found(found: Found) -> str:
+    """Sites and Services. Only for what was found without refusals."""
+    owners = list({id(site.owner): site.owner for site in found.sites}.values())
+    places = {id(owner): at for at, owner in enumerate(owners)}
+    return _dump(
+        [
+            [_pack_owner(owner) for owner in owners],
+            [[places[id(site.owner)], _pack_site(site)] for site in found.sites],
+            [[each.line, each.name, each.namespace, dict(each.selector)] for each in found.services],
+        ]
+    )
+
+
+def unpack_found(path: str, fact: str) -> Found:
+    owners, sites, services = json.loads(fact)
+    known = [Owner(*owner) for owner in owners]
+    return Found(
+        tuple(_unpack_site(path, known[owner], fact) for owner, fact in sites),
+        tuple(Service(path, *service) for service in services),
+    )
+
+
+def _pack_owner(owner: Owner) -> list[Any]:
+    labels, pod_labels = dict(owner.labels), dict(owner.pod_labels)
+    return [owner.kind, owner.name, owner.namespace, owner.api_version, labels, pod_labels]
+
+
+def _pack_site(site: Site) -> list[Any]:
+    return [
+        [site.document, site.pointer, str(site.form), site.line],
+        [site.repository.registry, site.repository.path] if site.repository else None,
+        [site.tag, site.digest, site.value],
+        [site.container, site.init, site.workload],
+        {key: [span.start, span.end, span.line, span.value] for key, span in site.spans.items()},
+    ]
+
+
+def _unpack_site(path: str, owner: Owner, fact: Any) -> Site:
+    (document, pointer, form, line), repository, (tag, digest, value), (container, init, workload), spans = fact
+    return Site(
+        path,
+        document,
+        pointer,
+        _FORMS[form],
+        line,
+        Repository(*repository) if repository else None,
+        tag,
+        digest,
+        value,
+        owner,
+        container,
+        init,
+        workload,
+        {key: Span(*span) for key, span in spans.items()},
+    )
+
+
+_FORMS = {str(form): form for form in Form}
