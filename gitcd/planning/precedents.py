@@ -17,11 +17,21 @@ from gitcd.planning.screening import needle
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the history of some files has to answer: was this declaration moved to this digest before?"""
+    """What the history of some files has to answer: was this declaration moved to this digest before?
+
+    An empty digest asks for the last move, wherever it went. `evidence` is the text by which a file shows that it was
+    moved there; empty: the digest.
+    """
 
     identity: Identity
     digest: str
     paths: tuple[str, ...]
+    evidence: str = ""
+
+    def is_answered_by(self, digest: str, files: Iterable[bytes]) -> bool:
+        """Whether the files of a commit that tells of a move to this digest bear it out."""
+        evidence = (self.evidence or digest).encode()
+        return any(evidence in data for data in files)
 
 
 def questions(decisions: Iterable[Decision]) -> list[Question]:
@@ -29,11 +39,12 @@ def questions(decisions: Iterable[Decision]) -> list[Question]:
     return [
         Question(
             each.outcome.identity,
-            each.outcome.resolved.digest,
+            resolved.digest,
             tuple(sorted({edit.site.path for edit in each.edits})),
+            "" if any(edit.digest for edit in each.edits) else resolved.version,
         )
         for each in decisions
-        if each.edits and each.outcome.resolved
+        if each.edits and (resolved := each.outcome.resolved)
     ]
 
 

@@ -28,34 +28,46 @@ def recall_from(
 
 
 def _answer(questions: Sequence[Question], history: History) -> dict[Identity, Past]:
-    """For each question the last move, where it was to the digest in question, or to any where none is named."""
-    last = _last_moves(history.past_moves(sorted({path for each in questions for path in each.paths})))
-    asked = {each: last[each.identity] for each in questions if each.identity in last}
-    relevant = {each: move for each, move in asked.items() if each.digest in {"", move[1]}}
-    wanted: defaultdict[str, set[str]] = defaultdict(set)
-    for question, (commit, _) in relevant.items():
-        wanted[commit].update(question.paths)
-    files = _files(history, wanted)
-    if isinstance(files, MissingHistory):
-        return _missing(relevant, files)
-    return {
-        question.identity: PastMove(
-            commit, digest, {path: files[commit][path] for path in question.paths if path in files[commit]}
-        )
-        for question, (commit, digest) in relevant.items()
-    }
+    """For each question the last commit that made the move it asks about, unless another move came after."""
+    trails = _trails(history.past_moves(sorted({path for each in questions for path in each.paths})))
+    open_questions = [each for each in questions if each.identity in trails]
+    answers: dict[Identity, Past] = {}
+    while open_questions:
+        asked = [each for each in open_questions if trails[each.identity] and _concerns(each, trails[each.identity][0])]
+        files = _files(history, asked, trails)
+        if isinstance(files, MissingHistory):
+            return answers | _missing(asked, files)
+        open_questions = []
+        for question in asked:
+            commit, digest = trails[question.identity].pop(0)
+            held = {path: files[commit][path] for path in question.paths if path in files[commit]}
+            if question.is_answered_by(digest, held.values()):
+                answers[question.identity] = PastMove(commit, digest, held)
+            else:  # a revert that repeats our trailers, or a squash of a move and its revert: look further back
+                open_questions.append(question)
+    return answers
 
 
-def _last_moves(commits: Sequence[PastCommit]) -> dict[Identity, tuple[str, str]]:
-    """The newest commit and digest of every declaration; `commits` stand newest first."""
-    last: dict[Identity, tuple[str, str]] = {}
+def _trails(commits: Sequence[PastCommit]) -> dict[Identity, list[tuple[str, str]]]:
+    """Every declaration's commits with their digests; `commits` and each trail stand newest first."""
+    trails: defaultdict[Identity, list[tuple[str, str]]] = defaultdict(list)
     for commit in commits:
         for move in commit.moves:
-            last.setdefault(move.identity, (commit.oid, move.digest))
-    return last
+            trails[move.identity].append((commit.oid, move.digest))
+    return dict(trails)
 
 
-def _files(history: History, wanted: Mapping[str, Collection[str]]) -> dict[str, dict[str, bytes]] | MissingHistory:
+def _concerns(question: Question, move: tuple[str, str]) -> bool:
+    return question.digest in {"", move[1]}
+
+
+def _files(
+    history: History, questions: Sequence[Question], trails: Mapping[Identity, Sequence[tuple[str, str]]]
+) -> dict[str, dict[str, bytes]] | MissingHistory:
+    wanted: defaultdict[str, set[str]] = defaultdict(set)
+    for question in questions:
+        commit, _ = trails[question.identity][0]
+        wanted[commit].update(question.paths)
     return history.files_at(wanted) if wanted else {}
 
 

@@ -166,6 +166,25 @@ class TestHumans:
         assert run(remote.url, tags).commits
         assert reference("app", "1.1.0") in remote.show("envs/dev/app/two.yaml")
 
+    def test_a_revert_that_repeats_our_trailers_is_a_revert(self, remote, tags):
+        settled(remote, tags)
+        before = remote.show(PATH)
+        tags.move("team/app", "env-dev", "1.1.0")
+        run(remote.url, tags)
+        remote.commit({PATH: before}, f"Revert: {remote.git('log', '-1', '--format=%B')}")
+        held = next(each for each in run(remote.url, tags).work.plan.outcomes if each.identity.name == "app")
+        assert held.kind is OutcomeKind.HELD
+
+    def test_a_revert_of_a_bare_version_is_respected(self, remote, tags):
+        declaration = remote.show("envs/dev/app/cv.yaml")
+        remote.commit({"envs/dev/app/cv.yaml": declaration + b"  pin: Version\n"})
+        settled(remote, tags)
+        before = remote.show(PATH)
+        tags.move("team/app", "env-dev", "1.1.0")
+        assert run(remote.url, tags).commits
+        remote.commit({PATH: before}, "No")
+        assert run(remote.url, tags).commits == ()
+
     def test_a_squashed_bump_is_still_known(self, remote, tags):
         """A human's revert after a squash merge that put our trailers into the middle of a message."""
         settled(remote, tags)
