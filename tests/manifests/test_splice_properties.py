@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import ruamel.yaml
 import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gitcd import manifests
 from gitcd.manifests import EditRefused
-from gitcd.model.reference import suffix
 from gitcd.model.site import Form, SiteEdit
-from tests.support.sites import REPO
+from tests.support.sites import REPO, load11, load12, set_images
 
 DIGEST = st.sampled_from(["", "sha256:" + "d" * 64, "sha256:" + "e" * 64])
 TAG = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,12}", fullmatch=True) | st.sampled_from(
@@ -143,39 +138,6 @@ def written(data: bytes, tag: str, digest: str) -> bytes:
 
 WRITTEN = frozenset({"image", "tag", "digest"})
 CONTENT = st.tuples(TAG, DIGEST) | st.tuples(st.just(""), DIGEST.filter(bool))
-Loader = Callable[[str], list[Any]]
-
-
-def load11(text: str) -> list[Any]:
-    return list(yaml.load_all(text, Loader=yaml.SafeLoader))
-
-
-def load12(text: str) -> list[Any]:
-    return list(ruamel.yaml.YAML(typ="safe", pure=True).load_all(io.StringIO(text)))
-
-
-def set_images(documents: list[Any], wanted: list[SiteEdit]) -> list[Any]:
-    """What the edits mean, on plain data."""
-    documents = copy.deepcopy(documents)
-    for edit in wanted:
-        site = edit.site
-        parent, key = documents, str(site.document)
-        for step in site.pointer.split("/")[1:]:
-            parent, key = parent[int(key) if isinstance(parent, list) else key], step
-        here = parent[int(key) if isinstance(parent, list) else key]
-        if site.form is Form.IMAGE:
-            parent[key] = REPO + suffix(edit.tag, edit.digest)
-        elif site.form is Form.KUSTOMIZE:
-            for name, text in (("newTag", edit.tag), ("digest", edit.digest)):
-                here.pop(name, None)
-                if text:
-                    here[name] = text
-        elif "digest" in here:
-            here["tag"] = edit.tag or here["tag"]
-            here["digest"] = edit.digest or (here["digest"] and "")
-        else:
-            here["tag"] = "@".join(each for each in (edit.tag, edit.digest) if each)
-    return documents
 
 
 @given(files(), CONTENT)

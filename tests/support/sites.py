@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import io
+from typing import Any
+
+import ruamel.yaml
+import yaml
+
 from gitcd import manifests
+from gitcd.model.reference import suffix
 from gitcd.model.site import Form, Site, SiteEdit
 
 D = "sha256:" + "d" * 64
@@ -43,3 +51,37 @@ def edit(site: Site, tag: str = "v2", digest: str = D) -> SiteEdit:
 
 def config(sites: list[Site], pointer: str) -> Site:
     return next(site for site in sites if site.form is Form.CONFIG and site.pointer == pointer)
+
+
+def load11(text: str) -> list[Any]:
+    return list(yaml.load_all(text, Loader=yaml.SafeLoader))
+
+
+def load12(text: str) -> list[Any]:
+    return list(ruamel.yaml.YAML(typ="safe", pure=True).load_all(io.StringIO(text)))
+
+
+def set_images(documents: list[Any], wanted: list[SiteEdit]) -> list[Any]:
+    """What the edits mean, on plain data."""
+    documents = copy.deepcopy(documents)
+    for edit in wanted:
+        site = edit.site
+        parent, key = documents, str(site.document)
+        for step in site.pointer.split("/")[1:]:
+            parent, key = parent[int(key) if isinstance(parent, list) else key], step
+        here = parent[int(key) if isinstance(parent, list) else key]
+        if site.form is Form.IMAGE:
+            parent[key] = site.spans["image"].value.removesuffix(suffix(site.tag, site.digest)) + suffix(
+                edit.tag, edit.digest
+            )
+        elif site.form is Form.KUSTOMIZE:
+            for name, text in (("newTag", edit.tag), ("digest", edit.digest)):
+                here.pop(name, None)
+                if text:
+                    here[name] = text
+        elif "digest" in here:
+            here["tag"] = edit.tag or here["tag"]
+            here["digest"] = edit.digest or (here["digest"] and "")
+        else:
+            here["tag"] = "@".join(each for each in (edit.tag, edit.digest) if each)
+    return documents
