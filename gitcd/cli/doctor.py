@@ -37,11 +37,13 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
         if form == "table":
             _show(console, check)
     if form != "table":
-        output.write_document(
-            console.out, output.document("Examination", checks=[asdict(each) for each in checks]), form
-        )
+        output.write_document(console.out, output.document("Examination", checks=list(map(_item, checks))), form)
     failed = [check for check in checks if check.verdict is Verdict.FAILED]
     return exit_code(ExitCode.TRANSIENT if check.transient else ExitCode.ITEMS_FAILED for check in failed)
+
+
+def _item(check: Check) -> dict[str, Any]:
+    return asdict(check) | {"verdict": check.verdict.value}
 
 
 def _show(console: Console, check: Check) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @options.repository
 @click.option("--reject", metavar="DIGEST", default="", help="Refuse this digest only; without it every move stops.")
 @click.option("--version", "version", metavar="VERSION", default="", help="What people call the rejected digest.")
-@click.option("--until", metavar="TIME", default="", help="End of the hold: a date, or a time with its zone.")
+@options.hold_field("--until", metavar="TIME", help="End of the hold: a date, or a time with its zone.")
 @options.because
 @options.in_place
 @options.source
@@ -88,5 +88,5 @@ def _show(console: Console, form: Any, held: Held, commits: tuple[str, ...]) -> 
     else:
         files = [change.path for change in changes]
         fields = {"app": str(held.identity), "message": held.said, "files": files, "commits": list(commits)}
-        output.write_document(console.out, output.document("Held", **fields), form)
+        output.write_document(console.out, output.document("HoldChange", **fields), form)
     console.say(held.said)

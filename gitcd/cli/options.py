@@ -80,9 +80,25 @@ in_place = click.option(
     "--in-place", is_flag=True, help="Write into the files of the work tree REPO; committing is left to you."
 )
 
+
+def _check_hold(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A hold file takes this text in the field of that name."""
+    from gitcd.model import schema
+    from gitcd.model.hold import Hold
+
+    for problem in schema.validate(Hold, {parameter.name: value}) if value else ():
+        raise click.BadParameter(problem.message)
+    return value
+
+
+def hold_field(flag: str, **more: Any) -> Decorator:
+    """A flag whose text goes into a field of a hold file."""
+    return click.option(flag, default="", callback=_check_hold, **more)
+
+
 because = _together(
-    click.option("--reason", metavar="TEXT", default="", help="Why; it stands in the file and in the commit."),
-    click.option("--by", metavar="NAME", default="", help="Who says so; it stands in the file."),
+    hold_field("--reason", metavar="TEXT", help="Why; it stands in the file and in the commit."),
+    hold_field("--by", metavar="NAME", help="Who says so; it stands in the file."),
 )
 
 registry = _setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gitcd.usecases.planner import Planned, Selection
     from gitcd.usecases.workspace import Target, Workspace
 
+_log = logging.getLogger(__name__)
+
 # Flags that are operator settings, by the parameter that click makes of each.
 _SETTINGS = ("repo", "branch", "cache_dir", "ecr_endpoint_url", "config")
 
@@ -32,7 +35,9 @@ def workspace(arguments: Mapping[str, Any]) -> Workspace:
     from gitcd.usecases.settings import load
     from gitcd.usecases.workspace import Workspace
 
-    return Workspace(load(settings_flags(arguments), os.environ).settings)
+    settings = load(settings_flags(arguments), os.environ).settings
+    _log.info("reading %s", settings.repo or "the current folder")
+    return Workspace(settings)
 
 
 def selection(arguments: Mapping[str, Any]) -> Selection:
@@ -51,9 +56,13 @@ def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planne
     from gitcd.usecases.reconcile import preview, with_messages
 
     context = run.context(target, selection(arguments))
+    _log.info("asking the registry, run %s", run.run)
     if isinstance(target, WorkTree):
-        return with_messages(make_plan(target, context), run.templates, run.run)
-    return preview(target, context, templates=run.templates, run=run.run)
+        planned = with_messages(make_plan(target, context), run.templates, run.run)
+    else:
+        planned = preview(target, context, templates=run.templates, run=run.run)
+    _log.debug("%d requests to registries", run.registry_calls)
+    return planned
 
 
 def tree(target: Target) -> Tree:

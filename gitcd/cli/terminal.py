@@ -28,6 +28,7 @@ class Stream:
 
     name: Literal["stdout", "stderr"]
     color: bool = False
+    neighbour: Stream | None = None  # whose status line goes before anything is written here
     _status: bool = False
     _redaction: ModuleType | None = None
 
@@ -112,6 +113,8 @@ class Stream:
         stream = self._stream()
         if stream is None:
             return
+        if self.neighbour is not None:
+            self.neighbour.clear_status()
         try:
             stream.flush()
             stream.buffer.write(data)
@@ -144,6 +147,9 @@ class Console:
     out: Stream = field(default_factory=lambda: Stream("stdout"))
     err: Stream = field(default_factory=lambda: Stream("stderr"))
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        self.out.neighbour = self.err
 
     def set_color(self, choice: ColorChoice, environ: Mapping[str, str]) -> None:
         for stream in (self.out, self.err):

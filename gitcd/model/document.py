@@ -64,7 +64,7 @@ def report(plan: Plan, *, commits: Sequence[str] = (), exit_code: int = 0) -> di
         "apiVersion": API_VERSION,
         "kind": REPORT,
         "base": plan.base,
-        "exitCode": exit_code,
+        "exitCode": int(exit_code),
         "counts": {_lower(kind): plan.counts[kind] for kind in OutcomeKind},
         "outcomes": _written(plan.outcomes),
         "commits": [_commit_summary(commit, oid) for commit, oid in zip(plan.commits, ids, strict=True)],

@@ -175,6 +175,14 @@ def test_a_status_line_is_replaced_by_what_follows(terminal) -> None:
     assert shown.shown == b"asking the registry\r\x1b[2Kplanning\r\x1b[2Kdone\nreally\n"
 
 
+def test_a_status_line_is_gone_before_data_is_printed(terminal) -> None:
+    talk, data = terminal("stderr"), terminal("stdout")
+    console = Console()
+    console.err.show_status("asking")
+    console.out.write_bytes(b"patch")
+    assert (talk.shown, data.shown) == (b"asking\r\x1b[2K", b"patch")
+
+
 def test_a_status_line_is_for_terminals_only(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     Stream("stderr").show_status("asking")
     assert capfdbinary.readouterr().err == b""
