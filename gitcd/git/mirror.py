@@ -18,10 +18,12 @@ from pathlib import Path
 
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.access import Credentials, Ssh, environment
+from gitcd.git.memory import FileMemory
 from gitcd.git.origin import NETWORK_TIMEOUT, Origin
 from gitcd.git.remote import Kind, Remote, check_branch
 from gitcd.git.runner import ANY, CorruptError, Git, no_room, version
 from gitcd.git.worktree import is_bare
+from gitcd.model.memory import FORGETFUL, Memory
 
 LOCK_WAIT = 120.0  # seconds
 SHALLOW = "--depth=1"
@@ -35,11 +37,17 @@ _SHA256_DIGITS = 64
 class Mirror:
     """The local copy: `git` runs in it, `origin` reaches the remote from it."""
 
-    def __init__(self, git_dir: Path, origin: Origin, branch: str, *, extent: str = SHALLOW) -> None:
-        """`extent` is the option of git-fetch that says how much of the history and of the files is brought."""
+    def __init__(
+        self, git_dir: Path, origin: Origin, branch: str, *, extent: str = SHALLOW, memory: Memory = FORGETFUL
+    ) -> None:
+        """`extent` is the option of git-fetch that says how much of the history and of the files is brought.
+
+        `memory` keeps what the branch's blobs hold.
+        """
         self.git_dir = git_dir
         self.origin = origin
         self.branch = branch
+        self.memory = memory
         self._extent = extent
 
     @property
@@ -134,9 +142,9 @@ def open_mirror(
 ) -> Iterator[Mirror]:
     """A mirror of one branch (empty: the one that the remote's HEAD names), not fetched yet.
 
-    With `cache_dir` it is kept there, under a lock that is held until the end; a mirror that turned out corrupt is
-    discarded. Without, it lives in a private folder that is removed at the end. `timeout` is the seconds that one fetch
-    or push may take, `lock_wait` the seconds to wait for another process that uses the same kept mirror.
+    With `cache_dir` it is kept there, with its memory, under a lock that is held until the end; a mirror that turned
+    out corrupt is discarded. Without, it lives in a private folder that is removed at the end. `timeout` is the seconds
+    that one fetch or push may take, `lock_wait` the seconds to wait for another process that uses the same kept mirror.
 
     Raises:
         ConfigError: git is missing or too old, or the remote or branch is nothing to work with.
@@ -158,9 +166,12 @@ def open_mirror(
         access = environment(remote, scratch, credentials, ssh)
         branch = branch or _default_branch(Origin(Git(), remote, access, timeout=timeout))
         git_dir = folder / f"{_name(branch)}.git"
-        mirror = Mirror(git_dir, Origin(Git(git_dir), remote, access, timeout=timeout), branch)
+        memory = FileMemory(git_dir.with_suffix(".memory")) if cache_dir else None
+        origin = Origin(Git(git_dir), remote, access, timeout=timeout)
         try:
-            yield mirror
+            yield Mirror(git_dir, origin, branch, memory=memory or FORGETFUL)
+            if memory:
+                memory.save()
         except CorruptError:
             for suspect in folder.glob("*.git"):  # its history too
                 shutil.rmtree(suspect, ignore_errors=True)

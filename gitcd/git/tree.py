@@ -18,6 +18,7 @@ class CommitTree:
     def __init__(self, git: Git, commit: str) -> None:
         self._git = git
         self.commit = commit
+        self._entries: list[Entry] | None = None
 
     @property
     def oid(self) -> str:
@@ -25,7 +26,12 @@ class CommitTree:
         return self._git.run("rev-parse", "--verify", f"{self.commit}^{{tree}}").stdout.decode().strip()
 
     def entries(self) -> Sequence[Entry]:
-        """Every file, in git's order; `size` is the blob's."""
+        """Every file, in git's order; `size` is the blob's. Listed once."""
+        if self._entries is None:
+            self._entries = self._listed()
+        return self._entries
+
+    def _listed(self) -> list[Entry]:
         listing = self._git.run("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit).stdout
         return [_entry(line) for line in listing.decode(errors="surrogateescape").split("\0") if line]
 

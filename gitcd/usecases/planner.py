@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gitcd.model.declaration import Identity
 from gitcd.model.layout import Granularity
+from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, Plan
 from gitcd.model.registry import Answers, Query
 from gitcd.model.tree import Tree
@@ -64,15 +65,17 @@ class Planned:
     answers: Answers
 
 
-def make_plan(tree: Tree, context: Context, *, base: str = "") -> Planned:
-    """Decide what shall change in a tree.
+def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = FORGETFUL) -> Planned:
+    """Decide what shall change in a tree. `memory` spares reading again what is known of its blobs.
 
     Raises:
         ConfigError: gitcd.yaml is not valid.
     """
-    inputs = read_inputs(tree)
+    inputs = read_inputs(tree, memory)
     permitted, refused = limit(inputs.declared, context.limits)
-    surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes)
+    # A search for a few apps must not take the place of what is remembered of the search for all.
+    sought_in = FORGETFUL if context.selection.apps else memory
+    surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in)
     answers = context.resolve(queries(surveyed))
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds)
     decisions = settle([decide(each, facts) for each in surveyed])

@@ -20,7 +20,9 @@ from gitcd.usecases.publish import Published, publish
 def preview(mirror: Mirror, context: Context, *, templates: Path | None = None, run: str = "") -> Planned:
     """The plan for the branch's tip, with its commit messages; nothing is written to the remote."""
     tip = mirror.fetch()
-    return with_messages(make_plan(CommitTree(mirror.git, tip), context, base=tip), templates, run)
+    return with_messages(
+        make_plan(CommitTree(mirror.git, tip), context, base=tip, memory=mirror.memory), templates, run
+    )
 
 
 def reconcile(
@@ -29,7 +31,7 @@ def reconcile(
     """Bring the branch to what the declarations and the registry say."""
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
-        planned = with_messages(make_plan(tree, context, base=tip), templates, run)
+        planned = with_messages(make_plan(tree, context, base=tip, memory=mirror.memory), templates, run)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
     return _with_failure(publish(mirror, compute, author=author, when=context.now))
@@ -47,7 +49,7 @@ def replay(mirror: Mirror, context: Context, author: Author, reviewed: Plan) -> 
     context = replace(context, selection=Selection(apps=apps))
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
-        planned = make_plan(tree, context, base=tip)
+        planned = make_plan(tree, context, base=tip, memory=mirror.memory)
         _check_unchanged(reviewed, planned.plan)
         return planned, [NewCommit(commit.message, commit.files) for commit in reviewed.commits]
 
