@@ -114,6 +114,18 @@ def test_F15_dropped_history_is_not_pushed_back(mirror: Mirror, remote: Bare, ho
     assert "secret.txt" not in remote.git("ls-tree", "-r", "--name-only", "main")
 
 
+def test_F15_a_commit_of_ours_that_was_dropped_is_not_pushed_back(mirror: Mirror, remote: Bare) -> None:
+    start = mirror.fetch()
+    first = bump(mirror, start, b"image: a:8\n")
+    assert push(mirror.origin, first, "main", expected=start).kind is Pushed.LANDED
+    mirror.landed(first)
+    second = bump(mirror, first, b"image: a:9\n")
+    remote.git("update-ref", "refs/heads/main", start)
+    result = push(mirror.origin, second, "main", expected=first)
+    assert (result.kind, result.tip) == (Pushed.MOVED, start)
+    assert remote.tip == start
+
+
 def test_F16_the_link_drops_before_the_ref_moved(mirror: Mirror, remote: Bare) -> None:
     tip = mirror.fetch()
     oid = bump(mirror, tip)
