@@ -41,7 +41,7 @@ class Check:
 def examine(workspace: Workspace) -> Iterator[Check]:
     """Check git, the repository, what it declares, and every registry, in that order."""
     try:
-        yield Check("git", Verdict.OK, f"git {version()}")
+        yield Check("git", Verdict.OK, ".".join(map(str, version())))
         with workspace.open() as target:
             yield from _target(workspace, target)
     except GitcdError as error:
@@ -74,12 +74,12 @@ def _declarations(inputs: Inputs) -> Iterator[Check]:
     for outcome in inputs.broken:
         yield Check("declaration", Verdict.FAILED, f"{outcome.origin}: {outcome.message}", outcome.remedy)
     count = len(inputs.declared)
-    where = f"in {len(inputs.scopes.environments)} environments" if inputs.layout else "without a gitcd.yaml"
+    where = f"in {_counted(len(inputs.scopes.environments), 'environment')}" if inputs.layout else "and no gitcd.yaml"
     if count:
-        yield Check("declarations", Verdict.OK, f"{count} ContainerVersions {where}")
+        yield Check("declarations", Verdict.OK, f"{_counted(count, 'ContainerVersion')} {where}")
     else:
         remedy = "Write one beside your manifests; `gitcd schema` and the documentation show how."
-        yield Check("declarations", Verdict.WARNING, f"no ContainerVersion found {where}", remedy)
+        yield Check("declarations", Verdict.WARNING, f"no ContainerVersion {where}", remedy)
 
 
 def _registries(workspace: Workspace, inputs: Inputs) -> Iterator[Check]:
@@ -89,7 +89,11 @@ def _registries(workspace: Workspace, inputs: Inputs) -> Iterator[Check]:
         spec = each.declaration.spec
         if spec.tag:
             asked.setdefault(spec.repository, spec.tag)
-    answers = workspace.ask([Query(repository, frozenset({tag})) for repository, tag in asked.items()])
+    try:
+        answers = workspace.ask([Query(repository, frozenset({tag})) for repository, tag in asked.items()])
+    except GitcdError as error:
+        yield _failed("credentials", error)
+        return
     by_registry: dict[str, list[Repository]] = {}
     for repository in sorted(asked):
         by_registry.setdefault(repository.registry, []).append(repository)
@@ -105,6 +109,10 @@ def _registry(registry: str, count: int, failures: list[Failure]) -> Iterator[Ch
         yield Check("registry", Verdict.FAILED, str(failure), failure.remedy, failure.transient)
     if len(failures) > _SHOWN:
         yield Check("registry", Verdict.FAILED, f"{registry}: and {len(failures) - _SHOWN} more failures")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _distinct(failures: Iterable[Failure]) -> list[Failure]:

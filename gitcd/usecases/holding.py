@@ -11,7 +11,7 @@ from gitcd.git.commit import Author, NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
-from gitcd.manifests.reading import render_hold
+from gitcd.manifests.reading import read_hold, render_hold
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Allow, Hold, Reject, hold_path
 from gitcd.model.plan import FileChange
@@ -58,7 +58,7 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
     """The hold file that the request asks for, merged with the one that is there.
 
     Raises:
-        ConfigError: no declaration of that name, or several; or the digest is none.
+        ConfigError: no declaration of that name, or several; or a value that a hold file cannot have.
     """
     inputs = read_inputs(tree)
     identity = find_identity(inputs, request.app)
@@ -74,7 +74,7 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
     else:
         new = replace(base, freeze=True)
         said = f"Hold {identity}" + (f" until {request.until}" if request.until else "")
-    return Held(identity, _change(tree, identity, render_hold(new)), said, request.reason)
+    return Held(identity, _change(tree, identity, _rendered(identity, new)), said, request.reason)
 
 
 def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str = "", now: datetime) -> Held:
@@ -94,7 +94,7 @@ def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str =
         return Held(identity, None, f"Nothing holds {identity}")
     new = Hold(allow=(Allow(past.digest, reason, by, _stamp(now)),))
     said = f"Release {identity}: let {short(past.digest)} in again"
-    return Held(identity, _change(tree, identity, render_hold(new)), said, reason)
+    return Held(identity, _change(tree, identity, _rendered(identity, new)), said, reason)
 
 
 def commit(
@@ -142,6 +142,15 @@ def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> Pas
     if not isinstance(past, PastMove) or all(site.digest == past.digest for site in surveyed.image_sites):
         return None
     return past
+
+
+def _rendered(identity: Identity, hold: Hold) -> bytes:
+    """The file's bytes; what could not be read back later is refused now."""
+    data = render_hold(hold)
+    _, problems = read_hold(hold_path(identity), data)
+    if problems:
+        raise ConfigError("; ".join(f"{each.pointer}: {each.message}" for each in problems))
+    return data
 
 
 def _change(tree: Tree, identity: Identity, after: bytes | None) -> FileChange | None:

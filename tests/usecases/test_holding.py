@@ -1,0 +1,126 @@
+"""Hold and release, over real git and in a work tree."""
+
+import pytest
+
+from gitcd.errors import ConfigError
+from gitcd.git.worktree import WorkTree
+from gitcd.model.plan import OutcomeKind
+from gitcd.model.tree import MemoryTree
+from gitcd.usecases import holding
+from gitcd.usecases.holding import HoldRequest, hold, release
+from tests.support.repos import make_bare
+from tests.support.scenes import AUTHOR, LAYOUT, NOW, Tags, app_files, context, digest, mirror_of, reference, run
+
+PATH = "envs/dev/app/deployment.yaml"
+HOLD = ".gitcd/holds/dev/team.app.yaml"
+
+
+@pytest.fixture
+def remote(tmp_path):
+    return make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT} | app_files("app") | app_files("other"))
+
+
+@pytest.fixture
+def tags():
+    tags = Tags()
+    for name in ("team/app", "team/other"):
+        tags.move(name, "env-dev", "1.0.0")
+    return tags
+
+
+def held(remote, request):
+    with mirror_of(remote.url) as mirror:
+        return holding.commit(mirror, lambda tree, _: hold(tree, request, NOW), AUTHOR, NOW)
+
+
+def released(remote, tags, app="app"):
+    with mirror_of(remote.url) as mirror:
+        recall = context(mirror, tags).recall
+        return holding.commit(mirror, lambda tree, _: release(tree, app, recall, by="ann", now=NOW), AUTHOR, NOW)
+
+
+def outcome(remote, tags, name="app"):
+    return next(each for each in run(remote.url, tags).work.plan.outcomes if each.identity.name == name)
+
+
+def test_a_hold_is_one_file_in_one_commit_and_holds_until_released(remote, tags):
+    before = remote.count()
+    published = held(remote, HoldRequest("app", reason="looks slow", by="ann"))
+    assert remote.count() == before + 1
+    assert remote.git("log", "-1", "--format=%B").strip() == "Hold dev/team/app\n\nlooks slow"
+    assert remote.git("diff-tree", "-r", "--name-only", "main~1", "main").split() == [HOLD]
+    assert published.work.change.path == HOLD
+    assert outcome(remote, tags).kind is OutcomeKind.HELD
+    assert outcome(remote, tags, "other").kind is OutcomeKind.CURRENT
+    released(remote, tags)
+    assert HOLD not in remote.git("ls-tree", "-r", "--name-only", "main").split()
+    assert outcome(remote, tags).kind is OutcomeKind.PIN_ONLY
+
+
+def test_a_rejected_digest_is_kept_out_and_the_next_one_let_in(remote, tags):
+    run(remote.url, tags)
+    held(remote, HoldRequest("dev/team/app", reject=digest("team/app:1.1.0"), version="1.1.0", reason="crashes"))
+    tags.move("team/app", "env-dev", "1.1.0")
+    assert outcome(remote, tags).kind is OutcomeKind.HELD
+    tags.move("team/app", "env-dev", "1.1.1")
+    assert outcome(remote, tags).kind is OutcomeKind.BUMPED
+    assert reference("app", "1.1.1") in remote.show(PATH)
+
+
+def test_holding_twice_adds_to_the_file(remote):
+    held(remote, HoldRequest("app", reject=digest("a"), reason="first"))
+    held(remote, HoldRequest("app", reject=digest("b"), reason="second"))
+    text = remote.show(HOLD).decode()
+    assert digest("a") in text
+    assert digest("b") in text
+
+
+def test_a_human_s_revert_can_be_released(remote, tags):
+    run(remote.url, tags)
+    before = remote.show(PATH)
+    tags.move("team/app", "env-dev", "1.1.0")
+    run(remote.url, tags)
+    remote.commit({PATH: before}, "No")
+    assert outcome(remote, tags).reason == "Reverted"
+    assert "let" in released(remote, tags).work.said
+    assert outcome(remote, tags).kind is OutcomeKind.BUMPED
+    assert reference("app", "1.1.0") in remote.show(PATH)
+
+
+def test_releasing_what_nothing_holds_changes_nothing(remote, tags):
+    run(remote.url, tags)
+    tip = remote.tip
+    published = released(remote, tags)
+    assert (published.work.change, published.commits, remote.tip) == (None, (), tip)
+    assert published.work.said == "Nothing holds dev/team/app"
+
+
+def test_in_a_work_tree_only_the_file_is_written(tmp_path):
+    for path, data in ({"gitcd.yaml": LAYOUT} | app_files("app")).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    tree = WorkTree(tmp_path)
+    holding.write(tree, hold(tree, HoldRequest("app", until="2026-12-01"), NOW))
+    assert (tmp_path / HOLD).read_text().splitlines() == ["freeze: true", "until: '2026-12-01'"]
+    holding.write(tree, release(tree, "app", lambda _: {}, now=NOW))
+    assert not (tmp_path / HOLD).exists()
+
+
+@pytest.mark.parametrize(("app", "said"), [("nobody", "no declaration is called"), ("app", "names 2 declarations")])
+def test_the_operand_must_name_one_declaration(app, said):
+    tree = MemoryTree({"gitcd.yaml": LAYOUT} | app_files("app") | app_files("app", environment="prod"))
+    with pytest.raises(ConfigError, match=said) as caught:
+        hold(tree, HoldRequest(app), NOW)
+    assert "prod/team/app" in caught.value.remedy
+
+
+def test_a_rejection_needs_a_whole_digest():
+    tree = MemoryTree({"gitcd.yaml": LAYOUT} | app_files("app"))
+    with pytest.raises(ConfigError, match="is not a digest"):
+        hold(tree, HoldRequest("app", reject="1.1.0"), NOW)
+
+
+def test_an_end_that_is_no_moment_is_refused_before_it_is_written():
+    tree = MemoryTree({"gitcd.yaml": LAYOUT} | app_files("app"))
+    with pytest.raises(ConfigError, match="until: 'tomorrow' is not a date"):
+        hold(tree, HoldRequest("app", until="tomorrow"), NOW)
