@@ -77,7 +77,7 @@ class _Play:
         shown = " ".join(["gitcd", verb, *arguments, "file:///…/config.git"])
         self._console.out.write_styled([(f"$ {shown}\n", "cyan")])
         color = ["--color", "always"] if self._console.out.color else []
-        code = main.run([verb, *arguments, *color, self._remote])
+        code = main.invoke([verb, *arguments, *color, self._remote], Console())
         self._console.out.write(f"(exit code {int(code)})\n")
         if code != expect:
             self._surprises.append(f"`{shown}` ended with {int(code)} and not with {int(expect)}")
@@ -101,7 +101,12 @@ def _environment(stage: Stage) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="gitcd-demo-") as cache:
         try:
             _replace(
-                _without(os.environ, _FOREIGN) | {"GITCD_CACHE_DIR": cache, "GITCD_ECR_ENDPOINT_URL": stage.ecr.url}
+                _without(os.environ, _FOREIGN)
+                | {
+                    "GITCD_CACHE_DIR": cache,
+                    "GITCD_CONFIG": os.devnull,
+                    "GITCD_ECR_ENDPOINT_URL": stage.ecr.url,
+                }
             )
             yield stage.remote
         finally:

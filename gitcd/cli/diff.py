@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Show what a reconcile would change.
 
-    REPO is a work tree (its files as they lie, committed or not), a bare repository, or an address; GITCD_REPO or the
-    current folder where it is not given. The patch on stdout is one that `git apply` takes; a summary goes to stderr.
-    Exit code 1 says that there are differences.
+    The files of a work tree are read as they lie, committed or not. The patch on stdout is one that `git apply` takes;
+    a summary goes to stderr. Exit code 1 says that there are differences.
     """
     from gitcd.model.plan import plan_exit_code
 

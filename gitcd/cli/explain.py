@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("explain")
-@click.argument("app")
+@options.app
 @options.repository
 @options.environments
 @options.source
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Say why an image did, or did not, move.
 
-    APP is a declaration's name, namespace/name or environment/namespace/name. Told are where it is declared, the scope
-    that is searched, every place and every near miss, the registry's answer, gates and holds, and the decision.
+    Told are where it is declared, the scope that is searched, every place and every near miss, the registry's answer,
+    gates and holds, and the decision.
     """
     from gitcd.model.plan import plan_exit_code
     from gitcd.usecases.explain import explain

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("hold")
-@click.argument("app")
+@options.app
 @options.repository
 @click.option("--reject", metavar="DIGEST", default="", help="Refuse this digest only; without it every move stops.")
 @click.option("--version", "version", metavar="VERSION", default="", help="What people call the rejected digest.")
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Keep a declaration from moving until it is released.
 
-    APP is a declaration's name, namespace/name or environment/namespace/name. The hold is a file in the config
-    repository, in a commit of its own; every run honours it.
+    The hold is a file in the config repository, in a commit of its own; every run honours it.
     """
     from gitcd.usecases.holding import HoldRequest, hold
 

@@ -46,7 +46,12 @@ config_file = _setting(
     help="The operator's settings file.",
 )
 
-repository = click.argument("repo", required=False, metavar="[REPO]")
+repository = click.argument(
+    "repo", required=False, metavar="[REPO]",
+    help="A work tree, a bare repository, or an address; default: the current folder.  [env var: GITCD_REPO]",
+)  # fmt: skip
+
+app = click.argument("app", help="A declaration's name, namespace/name or environment/namespace/name.")
 
 environments = _option(
     "--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, metavar="NAME",

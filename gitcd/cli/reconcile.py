@@ -42,8 +42,8 @@ _FILE = click.Path(dir_okay=False)
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Commit and push what the declarations and the registry say.
 
-    REPO is a bare repository or an address; of a work tree only with --in-place, which leaves committing to you. A run
-    with nothing new makes no commit.
+    In a work tree nothing is committed: --in-place writes into its files and leaves the rest to you. A run with nothing
+    new makes no commit.
     """
     _refuse_contradictions(arguments)
     run = session.workspace(arguments)

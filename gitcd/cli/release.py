@@ -12,7 +12,7 @@ from gitcd.cli.terminal import Console
 
 
 @click.command("release")
-@click.argument("app")
+@options.app
 @options.repository
 @options.because
 @options.in_place
@@ -22,8 +22,8 @@ from gitcd.cli.terminal import Console
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Let a held declaration move again.
 
-    APP is a declaration's name, namespace/name or environment/namespace/name. A hold file is removed; where a revert in
-    git is what holds, a file says from now on that the reverted digest may come again.
+    A hold file is removed; where a revert in git is what holds, a file says from now on that the reverted digest may
+    come again.
     """
     from gitcd.usecases.holding import release
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Check declarations, gitcd.yaml and hold files.
 
-    REPO is a work tree (its files as they lie), a bare repository, or an address. No registry is asked. Exit code 2
-    says that something is wrong.
+    No registry is asked. Exit code 2 says that something is wrong.
     """
     from gitcd.usecases.validate import validate
 
