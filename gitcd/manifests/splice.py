@@ -108,7 +108,8 @@ class _Writer:
     def _kustomize(self, edit: SiteEdit) -> None:
         site = edit.site
         tag, digest = self._content(edit)
-        mapping = self._mapping(site.pointer)
+        self._node(site, _name_key(site))
+        mapping = self._mapping(site)
         wanted = {key: text for key, text in (("newTag", tag), ("digest", digest)) if text}
         present = [key for key in ("newTag", "digest") if key in site.spans]
         missing = {key: text for key, text in wanted.items() if key not in present}
@@ -129,6 +130,7 @@ class _Writer:
     def _helm(self, edit: SiteEdit) -> None:
         site = edit.site
         tag, digest = self._content(edit)
+        self._node(site, "repository")
         if site.has_digest_key:
             self._set(site, "digest", digest)
         elif digest and not tag:
@@ -137,10 +139,12 @@ class _Writer:
             raise self._refuse(site, "has no tag key")
         if tag:
             self._set(site, "tag", tag if site.has_digest_key or not digest else f"{tag}@{digest}")
+        elif "tag" in site.spans and "@" in site.spans["tag"].value:
+            self._set(site, "tag", site.tag)
 
     def _insert_config(self, edit: SiteEdit) -> None:
         site, key = edit.site, edit.key
-        mapping = self._mapping(site.pointer)
+        mapping = self._mapping(site)
         if not key or key in self._document.fields(mapping).nodes:
             raise self._refuse(site, f"has the key {key!r} already" if key else "was given no key to insert")
         after = max((at for at, pair in enumerate(mapping.value) if self._is_simple(pair)), default=None)
@@ -188,10 +192,10 @@ class _Writer:
         else:
             yield cursor
 
-    def _mapping(self, pointer: str) -> MappingNode:
-        cursor = self._root.find(pointer)
-        if cursor is None or not isinstance(cursor.node, MappingNode):
-            raise self._document.refuse(self._document.root, f"has changed since it was read: no map at {pointer}")
+    def _mapping(self, site: Site) -> MappingNode:
+        cursor = self._root.find(site.pointer)
+        if cursor is None or not isinstance(cursor.node, MappingNode) or (not site.spans and cursor.line != site.line):
+            raise self._refuse(site, "has changed since it was read")
         return cursor.node
 
     def _own(self, mapping: MappingNode, key: str) -> int:

@@ -262,6 +262,20 @@ def test_flux_markers_are_left_alone_unless_wanted() -> None:
     assert len(manifests.find("x.yaml", data, markers=True).sites) == 3
 
 
+def test_odd_entries_are_passed_over_or_refused() -> None:
+    assert found("images: [{name: Not A Name}, x, {newTag: v1}]\n", "kustomization.yaml") == []
+    assert reasons("i: {repository: r.example/a/b, tag: v1, digest: 'sha256:0'}\n") == [
+        (1, "'sha256:0' is not a digest")
+    ]
+    assert reasons(
+        "\n".join(f"{' ' * n}- kind: List\n{' ' * n}  items:" for n in range(2, 40, 2)).replace("  - ", "", 1)
+    )
+
+
+def test_locate_in_a_binary_file() -> None:
+    assert manifests.locate("x", b"\0", Place("x", "/a", "tag")) == Refusal("x", 1, "holds a NUL byte: it is binary")
+
+
 def test_templates_are_no_references() -> None:
     assert reasons('image: "r.example/a/b:{{ .Values.tag }}"\n') == [
         (1, "'r.example/a/b:{{ .Values.tag }}' is a template, not an image reference")

@@ -76,6 +76,22 @@ def test_kustomize_keys_come_and_go(before: str, tag: str, digest: str, after: s
     assert rewrite(f"images:\n{before}", tag, digest, "kustomization.yaml") == f"images:\n{after}"
     for tail in ("# end\n", "resources: [x]\n"):
         assert rewrite(f"images:\n{before}{tail}", tag, digest, "kustomization.yaml") == f"images:\n{after}{tail}"
+    assert rewrite(f"images:\n{before[:-1]}", tag, digest, "kustomization.yaml") == f"images:\n{after[:-1]}"
+    crlf = rewrite(f"images:\n{before[:-1]}".replace("\n", "\r\n"), tag, digest, "kustomization.yaml")
+    assert crlf == f"images:\n{after[:-1]}".replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        (f"- digest: {E}\n  # about the name\n  name: r.example/a/b\n  newTag: v1\n", "has a comment that would have to go"),
+        (f"- {{name: r.example/a/b, newTag: v1, # c\n    digest: {E}}}\n", "has a comment that would have to go"),
+        (f"- {{<<: {{digest: {E}}}, name: r.example/a/b, newTag: v1}}\n", "inherits 'digest' through a merge key"),
+    ],
+)  # fmt: skip
+def test_kustomize_keys_that_cannot_go_cleanly_are_refused(before: str, reason: str) -> None:
+    with pytest.raises(EditRefused, match=reason):
+        rewrite(f"images:\n{before}", "v2", "", "kustomization.yaml")
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,7 @@ def test_kustomize_keys_come_and_go(before: str, tag: str, digest: str, after: s
         (f"digest: {E}\n  tag: v1", "v2", "", 'digest: ""\n  tag: v2'),
         (f"digest: {E}\n  tag: v1", "", D, f"digest: {D}\n  tag: v1"),
         (f"digest: {E}", "", D, f"digest: {D}"),
+        (f"digest:\n  tag: v1@{E}", "", D, f"digest: {D}\n  tag: v1"),
     ],
 )
 def test_helm_maps(before: str, tag: str, digest: str, after: str) -> None:
@@ -233,6 +250,60 @@ def test_odd_values_read_back_as_they_are(value: str, quote: str) -> None:
     new = manifests.write("cm.yaml", text.encode(), [SiteEdit(config(found(text), "/data/v"), value=value)])
     site = manifests.find("cm.yaml", new).sites[-1]
     assert site.value == value
+
+
+def test_a_config_key_without_a_line_of_its_own_is_refused() -> None:
+    text = CONFIG_MAP + "data:\n  ? k\n  : |\n    x\n"
+    with pytest.raises(EditRefused, match="no line of its own"):
+        manifests.write("cm.yaml", text.encode(), [SiteEdit(config(found(text), "/data"), value="v", key="v")])
+
+
+def test_different_forms_on_one_spot_agree_or_are_refused() -> None:
+    text = f"image: r.example/a/b:v1\nimages:\n- name: r.example/a/b\n  newTag: v1\n  digest: {E}\n"
+    data = text.encode()
+    image, entry = found(text, "kustomization.yaml")
+    if image.pointer != "/image":
+        image, entry = entry, image
+    place = manifests.locate("k", data, Place("k", "/image", "reference"))
+    digest = manifests.locate("k", data, Place("k", "/images/0/digest", "digest"))
+    assert isinstance(place, Site)
+    assert isinstance(digest, Site)
+    same = [edit(image, "v2", ""), SiteEdit(place, value="r.example/a/b:v2")]
+    assert manifests.write("k", data, same) == data.replace(b"b:v1", b"b:v2")
+    for edits in (
+        [edit(image, "v2", ""), SiteEdit(place, value="r.example/a/b:v3")],
+        [edit(entry, "v2", ""), SiteEdit(digest, value=D)],
+    ):
+        with pytest.raises(EditRefused, match=r"at once|changed twice"):
+            manifests.write("k", data, edits)
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "reason"),
+    [
+        ("images:\n- name: r.example/a/b\n", "images:\n- name: other\n", "changed since"),
+        ("images:\n- name: r.example/a/b\n", "images:\n- x\n", "changed since"),
+        ("i: {repository: r.example/a/b, tag: v1}\n", "i: {repository: r.example/a/c, tag: v1}\n", "changed since"),
+        ("image: r.example/a/b:v1\n", "image: r.example/a/b:v1\nimage: nginx\n", "occurs twice"),
+    ],
+)
+def test_what_stands_beside_is_checked_too(text: str, changed: str, reason: str) -> None:
+    (site,) = found(text, "kustomization.yaml")
+    with pytest.raises(EditRefused, match=reason):
+        manifests.write("kustomization.yaml", changed.encode(), [edit(site)])
+
+
+def test_a_config_map_that_moved_is_refused() -> None:
+    text = CONFIG_MAP + "data: {a: x}\n"
+    with pytest.raises(EditRefused, match="changed since"):
+        manifests.write("c", b"\n" + text.encode(), [SiteEdit(config(found(text), "/data"), value="v", key="v")])
+
+
+@pytest.mark.parametrize("spelled", [b"x y: z", b"'v2'", b"v3", b"", b"[v2]", b"!!str v2", b"v2\nother: 1"])
+def test_what_does_not_read_back_as_wanted_is_refused(monkeypatch, spelled: bytes) -> None:
+    monkeypatch.setattr("gitcd.manifests.changes.spell", lambda text, style: (spelled, style))
+    with pytest.raises(EditRefused, match=r"would not read back|cannot be parsed"):
+        rewrite("image: r.example/a/b:v1\n")
 
 
 def test_stale_sites_are_refused() -> None:
