@@ -6,16 +6,13 @@ through `env -u`, which takes away every variable that is not on a short list; n
 
 from __future__ import annotations
 
-import fcntl
-import io
 import os
 import re
 import shutil
 import signal
 import tempfile
-import threading
 from collections.abc import Collection, Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +20,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from gitcd import redact
 from gitcd.errors import ConfigError, GitcdError, TransientError
+from gitcd.git.child import Child, Listener
 
 if TYPE_CHECKING:
     from git.cmd import Git as Runner
@@ -56,11 +54,7 @@ _DISK = re.compile(
     r"input/output error|died of signal 25|unable to write|write error)",
     re.IGNORECASE | re.MULTILINE,
 )
-_STDERR_KEPT = 64 * 1024
 ANY = range(-64, 256)  # every exit status is an answer
-_CHUNK = 1 << 16
-_STREAM_BUFFER = 1 << 18
-_LINGER = 5.0  # seconds
 
 
 class CorruptError(TransientError):
@@ -113,7 +107,7 @@ class Git:
             CorruptError: any other status.
         """
         with _opened(stdin, self.git_dir) as opened, self._start(args, opened) as child:
-            result = child.finish(_Listener(child.stdout))
+            result = _result(*child.finish(Listener(child.stdout)))
         if result.status not in ok:
             raise self.failure(args, result)
         return result
@@ -126,7 +120,7 @@ class Git:
         """
         with _opened(stdin, self.git_dir) as opened, self._start(args, opened) as child:
             yield child.reader()
-            result = child.finish()
+            result = _result(*child.finish())
         if result.status:
             raise self.failure(args, result)
 
@@ -142,7 +136,7 @@ class Git:
         return self.git_dir or self.work_tree or Path("/")
 
     @contextmanager
-    def _start(self, args: tuple[str, ...], stdin: BinaryIO | None) -> Iterator[_Child]:
+    def _start(self, args: tuple[str, ...], stdin: BinaryIO | None) -> Iterator[Child]:
         environment = self._environment()
         process = _runner(self._where).execute(
             [*_scrubbing(environment), "git", *args],
@@ -152,7 +146,7 @@ class Git:
             shell=False,
             start_new_session=True,
         )
-        child = _Child(process, args[0], self._timeout)
+        child = Child(process, args[0], self._timeout)
         try:
             yield child
         finally:
@@ -185,84 +179,8 @@ class Git:
         }
 
 
-class _Child:
-    """One process group, with a watchdog, and a reader of its stderr so that it never blocks on that."""
-
-    def __init__(self, process: Runner.AutoInterrupt, name: str, timeout: float) -> None:
-        if process.proc is None:
-            raise TransientError(f"git {name} did not start")
-        self._process = process  # its finaliser ends git, so it must live as long as we read
-        self._popen = process.proc
-        self._name = name
-        self._timeout = timeout
-        self._expired = False
-        self.stdout = cast("IO[bytes]", self._popen.stdout)
-        self._stderr = _Listener(cast("IO[bytes]", self._popen.stderr), keep=_STDERR_KEPT)
-        self._watchdog = threading.Timer(timeout, self._expire)
-        self._watchdog.daemon = True
-        self._watchdog.start()
-
-    def reader(self) -> IO[bytes]:
-        """Stdout for a stream of many small parts: a large buffer saves most of the calls."""
-        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
-            with suppress(OSError):
-                fcntl.fcntl(self.stdout, fcntl.F_SETPIPE_SZ, _STREAM_BUFFER)
-        return io.BufferedReader(io.FileIO(self.stdout.fileno(), closefd=False), _STREAM_BUFFER)
-
-    def finish(self, stdout: _Listener | None = None) -> Result:
-        """Wait for the end. Without a listener the caller has read stdout to its end."""
-        status = self._popen.wait()
-        self._watchdog.cancel()
-        heard = stdout.heard() if stdout else b""
-        if self._expired:
-            raise TransientError(
-                f"git {self._name} was ended after {self._timeout:g} seconds", remedy="run again, or allow more time"
-            )
-        return Result(status, heard, clean(self._stderr.heard()))
-
-    def end(self) -> None:
-        """Leave nothing behind: no process of the group, no open pipe."""
-        self._watchdog.cancel()
-        if self._popen.returncode is None:
-            self._kill()
-            self._popen.wait()
-        if self._stderr.done():
-            self.stdout.close()
-
-    def _expire(self) -> None:
-        self._expired = True
-        self._kill()
-
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
-
-
-class _Listener:
-    """Reads a pipe in a thread, to its end or until git is gone; `keep` bytes from the end are kept, 0: all."""
-
-    def __init__(self, pipe: IO[bytes], *, keep: int = 0) -> None:
-        self._pipe = pipe
-        self._keep = keep
-        self._chunks: list[bytes] = []
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def heard(self) -> bytes:
-        """What came; git is over, so only a process that left its group can still keep the pipe open."""
-        self._thread.join(_LINGER)
-        return b"".join(self._chunks)
-
-    def done(self) -> bool:
-        self._thread.join(_LINGER)
-        return not self._thread.is_alive()
-
-    def _listen(self) -> None:
-        with self._pipe:
-            while chunk := os.read(self._pipe.fileno(), _CHUNK):
-                self._chunks.append(chunk)
-                if self._keep:
-                    self._chunks = [b"".join(self._chunks)[-self._keep :]]
+def _result(status: int, stdout: bytes, stderr: bytes) -> Result:
+    return Result(status, stdout, clean(stderr))
 
 
 def disk_trouble(result: Result) -> bool:
