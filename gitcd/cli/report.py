@@ -43,7 +43,7 @@ def tell(console: Console, plan: Plan, *, everything: bool = False) -> None:
 def closing_line(plan: Plan) -> str:
     """How many of each: `3 bumped, 1 pin-only, 12 current, 1 failed`."""
     parts = [f"{plan.counts[kind]} {word}" for kind, word in _WORDS.items() if plan.counts[kind]]
-    return ", ".join(parts) or "no declarations"
+    return ", ".join(parts) or "no ContainerVersion found; `gitcd schema` shows what one may say"
 
 
 def changed_names(plan: Plan) -> Iterator[str]:

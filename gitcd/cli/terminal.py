@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Literal, TextIO
 
+from gitcd.errors import TransientError
+
 ColorChoice = Literal["auto", "always", "never"]
 
 _RESET = "\x1b[m"
@@ -121,6 +123,10 @@ class Stream:
             stream.buffer.flush()
         except BrokenPipeError:
             _discard(stream)
+        except OSError as error:
+            _discard(stream)
+            if self.name == "stdout":
+                raise TransientError(f"stdout cannot be written: {error.strerror}") from error
 
     def _stream(self) -> TextIO | None:
         return sys.stdout if self.name == "stdout" else sys.stderr
@@ -134,10 +140,12 @@ def _discard(stream: TextIO) -> None:
 
 
 def _width() -> int:
+    """How much of a line is free of the risk to wrap; a terminal may not know its size."""
     try:
-        return os.get_terminal_size(2).columns - 1
+        columns = os.get_terminal_size(2).columns
     except OSError:
-        return 79
+        columns = 0
+    return (columns or 80) - 1
 
 
 @dataclass(slots=True)

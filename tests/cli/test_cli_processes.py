@@ -1,9 +1,12 @@
-"""Real processes that are killed while they work."""
+"""Real processes: killed while they work, on a terminal, and with nowhere to write."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ecr import StandIn
-from tests.support.repos import Bare, make_bare
+from tests.support.repos import Bare, make_bare, make_worktree
 from tests.support.scenes import LAYOUT, app_files
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -106,3 +109,60 @@ def test_a_reader_that_leaves_early_changes_neither_work_nor_code(remote, start)
     assert process.returncode == 0
     assert b"Traceback" not in err
     assert remote.count() == 2
+
+
+def on_terminal(*arguments: str, environment: dict[str, str]) -> str:
+    """What a person sees who runs this command line: both outputs, mixed."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([sys.executable, "-m", "gitcd", *arguments], env=environment, stdout=slave, stderr=slave):
+        os.close(slave)
+        seen = b""
+        with contextlib.suppress(OSError):  # the terminal ends with its last writer
+            while part := os.read(master, 4096):
+                seen += part
+    os.close(master)
+    return seen.decode()
+
+
+def test_T22_on_a_terminal_there_are_colours_and_progress_and_nothing_from_elsewhere(ecr, tmp_path) -> None:
+    files = app_files("app")
+    path = "envs/dev/app/deployment.yaml"
+    files[path] = files[path].replace(b"# moves", b"# moves \xe2\x80\xaeover")
+    folder = make_worktree(tmp_path / "checkout", {"gitcd.yaml": LAYOUT} | files)
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
+    seen = on_terminal("diff", str(folder), "--ecr-endpoint-url", ecr.url, environment=environment)
+    assert f"reading {folder} …"[:79] + "\r\x1b[2K" in seen
+    assert "\x1b[2K\x1b[1mdiff --git" in seen
+    assert "\x1b[32m+          image: " in seen
+    assert "# moves over\x1b[m" in seen
+    assert set(re.findall(r"\x1b[^mK]*[mK]", seen)) <= {
+        "\x1b[m",
+        "\x1b[1m",
+        "\x1b[2K",
+        "\x1b[31m",
+        "\x1b[32m",
+        "\x1b[36m",
+    }
+    assert "\u202e" not in seen
+    plain = on_terminal(
+        "diff", "-q", str(folder), "--ecr-endpoint-url", ecr.url, environment=os.environ | {"NO_COLOR": "1"}
+    )
+    assert "\x1b" not in plain
+    assert "# moves over\r\n" in plain
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("output", ["stdout", "stderr"])
+def test_an_output_that_is_full_is_trouble_of_its_own(output: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {output: full}
+        done = subprocess.run(
+            [sys.executable, "-m", "gitcd", "version", "-o", "xml" if output == "stderr" else "json"],
+            check=False,
+            **streams,
+        )
+    if output == "stdout":
+        assert done.returncode == 3
+        assert done.stderr == b"error: stdout cannot be written: No space left on device\n"
+    else:
+        assert (done.returncode, done.stdout) == (2, b"")
