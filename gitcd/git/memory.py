@@ -10,14 +10,18 @@ import hashlib
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
+from typing import BinaryIO
 
 from gitcd import __version__
 
 MAX_BYTES = 256 << 20  # a larger file is not read, a larger memory not kept
-_HEAD = f"gitcd memory 1 {__version__}"
+_HEAD = f"gitcd memory 1 {__version__}\n".encode()
+_CHECKSUM = 64
+_PIECE = 1 << 20
 _WORTH_WRITING = 50  # one fact in so many is new or gone: below that, finding it out again is cheaper than writing
 
 _Facts = dict[str, dict[str, str]]
@@ -32,30 +36,31 @@ class FileMemory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: _Facts | None = None
+        self._known: _Facts | None = None  # what the file says, but for what was used
         self._used: _Facts = defaultdict(dict)
         self._noted = 0
 
     def recall(self, subject: str, key: str) -> str | None:
-        fact = self._facts().get(subject, _NOTHING).get(key)
-        if fact is not None:
-            self._used[subject][key] = fact
+        used = self._used[subject]
+        fact = used.get(key)
+        if fact is None and (fact := self._unused(subject).pop(key, None)) is not None:
+            used[key] = fact
         return fact
 
     def note(self, subject: str, key: str, fact: str) -> None:
-        self._facts()
+        self._unused(subject).pop(key, None)
         self._used[subject][key] = fact
         self._noted += 1
 
     def save(self) -> None:
         """Write the file anew, aside and then in one step, if it would differ by much; failing is no failure."""
-        known = self._known or {}
-        kept = {**known, **self._used}
-        before, after = (sum(map(len, facts.values())) for facts in (known, kept))
-        gone = before + self._noted - after
-        if (self._noted + gone) * _WORTH_WRITING > after:
+        gone = sum(len(self._unused(subject)) for subject in self._used)
+        if (self._noted + gone) * _WORTH_WRITING > sum(map(len, self._used.values())):
             with suppress(OSError):
-                _replace(self._path, kept)
+                _replace(self._path, {**self._facts(), **self._used})
+
+    def _unused(self, subject: str) -> dict[str, str]:
+        return self._facts().setdefault(subject, {})
 
     def _facts(self) -> _Facts:
         if self._known is None:
@@ -63,31 +68,37 @@ class FileMemory:
         return self._known
 
 
-_NOTHING: Mapping[str, str] = {}
-
-
 def _read(path: Path) -> _Facts:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return {}
-        text, _, checksum = path.read_bytes().rpartition(b"\n")
-    except OSError:
+        with path.open("rb") as file:
+            return _parse(file) if _is_whole(file) else {}
+    except (OSError, UnicodeDecodeError):
         return {}
-    if hashlib.sha256(text).hexdigest().encode() != checksum or not text.isascii():
-        return {}
-    head, *lines = text.decode().split("\n")
-    return _parse(lines) if head == _HEAD else {}
 
 
-def _parse(lines: list[str]) -> _Facts:
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether the file is of our format, and ends in the checksum of all that stands before."""
+    size = os.fstat(file.fileno()).st_size - _CHECKSUM
+    if not 0 < size <= MAX_BYTES or file.readline() != _HEAD:
+        return False
+    file.seek(0)
+    checksum = hashlib.sha256()
+    while size and (piece := file.read(min(size, _PIECE))):
+        checksum.update(piece)
+        size -= len(piece)
+    return file.read() == checksum.hexdigest().encode()
+
+
+def _parse(file: BinaryIO) -> _Facts:
     facts: _Facts = {}
     subject: dict[str, str] = {}
-    for line in lines:
-        key, _, fact = line.partition("\t")
-        if key:
-            subject[key] = fact
-        else:
-            subject = facts.setdefault(fact, {})
+    file.seek(len(_HEAD))
+    for line in TextIOWrapper(file, "ascii", newline="\n"):
+        key, tab, fact = line.partition("\t")
+        if key and tab:
+            subject[key] = fact[:-1]
+        elif tab:
+            subject = facts.setdefault(fact[:-1], {})
     return facts
 
 
@@ -101,7 +112,7 @@ def _replace(path: Path, facts: _Facts) -> None:
                 size += len(piece)
                 checksum.update(piece)
                 file.write(piece)
-            file.write(b"\n" + checksum.hexdigest().encode())
+            file.write(checksum.hexdigest().encode())
         if size > MAX_BYTES:
             path.unlink(missing_ok=True)
         else:
@@ -112,8 +123,8 @@ def _replace(path: Path, facts: _Facts) -> None:
 
 
 def _pieces(facts: _Facts) -> Iterator[bytes]:
-    yield _HEAD.encode()
+    yield _HEAD
     for subject, known in facts.items():
-        yield f"\n\t{subject}".encode()
+        yield f"\t{subject}\n".encode()
         for key, fact in known.items():
-            yield f"\n{key}\t{fact}".encode()
+            yield f"{key}\t{fact}\n".encode()

@@ -9,6 +9,7 @@ from gitcd.git.runner import CorruptError, Git
 from gitcd.model.tree import Entry, Mode
 
 _MODES = {mode.value: mode for mode in Mode}
+_PIECE = 1 << 18
 _READABLE = frozenset({Mode.FILE, Mode.EXECUTABLE, Mode.SYMLINK})
 
 
@@ -32,8 +33,8 @@ class CommitTree:
         return self._entries
 
     def _listed(self) -> list[Entry]:
-        listing = self._git.run("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit).stdout
-        return [_entry(line) for line in listing.decode(errors="surrogateescape").split("\0") if line]
+        with self._git.stream("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit) as stream:
+            return [_entry(line) for line in _lines(stream)]
 
     def read(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes]]:
         """The bytes of the entries, in their order; of a symlink, where it points. One blob is held at a time.
@@ -51,6 +52,15 @@ class CommitTree:
         with self._git.stream("cat-file", "--batch", "--buffer", stdin=names) as stream:
             for entry in wanted:
                 yield entry, _blob(stream, entry)
+
+
+def _lines(stream: IO[bytes]) -> Iterator[str]:
+    """The texts that end in NUL each."""
+    rest = b""
+    while piece := stream.read(_PIECE):
+        whole, _, rest = (rest + piece).rpartition(b"\0")
+        if whole:
+            yield from whole.decode(errors="surrogateescape").split("\0")
 
 
 def _entry(line: str) -> Entry:

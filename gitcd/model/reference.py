@@ -37,17 +37,22 @@ class ReferenceError(ValueError):  # noqa: A001 - the field's own word, always u
 
 @dataclass(frozen=True, slots=True, order=True)
 class Repository:
-    """A repository in a registry, in normal form: `docker.io/library/nginx`, never `nginx`."""
+    """A repository in a registry, in normal form: `docker.io/library/nginx`, never `nginx`.
+
+    An empty registry stands for the private ECR registry of whoever asks; no text parses to it.
+    """
 
     registry: str
     path: str
 
     def __str__(self) -> str:
-        return f"{self.registry}/{self.path}"
+        return f"{self.registry}/{self.path}" if self.registry else self.path
 
     @property
     def familiar(self) -> str:
         """The short spelling that the field allows for Docker Hub, else the full one."""
+        if self.registry != DOCKER_HUB:
+            return str(self)
         short = self.path.removeprefix("library/")
         return short if _split_host(short) == (self.registry, self.path) else str(self)
 

@@ -14,6 +14,7 @@ from gitcd.model.plan import CHANGING, FileChange, Outcome, OutcomeKind, Plan, P
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
 from gitcd.planning.decide import Decision
+from gitcd.planning.wanted import Wanted
 
 _MOVABLE = CHANGING | {OutcomeKind.CURRENT}
 
@@ -48,14 +49,14 @@ def edited_paths(decisions: Iterable[Decision]) -> list[str]:
 
 
 def _settle_places(decisions: Sequence[Decision]) -> list[Decision]:
-    owners: defaultdict[tuple[str, int, str], list[tuple[int, str]]] = defaultdict(list)
+    owners: defaultdict[tuple[str, int, str], list[tuple[int, Wanted]]] = defaultdict(list)
     for number, decision in enumerate(decisions):
         for goal in decision.wanted:
-            owners[goal.spot].append((number, goal.text))
+            owners[goal.spot].append((number, goal))
     settled = list(decisions)
     for (path, _, pointer), claims in owners.items():
         if len(claims) > 1:
-            _settle_claims(settled, claims, f"{path} {pointer}")
+            _settle_claims(settled, [(number, goal.text) for number, goal in claims], f"{path} {pointer}")
     return settled
 
 

@@ -7,16 +7,19 @@ caller looks at the bytes again.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
-from gitcd.errors import RefusedError
 from gitcd.manifests.reading import ReadResult
 from gitcd.model import schema
-from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
+from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Metadata, Origin, Spec
+from gitcd.model.problem import Problem
 from gitcd.model.reference import Repository
+from gitcd.model.shapes import Field, TextShape
 from gitcd.model.site import Form, Found, Owner, Service, Site, Span
 
-ODD = (RefusedError, ValueError, LookupError, TypeError, AttributeError)
+T = TypeVar("T")
+
+ODD = (ValueError, LookupError, TypeError, AttributeError)
 
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -32,12 +35,30 @@ def pack_declarations(result: ReadResult) -> str:
 
 
 def unpack_declarations(path: str, fact: str) -> ReadResult:
-    """The declarations, validated by the schema again."""
     declarations = []
     for line, plain in json.loads(fact):
-        document = schema.build(Document, plain)
-        declarations.append(ContainerVersion(document.metadata, document.spec, Origin(path, int(line))))
+        metadata, spec = _build(Metadata, plain["metadata"]), _build(Spec, plain["spec"])
+        declarations.append(ContainerVersion(metadata, spec, Origin(path, line)))
     return ReadResult(tuple(declarations))
+
+
+def _build(cls: type[T], plain: dict[str, Any]) -> T:
+    """The instance of a document that was valid when it was packed; only what is no plain text is read anew."""
+    fields = schema.table(cls).fields
+    values = {}
+    for key, value in plain.items():
+        field = fields[key]
+        texts = isinstance(field.shape, TextShape) and isinstance(value, str)
+        values[field.name] = value if texts else _read(field, value)
+    return cls(**values)
+
+
+def _read(field: Field, value: object) -> Any:
+    problems: list[Problem] = []
+    read = field.shape.read(value, (field.key,), problems)
+    if problems:
+        raise ValueError(str(problems[0]))
+    return read
 
 
 def pack_found(found: Found) -> str:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 Concern = tuple[frozenset[bytes], Found]
 
 
-def declarations(tree: Tree, entries: Iterable[Entry], memory: Memory) -> Iterator[ReadResult]:
+def declarations(tree: Tree, entries: Sequence[Entry], memory: Memory) -> Iterator[ReadResult]:
     """What each file declares, in the order of the files; nothing for one that declares nothing."""
 
     def unpack(entry: Entry, fact: str) -> ReadResult | None:
@@ -35,12 +35,12 @@ def declarations(tree: Tree, entries: Iterable[Entry], memory: Memory) -> Iterat
             memory.note(_DECLARATIONS, entry.oid, pack_declarations(result) if result.declarations else _NONE)
         return result if result != ReadResult() else None
 
-    facts = [(entry, memory.recall(_DECLARATIONS, entry.oid)) for entry in entries]
-    return (result for _, result in _look_into(tree, facts, unpack, look))
+    facts = [memory.recall(_DECLARATIONS, entry.oid) for entry in entries]
+    return (result for _, result in _look_into(tree, entries, facts, unpack, look))
 
 
 def concerns(
-    tree: Tree, entries: Iterable[Entry], screen: Screen, memory: Memory, subject: str
+    tree: Tree, entries: Sequence[Entry], screen: Screen, memory: Memory, subject: str
 ) -> Iterator[tuple[Entry, Concern]]:
     """The files that hold anything the screen lets through, in the order given, with what was found in them.
 
@@ -66,9 +66,9 @@ def concerns(
             memory.note(subject, _key(entry), f"{mark}{words} {pack_found(found)}")
         return needles, found
 
-    facts = [(entry, memory.recall(subject, _key(entry))) for entry in entries]
-    valid = [(entry, fact if fact and fact.startswith(mark) else None) for entry, fact in facts]
-    return _look_into(tree, valid, unpack, look)
+    facts = (memory.recall(subject, _key(entry)) for entry in entries)
+    valid = [fact if fact and fact.startswith(mark) else None for fact in facts]
+    return _look_into(tree, entries, valid, unpack, look)
 
 
 def _by_other_marks(entry: Entry, fact: str | None, words: str) -> Found | None:
@@ -90,13 +90,14 @@ def _key(entry: Entry) -> str:
 
 def _look_into(
     tree: Tree,
-    facts: Sequence[tuple[Entry, str | None]],
+    entries: Sequence[Entry],
+    facts: Sequence[str | None],
     unpack: Callable[[Entry, str], T | None],
     look: Callable[[Entry, bytes], T | None],
 ) -> Iterator[tuple[Entry, T]]:
     """By memory or by bytes, whatever is not None, in the given order: so that memory makes no difference."""
-    read = _Reader(tree, [entry for entry, fact in facts if fact is None])
-    for entry, fact in facts:
+    read = _Reader(tree, [entry for entry, fact in zip(entries, facts, strict=True) if fact is None])
+    for entry, fact in zip(entries, facts, strict=True):
         if fact is None:
             result = look(entry, read.bytes_of(entry))
         else:

@@ -92,6 +92,7 @@ class Scopes:
         self._without_layout = layout is None
         self._folders: dict[str, list[str]] = {}
         self._globs: list[tuple[Pattern, str]] = []
+        self._by_folder: dict[str, str | Tie | None] = {}  # what files without globs to mind have in common
         for environment in environments:
             for text in environment.scopes:
                 self._add(Pattern.compile(text), environment.name)
@@ -104,6 +105,15 @@ class Scopes:
 
     def environment_of(self, path: str) -> str | Tie | None:
         """The environment whose scope covers the path most specifically; None when none does."""
+        if self._globs or path in self._folders:
+            return self._most_specific(path)
+        folder = path.rpartition("/")[0]
+        if folder not in self._by_folder:
+            self._by_folder[folder] = self._most_specific(folder)
+        found = self._by_folder[folder]
+        return Tie(path, found.environments) if isinstance(found, Tie) else found
+
+    def _most_specific(self, path: str) -> str | Tie | None:
         best: list[tuple[tuple[int, int], str]] = []
         folder = path
         while True:
