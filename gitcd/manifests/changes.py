@@ -12,6 +12,7 @@ from gitcd.manifests.compose import Document, is_null, style_of
 from gitcd.manifests.scalars import is_plain_string, spell
 
 _LINE_END = re.compile(rb"\r\n|\n|\r|\Z")
+_ALIAS = re.compile(rb"\s*:\s*\*[^\s,\[\]{}]+")
 _COMMA = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 
 
@@ -66,7 +67,7 @@ def remove_key(document: Document, mapping: MappingNode, at: int) -> Splice:
     """
     key, value = mapping.value[at]
     document.span(value)
-    start, end = document.offset(key.start_mark.index), document.offset(value.end_mark.index)
+    start, end = document.offset(key.start_mark.index), _entry_end(document, key, value)
     if mapping.flow_style:
         splice = _without_comma(document, mapping, at, start, end)
     else:
@@ -107,7 +108,7 @@ def _behind(document: Document, mapping: MappingNode, entries: Iterable[_Entry],
     key, value = mapping.value[after]
     for node in (key, value):
         document.span(node)
-    start, end = document.offset(key.start_mark.index), document.offset(value.end_mark.index)
+    start, end = document.offset(key.start_mark.index), _entry_end(document, key, value)
     if mapping.flow_style:
         colon = b":" if b'":"' in document.raw[start:end] else b": "
         comma = _comma(document, mapping, after)
@@ -178,7 +179,7 @@ def _without_head(document: Document, mapping: MappingNode, at: int, start: int,
 
 def _without_comma(document: Document, mapping: MappingNode, at: int, start: int, end: int) -> Splice:
     if at:
-        start = document.offset(mapping.value[at - 1][1].end_mark.index)
+        start = _entry_end(document, *mapping.value[at - 1])
     elif len(mapping.value) > 1:
         end = document.offset(mapping.value[1][0].start_mark.index)
     if b"#" in document.raw[start:end]:
@@ -190,11 +191,20 @@ def _comma(document: Document, mapping: MappingNode, at: int) -> bytes:
     """The comma as it stands between two entries of this mapping."""
     for left, right in ((at - 1, at), (at, at + 1)):
         if left >= 0 and right < len(mapping.value):
-            start = document.offset(mapping.value[left][1].end_mark.index)
+            start = _entry_end(document, *mapping.value[left])
             end = document.offset(mapping.value[right][0].start_mark.index)
             if _COMMA.fullmatch(document.raw, start, end):
                 return document.raw[start:end]
     return b", "
+
+
+def _entry_end(document: Document, key: Node, value: Node) -> int:
+    """Where an entry ends. A value behind an alias bears the marks of its anchor: there the alias is looked for."""
+    if value.start_mark.index >= key.end_mark.index:
+        return document.offset(value.end_mark.index)
+    end = document.offset(key.end_mark.index)
+    alias = _ALIAS.match(document.raw, end)
+    return alias.end() if alias else end
 
 
 def _columns(raw: bytes, at: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,8 +42,9 @@ class Collector:
         try:
             name, tag, digest = split_reference(text)
         except NotAReference:
-            if any(each in text for each in _TEMPLATES):
-                self._refuse(cursor, [cursor], f"{text!r} is a template, not an image reference")
+            what = "a template" if any(each in text for each in _TEMPLATES) else "malformed"
+            if self.needles is not None or what != "malformed":
+                self._refuse(cursor, [cursor], f"{text!r} is {what}, not an image reference")
             return
         if not cursor.text.endswith(text):
             self._refuse(cursor, [cursor], "ends in white space or a line break; write the reference on one line")
@@ -111,7 +113,7 @@ class Collector:
 
     def _refuse(self, cursor: Cursor, parts: Collection[Cursor], reason: str, line: int = 0) -> None:
         text = "\n".join(part.text for part in parts).encode(errors="replace")
-        if self.needles is None or any(needle in text for needle in self.needles):
+        if self.needles is None or any(_names(needle, text) for needle in self.needles):
             self.refusals.append(Refusal(cursor.document.path, line or cursor.line, reason))
 
 
@@ -131,3 +133,8 @@ def _marked(cursor: Cursor, spans: Mapping[str, Span]) -> Span | None:
         if _MARKER in document.raw[start:end].partition(b"#")[2]:
             return span
     return None
+
+
+def _names(needle: bytes, text: bytes) -> bool:
+    """Whether the needle stands in the text as a whole name, not as part of a longer one."""
+    return bool(re.search(rb"(?<![a-z0-9._-])" + re.escape(needle) + rb"(?![a-z0-9_/-])", text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from yaml.nodes import MappingNode, Node, SequenceNode
 
@@ -39,7 +39,7 @@ def write(path: str, data: bytes, edits: Sequence[SiteEdit]) -> bytes:
     return b"".join([*pieces, data[done:]])
 
 
-def _write_document(path: str, data: bytes, chunk: Chunk, edits: Iterable[SiteEdit]) -> bytes:
+def _write_document(path: str, data: bytes, chunk: Chunk, edits: Sequence[SiteEdit]) -> bytes:
     document = compose(path, data, chunk)
     writer = _Writer(document)
     for edit in edits:
@@ -48,10 +48,18 @@ def _write_document(path: str, data: bytes, chunk: Chunk, edits: Iterable[SiteEd
     if not splices:
         return document.raw
     new = _spliced(document, splices)
-    reread = compose(path, new, Chunk(chunk.number, 0, len(new), chunk.line))
+    try:
+        reread = compose(path, new, Chunk(chunk.number, 0, len(new), chunk.line))
+    except EditRefused as error:
+        raise _inexact(edits, error.refusal.reason) from None
     if different := difference(document.root, reread.root):
-        raise reread.refuse(different, "would not read back as wanted; this is a form that gitcd cannot change exactly")
+        raise _inexact(edits, f"something else at line {reread.line(different)}")
     return new
+
+
+def _inexact(edits: Sequence[SiteEdit], instead: str) -> EditRefused:
+    site = edits[0].site
+    return EditRefused(Refusal(site.path, site.line, f"would not read back as wanted ({instead})"))
 
 
 def _spliced(document: Document, splices: Sequence[Splice]) -> bytes:

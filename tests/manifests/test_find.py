@@ -267,9 +267,8 @@ def test_odd_entries_are_passed_over_or_refused() -> None:
     assert reasons("i: {repository: r.example/a/b, tag: v1, digest: 'sha256:0'}\n") == [
         (1, "'sha256:0' is not a digest")
     ]
-    assert reasons(
-        "\n".join(f"{' ' * n}- kind: List\n{' ' * n}  items:" for n in range(2, 40, 2)).replace("  - ", "", 1)
-    )
+    lists = "{kind: List, items: [" * 10 + "]}" * 10
+    assert reasons(lists) == [(1, "holds lists more than 8 levels deep")]
 
 
 def test_locate_in_a_binary_file() -> None:
@@ -282,3 +281,11 @@ def test_templates_are_no_references() -> None:
     ]
     assert reasons("{{- if .x }}\nimage: nginx\n{{- end }}\n")[0][1].endswith("; it looks like a template")
     assert reasons("image: {{ .Values.image }}\n") == []
+
+
+@pytest.mark.parametrize("reference", ["r.example/a/b:v1@sha256:0", "r.example/a/b:", "r.example/a/b::v1"])
+def test_malformed_references_are_refused_to_whom_they_may_concern(reference: str) -> None:
+    data = f"image: '{reference}'\n".encode()
+    assert [each.line for each in manifests.find("v", data, [b"a/b"]).refusals] == [1]
+    assert manifests.find("v", data, [b"a"]).refusals == ()
+    assert manifests.find("v", data).refusals == ()

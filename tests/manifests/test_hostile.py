@@ -10,7 +10,7 @@ from gitcd import manifests
 from gitcd.manifests import EditRefused
 from gitcd.model.declaration import Place
 from gitcd.model.site import Refusal
-from tests.support.sites import D, edit, found, images, reasons, rewrite, rewrite_bytes
+from tests.support.sites import REPO, D, edit, found, images, load12, reasons, rewrite, rewrite_bytes
 
 IMAGE = "image: r.example/a/b:v1\n"
 
@@ -209,6 +209,17 @@ job: {image: {<<: [*base], tag: v0}}
         manifests.write("v.yaml", text.encode(), [edit(site) for site in base])
     (job,) = [site for site in sites if site.pointer == "/job/image"]
     assert manifests.write("v.yaml", text.encode(), [edit(job, "v2", "")]) == text.replace("v0", "v2").encode()
+
+
+@pytest.mark.parametrize(
+    "entry", ["- name: *n\n  newTag: *t{}\n", "- {{name: *n, newTag: *t{}}}\n", "- {{newTag: *t, name: *n{}}}\n"]
+)
+def test_F31_keys_are_inserted_beside_aliases(entry: str) -> None:
+    first = "images:\n- name: &n r.example/a/b\n  newTag: &t v1\n"
+    text = first + entry.format("")
+    new = rewrite(text, "v2", D, path="kustomization.yaml")
+    assert load12(new) == [{"images": [{"name": REPO, "newTag": "v2", "digest": D}] * 2}]
+    assert rewrite(new, "v1", "", path="kustomization.yaml") == text
 
 
 def test_F31_keys_of_a_shared_entry_are_not_inserted() -> None:

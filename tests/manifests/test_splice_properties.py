@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import yaml
@@ -189,6 +190,21 @@ def test_property_3_what_is_written_is_found_again_as_a_string(manifest: Manifes
     for each in edits(written(manifest.data(), *content), *content):
         if each.site.form is not Form.HELM or content[0]:
             assert (each.site.tag, each.site.digest) == content
+
+
+@given(files(), CONTENT, st.randoms(use_true_random=False))
+def test_property_6_the_order_of_edits_does_not_matter(
+    manifest: Manifest, content: tuple[str, str], random: Random
+) -> None:
+    data = manifest.data()
+    together = written(data, *content)
+    shuffled = edits(data, *content)
+    random.shuffle(shuffled)
+    assert manifests.write("app.yaml", data, shuffled) == together
+    one_by_one = data
+    for number in range(len(shuffled)):
+        one_by_one = manifests.write("app.yaml", one_by_one, [edits(one_by_one, *content)[number]])
+    assert one_by_one == together
 
 
 @given(files(), CONTENT)

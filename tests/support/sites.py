@@ -80,7 +80,8 @@ def set_images(documents: list[Any], wanted: list[SiteEdit]) -> list[Any]:
                 if text:
                     here[name] = text
         elif "digest" in here:
-            here["tag"] = edit.tag or here["tag"]
+            joined = "@" in str(here["tag"])
+            here["tag"] = edit.tag or (site.tag if joined else here["tag"])
             here["digest"] = edit.digest or (here["digest"] and "")
         else:
             here["tag"] = "@".join(each for each in (edit.tag, edit.digest) if each)
