@@ -26,15 +26,17 @@ _HASH_SHOWN = 12
 _HASH_LENGTH = 40
 
 
-def tell(console: Console, plan: Plan, *, everything: bool = False) -> None:
-    """The whole talk about a plan. Declarations that are current are counted, and listed only where asked."""
+def tell(console: Console, plan: Plan) -> None:
+    """The whole talk about a plan. Declarations that are current are counted, and listed only with `--verbose`."""
     _warnings(console, plan)
     if not console.quiet:
-        rows = [_row(outcome) for outcome in plan.outcomes if everything or outcome.kind is not OutcomeKind.CURRENT]
+        rows = [
+            _row(outcome) for outcome in plan.outcomes if console.verbose or outcome.kind is not OutcomeKind.CURRENT
+        ]
         console.err.write(table(_HEADER, rows))
     for outcome in plan.outcomes:
         if outcome.kind in BROKEN:
-            console.error(f"{outcome.identity} ({outcome.origin}): {outcome.message}", outcome.remedy)
+            console.error(f"{_subject(outcome)}: {outcome.message}", outcome.remedy)
     for failure in plan.failures:
         console.error(failure.message, failure.remedy)
     console.say(closing_line(plan))
@@ -57,6 +59,12 @@ def _warnings(console: Console, plan: Plan) -> None:
     for outcome in plan.outcomes:
         for warning in outcome.warnings:
             console.warn(f"{outcome.identity}: {warning}")
+
+
+def _subject(outcome: Outcome) -> str:
+    """Which declaration, as far as it could be read, and where it stands."""
+    name = str(outcome.identity)
+    return f"{name} ({outcome.origin})" if name else str(outcome.origin)
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

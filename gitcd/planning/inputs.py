@@ -47,7 +47,7 @@ def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
     holds, held_problems = _read_holds(tree, [entry for entry in entries if _is_hold(entry)])
     documents, problems = _read_documents(tree, [entry for entry in entries if not _is_hold(entry)], memory)
     declared, broken = _place(documents, scopes)
-    broken += [_broken(problem) for problem in problems]
+    broken += _broken(problems)
     declared, refused = _respect(declared, held_problems)
     return Inputs(config, scopes, tuple(declared), tuple(broken + refused), holds)
 
@@ -149,16 +149,26 @@ def _duplicate(each: Declared, group: Iterable[Declared]) -> Outcome:
     )
 
 
-def _broken(problem: Problem) -> Outcome:
-    namespace, _, name = problem.subject.rpartition("/")
-    field = f"{problem.pointer}: " if problem.pointer else ""
-    return _failed(
-        Identity("", namespace, name),
-        Origin(problem.path, problem.line),
-        "InvalidDeclaration",
-        f"{field}{problem.message}",
-        problem.remedy,
-    )
+def _broken(problems: Iterable[Problem]) -> list[Outcome]:
+    """One outcome for each declaration with mistakes, and one for each mistake that cannot be laid to a declaration."""
+    groups: defaultdict[tuple[str, str, int], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        groups[problem.path, problem.subject, 0 if problem.subject else problem.line].append(problem)
+    return [_mistaken(group) for group in groups.values()]
+
+
+def _mistaken(problems: Sequence[Problem]) -> Outcome:
+    first = problems[0]
+    namespace, _, name = first.subject.rpartition("/")
+    identity, origin = Identity("", namespace, name), Origin(first.path, first.line)
+    if len(problems) == 1:
+        return _failed(identity, origin, "InvalidDeclaration", _mistake(first), first.remedy)
+    lines = [f"    {each.where}: {_mistake(each)}" + (f" ({each.remedy})" if each.remedy else "") for each in problems]
+    return _failed(identity, origin, "InvalidDeclaration", "\n".join([f"{len(problems)} mistakes", *lines]))
+
+
+def _mistake(problem: Problem) -> str:
+    return f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message
 
 
 def _failed(identity: Identity, origin: Origin, reason: str, message: str, remedy: str = "") -> Outcome:

@@ -52,7 +52,7 @@ def wanted(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: En
             key = spec.config.key if spec.config and site.value is None else ""
             return Wanted(SiteEdit(site, value=_config_value(pin, resolved), key=key))
         case Form.PLACE:
-            place = next(each for each in spec.places if each.pointer == site.pointer and site.path.endswith(each.file))
+            place = next(each for each in spec.places if _names(each, site))
             return Wanted(SiteEdit(site, value=_place_value(place, spec, pin, resolved)))
         case Form.HELM if not site.has_digest_key:
             return _bare_helm(site, pin, resolved, environment)
@@ -93,6 +93,12 @@ def _config_value(pin: Pin, resolved: Resolved) -> str:
             return resolved.digest
         case "TagAndDigest":
             return f"{resolved.tag}@{resolved.digest}"
+
+
+def _names(place: Place, site: Site) -> bool:
+    return (place.document, place.pointer) == (site.document, site.pointer) and (
+        f"/{site.path}".endswith(f"/{place.file}")
+    )
 
 
 def _place_value(place: Place, spec: Spec, pin: Pin, resolved: Resolved) -> str:

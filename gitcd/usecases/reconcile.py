@@ -51,6 +51,7 @@ def replay(mirror: Mirror, context: Context, author: Author, reviewed: Plan) -> 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
         planned = make_plan(tree, context, base=tip, memory=mirror.memory)
         _check_unchanged(reviewed, planned.plan)
+        planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits))
         return planned, [NewCommit(commit.message, commit.files) for commit in reviewed.commits]
 
     return _with_failure(publish(mirror, compute, author=author, when=context.now))

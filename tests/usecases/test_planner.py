@@ -300,6 +300,13 @@ class TestFailures:
         assert kinds["bad"].reason == "InvalidDeclaration"
         assert kinds["bad"].origin.path == "envs/dev/bad.yaml"
 
+    def test_F51_all_mistakes_of_a_declaration_are_one_failure(self):
+        files = app() | {"envs/dev/bad.yaml": declaration("bad", pin="Sometimes").replace("tag:", "tagg:")}
+        result = plan(files)
+        bad = next(outcome for outcome in result.outcomes if outcome.identity.name == "bad")
+        assert bad.message.startswith("3 mistakes\n    envs/dev/bad.yaml:")
+        assert "did you mean tag?" in bad.message
+
     def test_one_identity_twice_is_wrong_for_both(self):
         files = app() | {"envs/dev/cv2.yaml": declaration(**SELECTOR)}
         result = plan(files)
