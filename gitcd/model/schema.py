@@ -69,8 +69,8 @@ def plain(instance: object) -> dict[str, Any]:
 def json_schema(cls: type, *, title: str = "", identifier: str = "") -> JsonSchema:
     """The JSON Schema (draft 2020-12) of documents of the class.
 
-    It accepts what the validator accepts, but for three things it cannot say: that a regular expression is safe to run,
-    that a date exists in its month, and that list items differ in one field.
+    It accepts what the validator accepts, but for what it cannot say: that a regular expression can be used here, that
+    a date exists in its month, how long the path of a repository is, and that list items differ in one field.
     """
     head: JsonSchema = {"$schema": DIALECT}
     if identifier:
