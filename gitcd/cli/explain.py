@@ -29,15 +29,11 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """
     from gitcd.model.plan import plan_exit_code
     from gitcd.usecases.explain import explain
-    from gitcd.usecases.holding import find_identity
 
     run = session.workspace(arguments)
     with run.open() as target:
         planned = session.plan(run, target, arguments)
     explanations = explain(planned, run.now)
-    if not explanations:
-        find_identity(planned.inputs, arguments["app"])
-        raise click.UsageError(f"{arguments['app']} is declared, but in none of the environments asked for")
     if form == "table":
         console.out.write("\n".join(map(_told, explanations)))
     else:

@@ -53,7 +53,10 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
         if arguments["in_place"]:
             return _rehearsed(console, form, arguments, _written(run, session.work_tree(target), arguments))
         mirror = session.mirror(target)
-        return _carried_out(console, form, arguments, mirror, _published(run, mirror, arguments))
+        published = _published(run, mirror, arguments)
+        code = _carried_out(console, form, arguments, mirror, published)
+    session.check_selection(published.work, arguments)
+    return code
 
 
 def _refuse_contradictions(arguments: dict[str, Any]) -> None:

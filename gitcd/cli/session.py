@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,13 @@ from gitcd.errors import ConfigError
 if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
+    from gitcd.model.declaration import Identity
     from gitcd.model.plan import Plan
     from gitcd.model.tree import Tree
     from gitcd.usecases.planner import Planned, Selection
     from gitcd.usecases.workspace import Target, Workspace
+
+_SHOWN = 10
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +65,34 @@ def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planne
     else:
         planned = preview(target, context, templates=run.templates, run=run.run)
     _log.debug("%d requests to registries", run.registry_calls)
+    check_selection(planned, arguments)
     return planned
+
+
+def check_selection(planned: Planned, arguments: Mapping[str, Any]) -> None:
+    """Refuse a selection that meets nothing: most likely a name is misspelt, and silence would hide it.
+
+    Raises:
+        ConfigError: an environment or an app that was asked for is not there.
+    """
+    from gitcd.usecases.planner import Selection
+
+    asked, known = selection(arguments), {outcome.identity for outcome in planned.plan.outcomes}
+    environments = {*planned.inputs.scopes.environments, *(each.environment for each in known)}
+    lost = [f"--environment {name}" for name in sorted(asked.environments - environments)]
+    lost += [f"--app {app}" for app in sorted(asked.apps) if not _is_known(Selection(apps=frozenset({app})), known)]
+    if lost:
+        hint = " `gitcd validate` tells which declarations cannot be read." if planned.inputs.broken else ""
+        raise ConfigError(f"nothing is selected by {' and '.join(lost)}", remedy=f"{_declared(planned)}{hint}".strip())
+
+
+def _is_known(asked: Selection, known: Iterable[Identity]) -> bool:
+    return any(map(asked.takes, known))
+
+
+def _declared(planned: Planned) -> str:
+    names = sorted(str(each.identity) for each in planned.inputs.declared)
+    return f"There are: {', '.join(names[:_SHOWN])}{' …' if len(names) > _SHOWN else ''}" if names else ""
 
 
 def tree(target: Target) -> Tree:

@@ -155,6 +155,7 @@ class Console:
     out: Stream = field(default_factory=lambda: Stream("stdout"))
     err: Stream = field(default_factory=lambda: Stream("stderr"))
     quiet: bool = False
+    verbose: bool = False
 
     def __post_init__(self) -> None:
         self.out.neighbour = self.err

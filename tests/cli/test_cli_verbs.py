@@ -106,6 +106,12 @@ class TestDiff:
         out, _ = gitcd(capfd, "diff", "-o", "name", *flags, checkout, code=1)
         assert out.splitlines() == names
 
+    @pytest.mark.parametrize("verb", ["diff", "reconcile"])
+    @pytest.mark.parametrize("flags", [["--app", "tpyo"], ["-e", "pord"], ["-e", "prod", "--app", "other"]])
+    def test_a_selection_that_meets_nothing_is_an_error(self, ecr, remote, capfd, verb, flags) -> None:
+        _, err = gitcd(capfd, verb, *flags, remote.url, code=2)
+        assert f"nothing is selected by --{'app' if '--app' in flags else 'environment'} {flags[-1]}" in err
+
     def test_the_repository_may_come_from_the_environment(self, ecr, remote, capfd, monkeypatch) -> None:
         monkeypatch.setenv("GITCD_REPO", remote.url)
         monkeypatch.setenv("GITCD_OUTPUT", "name")
@@ -286,13 +292,10 @@ class TestExplain:
         assert [item["identity"]["environment"] for item in explanation["items"]] == ["dev", "prod"]
         assert {"topic": "declared", "text": "envs/dev/app/cv.yaml:1"} in explanation["items"][0]["facts"]
 
-    def test_an_unknown_app_exits_2_and_names_what_there_is(self, ecr, checkout, capfd) -> None:
-        _, err = gitcd(capfd, "explain", "nothing", checkout, code=2)
-        assert "no declaration is called 'nothing'" in err
-        assert "prod/team/app" in err
-
-    def test_an_app_of_another_environment_exits_2(self, ecr, checkout, capfd) -> None:
-        assert "in none of the environments" in gitcd(capfd, "explain", "other", "-e", "prod", checkout, code=2)[1]
+    @pytest.mark.parametrize(("app", "flags"), [("nothing", []), ("other", ["-e", "prod"])])
+    def test_an_app_that_is_not_there_exits_2(self, ecr, checkout, capfd, app, flags) -> None:
+        _, err = gitcd(capfd, "explain", app, *flags, checkout, code=2)
+        assert err.startswith(f"error: nothing is selected by --app {app}\n  There are: dev/team/app, ")
 
 
 class TestHold:

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+
+from gitcd.cli import report
+from gitcd.cli.terminal import Console
+from gitcd.model.declaration import Identity, Origin
+from gitcd.model.plan import Outcome, OutcomeKind, Plan, Resolved
+from gitcd.model.registry import Failure
+
+HASH, OTHER = "0f3d6b9a2c5e8f1b4d7a0c3e6f9b2d5a8c1e4f7b", "5c1e0b2f9d8a7c6b5a4f3e2d1c0b9a8f7e6d5c4b"
+
+
+def outcome(kind: OutcomeKind, name: str = "app", **more) -> Outcome:
+    return Outcome(Identity("prod", "team", name), Origin("envs/prod/cv.yaml", 7), kind, **more)
+
+
+def resolved(version: str) -> Resolved:
+    return Resolved("env-prod", version, f"sha256:{'ab' * 32}")
+
+
+def told(capfd, *outcomes: Outcome, quiet: bool = False, **more) -> list[str]:
+    report.tell(Console(quiet=quiet), Plan("", outcomes, **more))
+    out, err = capfd.readouterr()
+    assert out == ""
+    return err.splitlines()
+
+
+def test_every_kind_of_outcome_is_counted_in_the_closing_line() -> None:
+    plan = Plan("", tuple(outcome(kind) for kind in OutcomeKind for _ in range(2)))
+    assert report.closing_line(plan) == (
+        "2 bumped, 2 pin-only, 2 current, 2 held, 2 frozen, 2 suspended, 2 awaiting promotion, 2 blocked, "
+        "2 in conflict, 2 failed"
+    )
+
+
+def test_no_declarations_are_said_to_be_none() -> None:
+    assert report.closing_line(Plan("")).startswith("no ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("1.2.0", "1.3.0", "1.2.0 -> 1.3.0"),
+        ("", "1.3.0", "? -> 1.3.0"),
+        ("1.3.0", "1.3.0", "1.3.0"),
+        (HASH, OTHER, "0f3d6b9a2c5e -> 5c1e0b2f9d8a"),
+        ("1.2.0", "", "1.2.0 -> env-prod"),
+    ],
+)
+def test_a_change_is_told_from_old_to_new(capfd, old, new, shown) -> None:
+    line = told(capfd, outcome(OutcomeKind.BUMPED, old=old, resolved=resolved(new)))[1]
+    assert line.split(maxsplit=2)[2].split("  ")[0] == shown
+
+
+def test_what_is_current_is_counted_and_listed_only_where_asked(capfd) -> None:
+    current = outcome(OutcomeKind.CURRENT, old="1.0.0")
+    assert told(capfd, current) == ["1 current"]
+    report.tell(Console(verbose=True), Plan("", (current,)))
+    assert "team/app" in capfd.readouterr().err
+
+
+def test_a_failure_stands_in_the_table_by_its_reason_and_below_in_full(capfd) -> None:
+    failed = outcome(OutcomeKind.FAILED, reason="TagNotFound", message="there is no env-prod", remedy="push it")
+    assert told(capfd, failed) == [
+        "APP       ENVIRONMENT  CHANGE  DIGEST  OUTCOME  REASON",
+        "team/app  prod         -       -       Failed   TagNotFound",
+        "error: prod/team/app (envs/prod/cv.yaml:7): there is no env-prod",
+        "  push it",
+        "1 failed",
+    ]
+
+
+def test_what_waits_tells_why_in_the_table(capfd) -> None:
+    held = outcome(OutcomeKind.HELD, reason="Frozen", message="held by ada until 2026-12-01: incident")
+    assert told(capfd, held)[1].endswith("Held     held by ada until 2026-12-01: incident")
+
+
+def test_warnings_and_failures_of_the_whole_run_are_told(capfd) -> None:
+    lines = told(
+        capfd,
+        outcome(OutcomeKind.CURRENT, warnings=("a container is left out",)),
+        warnings=("slow",),
+        failures=(Failure("PushFailed", "cannot push", "Run again."),),
+    )
+    assert lines == [
+        "warning: slow",
+        "warning: prod/team/app: a container is left out",
+        "error: cannot push",
+        "  Run again.",
+        "1 current",
+    ]
+
+
+def test_quiet_leaves_errors(capfd) -> None:
+    failed = outcome(OutcomeKind.FAILED, message="gone", warnings=("w",))
+    assert told(capfd, failed, outcome(OutcomeKind.BUMPED), quiet=True, warnings=("x",)) == [
+        "error: prod/team/app (envs/prod/cv.yaml:7): gone"
+    ]
+
+
+def test_a_declaration_that_could_not_be_read_has_a_row_too(capfd) -> None:
+    broken = Outcome(
+        Identity("", "", ""),
+        Origin("x.yaml", 1),
+        OutcomeKind.FAILED,
+        reason="InvalidDeclaration",
+        message="spec.tag: is missing",
+    )
+    lines = told(capfd, broken)
+    assert lines[1].split() == ["-", "-", "-", "-", "Failed", "InvalidDeclaration"]
+    assert lines[2] == "error: x.yaml:1: spec.tag: is missing"
