@@ -1,0 +1,178 @@
+from pathlib import Path
+
+import pytest
+
+from gitcd.model.tree import MemoryTree, Mode
+from gitcd.usecases.validate import Report, validate
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "config-repo"
+HOLD = "reject: [{digest: 'sha256:" + "a" * 64 + "'}]\n"
+LAYOUT = """\
+apiVersion: gitcd.io/v1
+kind: ConfigRepository
+environments:
+- name: dev
+  path: envs/dev
+- name: prod
+  paths: [envs/prod]
+  delivery: {mode: PullRequest}
+  promoteFrom: dev
+"""
+
+
+def cv(name="tiles", namespace="maps", more=""):
+    return (
+        f"apiVersion: gitcd.io/v1\nkind: ContainerVersion\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
+        f"spec:\n  imageRepo: registry.example.com/maps/tiles\n  tag: env\n{more}"
+    )
+
+
+def check(files: dict[str, str], **modes: Mode) -> Report:
+    return validate(MemoryTree({path: text.encode() for path, text in files.items()}, modes))
+
+
+def problems(files: dict[str, str]) -> list[str]:
+    return [str(problem) for problem in check(files).problems]
+
+
+def test_the_example_is_valid():
+    files = {str(path.relative_to(EXAMPLE)): path.read_bytes() for path in EXAMPLE.rglob("*") if path.is_file()}
+    report = validate(MemoryTree(files))
+    assert report.problems == ()
+    assert report.ok
+    assert report.declarations > 10
+    assert report.environments == 3
+
+
+def test_a_repository_without_layout_is_valid():
+    report = check({"app/cv.yaml": cv(), "app/deployment.yaml": "kind: Deployment\n", "README.md": "ContainerVersion"})
+    assert report == Report(declarations=1, holds=0, environments=0, problems=())
+
+
+def test_F51_faults_of_all_files_are_reported_at_once():
+    found = problems(
+        {
+            "gitcd.yaml": LAYOUT.replace("promoteFrom", "promotFrom"),
+            "envs/dev/a.yaml": cv(more="  pinn: Digest\n"),
+            "envs/dev/b.yaml": "kind: ContainerVersion\n{",
+            ".gitcd/holds/dev/maps.tiles.yaml": "freez: true\n",
+        }
+    )
+    assert [line.partition(" ")[0] for line in found] == [
+        ".gitcd/holds/dev/maps.tiles.yaml:1:1:",
+        "envs/dev/a.yaml:7:3:",
+        "envs/dev/b.yaml:3:1:",
+        "gitcd.yaml:9:3:",
+    ]
+    assert found[1].endswith("maps/tiles: spec.pinn: is not a known field\n  did you mean pin?")
+    assert "did you mean freeze?" in found[0]
+
+
+def test_unknown_sources_of_promotion_are_named():
+    (found,) = problems({"gitcd.yaml": LAYOUT.replace("promoteFrom: dev", "promoteFrom: dve")})
+    assert found == (
+        "gitcd.yaml:9:3: environments[1].promoteFrom: 'dve' is not an environment of this file\n  did you mean dev?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ({"a": "a"}, {"a from a"}),
+        ({"a": "b", "b": "a"}, {"a from b from a", "b from a from b"}),
+        ({"a": "b", "b": "c", "c": "b"}, {"b from c from b", "c from b from c"}),
+        ({"a": "b", "b": ""}, set()),
+    ],
+)
+def test_promotion_in_a_circle_is_found(sources, expected):
+    environments = ", ".join(f"{{name: {name}, path: e/{name}, promoteFrom: '{of}'}}" for name, of in sources.items())
+    found = problems({"gitcd.yaml": f"environments: [{environments}]\n"})
+    assert {line.rpartition(": ")[2] for line in found} == expected
+
+
+def test_files_that_two_environments_claim_alike_are_reported_once():
+    layout = "environments:\n- {name: a, path: envs/x}\n- {name: b, paths: [envs/x, y]}\n"
+    (found,) = problems({"gitcd.yaml": layout, "envs/x/1.yaml": "", "envs/x/2.yaml": "", "y/3.yaml": ""})
+    assert found.startswith(
+        "gitcd.yaml:3:3: environments[1]: envs/x/1.yaml and 1 more files would belong to a and b alike"
+    )
+
+
+def test_the_longer_path_is_no_tie():
+    layout = "environments: [{name: a, path: envs}, {name: b, path: envs/b}]\n"
+    assert problems({"gitcd.yaml": layout, "envs/b/1.yaml": "", "envs/2.yaml": ""}) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "expected"),
+    [
+        ("envs/dev/cv.yaml", "  environment: prod\n", "belongs to environment dev, but spec.environment says prod"),
+        ("elsewhere/cv.yaml", "", "outside every environment"),
+        ("elsewhere/cv.yaml", "  environment: staging\n", "names staging"),
+        ("elsewhere/cv.yaml", "  environment: prod\n", ""),
+        ("envs/prod/cv.yaml", "  delivery: {mode: Commit}\n", "asks for less than environment prod"),
+        ("envs/prod/cv.yaml", "  delivery: {mode: PullRequest}\n", ""),
+        ("envs/dev/cv.yaml", "  delivery: {mode: Commit}\n", ""),
+    ],
+)
+def test_declarations_fit_their_environment(path, more, expected):
+    found = problems({"gitcd.yaml": LAYOUT, path: cv(more=more)})
+    if expected:
+        assert [f"{path}:1: maps/tiles: " in line and expected in line for line in found] == [True]
+    else:
+        assert found == []
+
+
+def test_one_identity_twice_is_wrong_for_both():
+    found = problems({"gitcd.yaml": LAYOUT, "envs/dev/a.yaml": cv(), "envs/dev/b.yaml": cv(), "envs/prod/a.yaml": cv()})
+    assert len(found) == 2
+    assert "dev/maps/tiles is declared again in envs/dev/b.yaml:1" in found[0]
+    assert "dev/maps/tiles is declared again in envs/dev/a.yaml:1" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (".gitcd/holds/dev/maps.tiles.yaml", ""),
+        (".gitcd/holds/dev/maps.tils.yaml", "did you mean dev/maps/tiles?"),
+        (".gitcd/holds/staging/maps.tiles.yaml", "there is no declaration staging/maps/tiles"),
+        (".gitcd/holds/dev/tiles.yaml", "the path names no declaration"),
+        (".gitcd/holds/maps.tiles.yml", "the path names no declaration"),
+    ],
+)
+def test_holds_name_a_declaration(path, expected):
+    found = problems({"gitcd.yaml": LAYOUT, "envs/dev/cv.yaml": cv(), path: HOLD})
+    if expected:
+        (line,) = found
+        assert expected in line
+        assert line.startswith(path)
+    else:
+        assert found == []
+
+
+def test_holds_of_declarations_that_could_not_be_read_are_let_be():
+    found = problems(
+        {"gitcd.yaml": LAYOUT, "envs/dev/cv.yaml": cv(more="  x: 1\n"), ".gitcd/holds/dev/maps.tiles.yaml": HOLD}
+    )
+    assert len(found) == 1
+    assert "spec.x" in found[0]
+
+
+def test_a_broken_layout_does_not_hide_faults_of_declarations():
+    found = problems(
+        {"gitcd.yaml": "environments: [", "envs/dev/cv.yaml": cv(more="  x: 1\n"), ".gitcd/holds/a/b.c.yaml": "x: 1"}
+    )
+    assert len(found) == 3
+
+
+def test_T5_a_symbolic_link_is_not_read():
+    tree = MemoryTree({"a/cv.yaml": cv(more="  x: 1\n").encode()}, {"a/cv.yaml": Mode.SYMLINK})
+    assert validate(tree) == Report(0, 0, 0, ())
+
+
+def test_T32_one_hostile_declaration_lets_fifty_others_be_read():
+    hostile = cv(more="  versionSyntax: '(a+)+" + "(b|b)*" * 30 + "'\n  selector: {" + "x: y, " * 20_000 + "}\n")
+    files = {f"envs/dev/cv{number}.yaml": cv(f"app{number}") for number in range(50)}
+    report = check({"gitcd.yaml": LAYOUT, "envs/dev/hostile.yaml": hostile, **files})
+    assert report.declarations == 50
+    assert {problem.path for problem in report.problems} == {"envs/dev/hostile.yaml"}
