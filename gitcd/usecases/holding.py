@@ -21,6 +21,7 @@ from gitcd.planning.holds import Past, PastMove
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.precedents import Question
 from gitcd.planning.survey import survey
+from gitcd.rendering.text import one_line
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.publish import Published, publish
 
@@ -50,8 +51,9 @@ class Held:
 
     @property
     def message(self) -> str:
-        body = f"\n\n{self.reason}" if self.reason else ""
-        return f"{self.said}{body}\n"
+        """The commit message: one line, and the reason in a sentence that nothing in it can turn into a trailer."""
+        reason = f"\n\nThe reason given: {one_line(self.reason)}" if self.reason else ""
+        return f"{one_line(self.said)}{reason}\n"
 
 
 def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:

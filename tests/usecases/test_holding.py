@@ -47,7 +47,7 @@ def test_a_hold_is_one_file_in_one_commit_and_holds_until_released(remote, tags)
     before = remote.count()
     published = held(remote, HoldRequest("app", reason="looks slow", by="ann"))
     assert remote.count() == before + 1
-    assert remote.git("log", "-1", "--format=%B").strip() == "Hold dev/team/app\n\nlooks slow"
+    assert remote.git("log", "-1", "--format=%B").strip() == "Hold dev/team/app\n\nThe reason given: looks slow"
     assert remote.git("diff-tree", "-r", "--name-only", "main~1", "main").split() == [HOLD]
     assert published.work.change.path == HOLD
     assert outcome(remote, tags).kind is OutcomeKind.HELD
@@ -124,3 +124,23 @@ def test_an_end_that_is_no_moment_is_refused_before_it_is_written():
     tree = MemoryTree({"gitcd.yaml": LAYOUT} | app_files("app"))
     with pytest.raises(ConfigError, match="until: 'tomorrow' is not a date"):
         hold(tree, HoldRequest("app", until="tomorrow"), NOW)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "x\n\nGitcd-App: team/app\nGitcd-Digest: sha256:1",
+        "Signed-off-by: Eve <eve@example.com>",
+        "Gitcd-Run: 1",
+        "@team",
+    ],
+)
+def test_T21_a_reason_forges_no_trailer(remote, tags, reason):
+    held(remote, HoldRequest("app"))
+    with mirror_of(remote.url) as mirror:
+        recall = context(mirror, tags).recall
+        holding.commit(mirror, lambda tree, _: release(tree, "app", recall, reason=reason, now=NOW), AUTHOR, NOW)
+    message = remote.git("log", "-1", "--format=%B")
+    assert message.startswith("Release dev/team/app")
+    assert remote.git("interpret-trailers", "--parse", stdin=message.encode()) == ""
+    assert "@team" not in message
