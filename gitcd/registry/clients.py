@@ -35,7 +35,8 @@ class Clients:
     Methods raise what botocore raises. A role that could not be assumed is not tried again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str = "") -> None:
+        self._profile = profile
         self._lock = Lock()
         self._session: Session | None = None
         self._clients: dict[Route, ECRClient] = {}
@@ -68,14 +69,25 @@ class Clients:
         credentials = self._session.get_credentials() if self._session else None
         return credentials.method if credentials else ""
 
+    def caller(self, route: Route) -> str:
+        """The Amazon Resource Name of whoever asks by this route, as AWS STS says it."""
+        sts: Any = self._client("sts", route, _config())
+        return str(sts.get_caller_identity()["Arn"])
+
     def _make(self, route: Route) -> ECRClient:
+        endpoint = route.access.endpoint_url
+        config = _config(fips=route.fips and not endpoint, dual_stack=route.dual_stack and not endpoint)
+        client: ECRClient = self._client("ecr", route, config, endpoint)
+        return client
+
+    def _client(self, service: str, route: Route, config: Any, endpoint: str = "") -> Any:
         keys = self._assumed(route) if route.access.role_arn else None
-        own_endpoint = bool(route.access.endpoint_url)
-        return self._base().client(
-            "ecr",
-            region_name=route.region,
-            endpoint_url=route.access.endpoint_url or None,
-            config=_config(fips=route.fips and not own_endpoint, dual_stack=route.dual_stack and not own_endpoint),
+        base: Any = self._base()
+        return base.client(
+            service,
+            region_name=route.region or None,
+            endpoint_url=endpoint or None,
+            config=config,
             aws_access_key_id=keys.access_key if keys else None,
             aws_secret_access_key=keys.secret_key if keys else None,
             aws_session_token=keys.token if keys else None,
@@ -86,7 +98,7 @@ class Clients:
         from botocore.exceptions import NoCredentialsError
 
         if self._session is None:
-            session = boto3.Session()
+            session = boto3.Session(profile_name=self._profile or None)
             if session.get_credentials() is None:
                 raise NoCredentialsError
             self._session = session
@@ -107,7 +119,7 @@ class Clients:
         return keys
 
     def _assume(self, route: Route) -> Keys:
-        sts: Any = self._base().client("sts", region_name=route.region, config=_config())
+        sts: Any = self._base().client("sts", region_name=route.region or None, config=_config())
         external = {"ExternalId": route.access.external_id} if route.access.external_id else {}
         answer = sts.assume_role(RoleArn=route.access.role_arn, RoleSessionName="gitcd", **external)
         keys = answer["Credentials"]

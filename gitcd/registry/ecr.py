@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitcd.model.reference import Repository, is_digest, is_tag
 from gitcd.model.registry import Answer, Failure, Image
@@ -22,10 +22,11 @@ from gitcd.registry.settings import RegistrySettings
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
 
+_T = TypeVar("_T")
 MAX_IDS = 100
 _EPOCH = datetime.fromtimestamp(0, UTC)
 # Without these, BatchGetImage may answer with another manifest than the one stored.
-_MEDIA_TYPES = (
+MEDIA_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -39,7 +40,7 @@ class Ecr:
 
     def __init__(self, settings: RegistrySettings | None = None) -> None:
         self._settings = settings or RegistrySettings()
-        self._clients = Clients()
+        self._clients = Clients(self._settings.profile)
         self._lock = Lock()
         self.calls = 0
 
@@ -52,29 +53,32 @@ class Ecr:
         target = find_target(repository, self._settings)
         if isinstance(target, Failure):
             return dict.fromkeys(ids, target)
-        answers = self._ask(target, ids)
+        answers = self._run(target, lambda client: self._look_up(client, target, ids))
         if isinstance(answers, Failure):
             return dict.fromkeys(ids, answers)
         return {identifier: answers.get(identifier) or _unanswered(identifier, target) for identifier in ids}
 
-    def _ask(self, target: Target, ids: Sequence[str], *, again: bool = True) -> dict[str, Answer] | Failure:
+    def _run(self, target: Target, work: Callable[[ECRClient], _T], *, again: bool = True) -> _T | Failure:
         """Run the calls; once more, with fresh credentials, when these have expired, or when an answer is garbled."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         client = None
         try:
             client = self._clients.get(target.route)
-            found = self._describe(client, target, ids)
-            return self._sort_out(client, target, ids) if found is None else found
+            return work(client)
         except (BotoCoreError, ClientError, MalformedAnswerError) as error:
             if client and again and self._worth_repeating(error, client, target):
-                return self._ask(target, ids, again=False)
+                return self._run(target, work, again=False)
             return explain(error, target, source=self._clients.credential_source)
 
     def _worth_repeating(self, error: Exception, client: ECRClient, target: Target) -> bool:
         if code_of(error) in EXPIRED:
             return self._clients.renew(target.route, client)
         return isinstance(error, MalformedAnswerError)
+
+    def _look_up(self, client: ECRClient, target: Target, ids: Sequence[str]) -> dict[str, Answer]:
+        found = self._describe(client, target, ids)
+        return self._sort_out(client, target, ids) if found is None else found
 
     def _sort_out(self, client: ECRClient, target: Target, ids: Sequence[str]) -> dict[str, Answer]:
         """Some id is missing: find out which, and ask about the others."""
@@ -92,7 +96,7 @@ class Ecr:
         return _read_images(answer["imageDetails"], target)
 
     def _missing(self, client: ECRClient, target: Target, ids: Iterable[str]) -> dict[str, Answer]:
-        answer = self._call(client.batch_get_image, "failures", target, ids, acceptedMediaTypes=_MEDIA_TYPES)
+        answer = self._call(client.batch_get_image, "failures", target, ids, acceptedMediaTypes=MEDIA_TYPES)
         missing: dict[str, Answer] = {}
         for failure in answer["failures"]:
             image = failure.get("imageId") or {}
@@ -107,16 +111,17 @@ class Ecr:
     def _call(
         self, method: Callable[..., Any], key: str, target: Target, ids: Iterable[str], **more: object
     ) -> Mapping[str, Any]:
-        """Make one request; the answer holds a list under `key`. A body cut short reaches us as one without it."""
+        images = [_image_id(identifier) for identifier in ids]
+        return self._request(method, key, target, repositoryName=target.repository.path, imageIds=images, **more)
+
+    def _request(self, method: Callable[..., Any], key: str, target: Target, **arguments: object) -> Mapping[str, Any]:
+        """Make one request; the answer holds something under `key`. A body cut short reaches us as one without it."""
         with self._lock:
             self.calls += 1
         account = {"registryId": target.account} if target.account else {}
-        images = [_image_id(identifier) for identifier in ids]
         with _parsing():
-            answer: Mapping[str, Any] = method(
-                repositoryName=target.repository.path, imageIds=images, **account, **more
-            )
-        if not isinstance(answer.get(key), list):
+            answer: Mapping[str, Any] = method(**account, **arguments)
+        if not isinstance(answer.get(key), list | dict):
             raise MalformedAnswerError(f"it has no {key}")
         return answer
 
@@ -151,7 +156,7 @@ def _read_images(details: Iterable[Mapping[str, Any]], target: Target) -> dict[s
     """Answers under every name that the registry gave: the digest, and each tag."""
     answers: dict[str, Answer] = {}
     for detail in details:
-        image = _read_image(detail, target)
+        image = read_image(detail, target)
         names = [detail.get("imageDigest"), *(detail.get("imageTags") or ())]
         for name in filter(None, map(str, names)):
             twice = name in answers and answers[name] != image
@@ -159,7 +164,7 @@ def _read_images(details: Iterable[Mapping[str, Any]], target: Target) -> dict[s
     return answers
 
 
-def _read_image(detail: Mapping[str, Any], target: Target) -> Answer:
+def read_image(detail: Mapping[str, Any], target: Target) -> Answer:
     digest = str(detail.get("imageDigest", ""))
     if not is_digest(digest):
         message = f"{target.repository} answered with {clean(digest)!r}, which is no sha256 digest"

@@ -98,6 +98,9 @@ def _refused(error: Exception, target: Target, source: str) -> Failure:
     if code == "UnableToGetUpstreamImageException":
         remedy = "check the pull-through cache rule of the repository and the upstream registry"
         return Failure("UpstreamUnavailable", f"{name} could not ask upstream: {message}", remedy, transient=True)
+    if code == "KmsException":
+        remedy = f"check that the KMS key of {target.arn} is enabled and that ECR may use it"
+        return Failure("KmsError", f"{name} cannot use its KMS key: {message}", remedy)
     return (
         _distrusted(code, message, target, source)
         or _busy(code, message, target, _status(error))
@@ -142,9 +145,15 @@ def _denied(error: Exception, target: Target, message: str) -> Failure | None:
     return Failure(
         "AccessDenied",
         f"not allowed to call ecr:{operation} on {target.arn}: {message}",
-        f"allow ecr:DescribeImages and ecr:BatchGetImage on {target.arn}, in the identity's policy and, for another "
-        "account, in the repository's policy",
+        f"allow {_needed(operation)} on {target.arn}, in the identity's policy and, for another account, in the "
+        "repository's policy",
     )
+
+
+def _needed(operation: str) -> str:
+    """The actions to allow: whoever looks images up needs two."""
+    together = ("DescribeImages", "BatchGetImage")
+    return " and ".join(f"ecr:{each}" for each in (together if operation in together else (operation,)))
 
 
 def _unreached(error: Exception, target: Target) -> Failure:
@@ -156,6 +165,10 @@ def _unreached(error: Exception, target: Target) -> Failure:
             f"there are no usable AWS credentials to ask {name}: {message}",
             remedy="looked in the environment, the shared credentials and config files, and the container or instance "
             "role; run `aws sts get-caller-identity` to see what AWS sees",
+        ) from error
+    if isinstance(error, boto.NoRegionError):
+        raise ConfigError(
+            f"no region is known to ask {name} in", remedy="give --region, set AWS_REGION, or name the registry's host"
         ) from error
     if isinstance(error, boto.SSLError):
         remedy = f"check the CA bundle (AWS_CA_BUNDLE) and the proxy; {CLOCK}"

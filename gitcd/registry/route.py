@@ -11,7 +11,7 @@ from gitcd.registry.settings import Access, RegistrySettings
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What tells two clients apart."""
+    """What tells two clients apart; an empty region is that of the AWS environment."""
 
     region: str
     access: Access = field(default_factory=Access)
@@ -30,8 +30,16 @@ class Target:
     @property
     def arn(self) -> str:
         """The repository's Amazon Resource Name; `*` where the account is not known."""
-        partition = _partition(self.route.region)
-        return f"arn:{partition}:ecr:{self.route.region}:{self.account or '*'}:repository/{self.repository.path}"
+        region = self.route.region
+        place = f"{region or '*'}:{self.account or '*'}"
+        return f"arn:{_partition(region)}:ecr:{place}:repository/{self.repository.path}"
+
+    def home(self, account: str, region: str) -> Repository:
+        """The repository with its registry's host name, which a bare name leaves open until ECR has answered."""
+        if self.repository.registry or not account or not region:
+            return self.repository
+        domain = _DOMAINS.get(_partition(region), "amazonaws.com")
+        return Repository(f"{account}.dkr.ecr.{region}.{domain}", self.repository.path)
 
 
 def find_target(repository: Repository, settings: RegistrySettings) -> Target | Failure:
@@ -43,6 +51,8 @@ def find_target(repository: Repository, settings: RegistrySettings) -> Target | 
             "add its account, host or repository to the allowed registries in the operator settings",
         )
     access = settings.access_to(repository.registry)
+    if not repository.registry:
+        return Target(repository, Route(settings.region, access))
     if registry := EcrRegistry.parse(repository.registry):
         route = Route(registry.region, access, registry.fips, registry.dual_stack)
         return Target(repository, route, registry.account)
@@ -58,6 +68,15 @@ def _unsupported(repository: Repository) -> Failure:
         f"{repository} cannot be resolved: {name} is not private Amazon ECR, the only kind of registry read so far",
         "name a private ECR repository in imageRepo, such as a pull-through cache or a copy of this one",
     )
+
+
+# Source: "Amazon ECR endpoints and quotas" of the AWS documentation.
+_DOMAINS = {
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+}
 
 
 def _partition(region: str) -> str:

@@ -22,20 +22,24 @@ class RegistrySettings:
     """Operator settings of the registry floor.
 
     `access` is keyed by account id or by registry host; the host wins. A host that is not of ECR's form counts as ECR
-    in `region` when it has an entry with an endpoint. `allowed` holds accounts, hosts, or hosts with the beginning of
-    a repository path (`host/team`: everything under `team/`, and `team` itself); empty: everything is allowed.
+    in `region` when it has an entry with an endpoint. `role_arn` is assumed where an entry names none; `profile` is the
+    one of the AWS configuration that everything starts from. `allowed` holds accounts, hosts, or hosts with the
+    beginning of a repository path (`host/team`: everything under `team/`, and `team` itself); empty: everything is
+    allowed.
     """
 
     endpoint_url: str = ""
     region: str = ""
     access: Mapping[str, Access] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
+    role_arn: str = ""
+    profile: str = ""
 
     def access_to(self, host: str) -> Access:
         """The entry that holds for a host, with the general endpoint filled in."""
         registry = EcrRegistry.parse(host)
         entry = self.access.get(host) or self.access.get(registry.account if registry else "") or Access()
-        return Access(entry.role_arn, entry.external_id, entry.endpoint_url or self.endpoint_url)
+        return Access(entry.role_arn or self.role_arn, entry.external_id, entry.endpoint_url or self.endpoint_url)
 
     def allows(self, repository: Repository) -> bool:
         if not self.allowed:
