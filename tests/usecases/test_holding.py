@@ -8,24 +8,10 @@ from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.usecases import holding
 from gitcd.usecases.holding import HoldRequest, hold, release
-from tests.support.repos import make_bare
-from tests.support.scenes import AUTHOR, LAYOUT, NOW, Tags, app_files, context, digest, mirror_of, reference, run
+from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, digest, mirror_of, reference, run
 
 PATH = "envs/dev/app/deployment.yaml"
 HOLD = ".gitcd/holds/dev/team.app.yaml"
-
-
-@pytest.fixture
-def remote(tmp_path):
-    return make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT} | app_files("app") | app_files("other"))
-
-
-@pytest.fixture
-def tags():
-    tags = Tags()
-    for name in ("team/app", "team/other"):
-        tags.move(name, "env-dev", "1.0.0")
-    return tags
 
 
 def held(remote, request):

@@ -10,23 +10,10 @@ import pytest
 from gitcd.errors import ExitCode, RefusedError
 from gitcd.model.plan import OutcomeKind, plan_exit_code
 from gitcd.usecases.reconcile import preview, replay
-from tests.support.repos import git, make_bare
-from tests.support.scenes import AUTHOR, LAYOUT, NOW, Tags, app_files, context, digest, mirror_of, reference, run
+from tests.support.repos import git
+from tests.support.scenes import AUTHOR, NOW, app_files, context, digest, mirror_of, reference, run
 
 PATH = "envs/dev/app/deployment.yaml"
-
-
-@pytest.fixture
-def remote(tmp_path):
-    return make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT} | app_files("app") | app_files("other"))
-
-
-@pytest.fixture
-def tags():
-    tags = Tags()
-    for name in ("team/app", "team/other"):
-        tags.move(name, "env-dev", "1.0.0")
-    return tags
 
 
 def settled(remote, tags):
