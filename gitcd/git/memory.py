@@ -1,7 +1,6 @@
-"""A memory kept in one file beside the mirror. Whatever is wrong with the file, it is then as if there were none.
+"""A memory that is kept beside the mirror, a file for each subject. Whatever is wrong with one, it is as if empty.
 
-The file is text: a line that names format and version, the facts (a line for each subject, then `key TAB fact` lines),
-and the SHA-256 of all that.
+A file is text: a line that names format, version and subject, `key TAB fact` lines, and the SHA-256 of all that.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -18,113 +16,123 @@ from typing import BinaryIO
 
 from gitcd import __version__
 
-MAX_BYTES = 256 << 20  # a larger file is not read, a larger memory not kept
-_HEAD = f"gitcd memory 1 {__version__}\n".encode()
+MAX_BYTES = 128 << 20  # a larger file is not read, and larger facts are not kept
+_FORMAT = f"gitcd memory 1 {__version__}"
 _CHECKSUM = 64
 _PIECE = 1 << 20
-_WORTH_WRITING = 50  # one fact in so many is new or gone: below that, finding it out again is cheaper than writing
+_WORTH_WRITING = 50  # one byte in so many is new or gone: below that, finding it out again is cheaper than writing
 
-_Facts = dict[str, dict[str, str]]
+_Facts = dict[str, str]
 
 
 class FileMemory:
-    """Facts of one mirror's blobs; implements `gitcd.model.memory.Memory`.
+    """What is known of one mirror, in the files of a folder; implements `gitcd.model.memory.Memory`.
 
-    A subject that a run has asked about keeps what the run asked for and noted; the others stay as they are. So the
-    file grows with the tree and not with its history.
+    A subject that a run has asked about keeps what the run asked for and noted; the others stay as they are. So a file
+    grows with the tree and not with its history.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: _Facts | None = None  # what the file says, but for what was used
-        self._used: _Facts = defaultdict(dict)
-        self._noted = 0
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._subjects: dict[str, _Subject] = {}
 
     def recall(self, subject: str, key: str) -> str | None:
-        used = self._used[subject]
-        fact = used.get(key)
-        if fact is None and (fact := self._unused(subject).pop(key, None)) is not None:
-            used[key] = fact
-        return fact
+        return (self._subjects.get(subject) or self._open(subject)).recall(key)
 
     def note(self, subject: str, key: str, fact: str) -> None:
-        self._unused(subject).pop(key, None)
-        self._used[subject][key] = fact
-        self._noted += 1
+        (self._subjects.get(subject) or self._open(subject)).note(key, fact)
 
     def save(self) -> None:
-        """Write the file anew, aside and then in one step, if it would differ by much; failing is no failure."""
-        gone = sum(len(self._unused(subject)) for subject in self._used)
-        if (self._noted + gone) * _WORTH_WRITING > sum(map(len, self._used.values())):
+        """Write what has changed by much; failing is no failure."""
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            for subject in self._subjects.values():
+                subject.save()
+
+    def _open(self, subject: str) -> _Subject:
+        name = hashlib.sha256(subject.encode()).hexdigest()[:16]
+        self._subjects[subject] = _Subject(self._folder / name, f"{_FORMAT} {subject}\n".encode())
+        return self._subjects[subject]
+
+
+class _Subject:
+    """One file: `unused` is what it says, but for what was asked for and noted in this run."""
+
+    def __init__(self, path: Path, head: bytes) -> None:
+        self._path = path
+        self._head = head
+        self._unused = _read(path, head)
+        self._used: _Facts = {}
+        self._noted = 0
+
+    def recall(self, key: str) -> str | None:
+        fact = self._used.get(key)
+        if fact is None and (fact := self._unused.pop(key, None)) is not None:
+            self._used[key] = fact
+        return fact
+
+    def note(self, key: str, fact: str) -> None:
+        self._unused.pop(key, None)
+        self._used[key] = fact
+        self._noted += len(fact)
+
+    def save(self) -> None:
+        """Write the file anew, aside and then in one step, if it would differ by much."""
+        if (self._noted + _size(self._unused)) * _WORTH_WRITING <= _size(self._used):
+            return
+        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _write(file, self._head, self._used)
+                keep = file.tell() <= MAX_BYTES
+            if keep:
+                Path(name).replace(self._path)
+            else:
+                self._path.unlink(missing_ok=True)
+        finally:
             with suppress(OSError):
-                _replace(self._path, {**self._facts(), **self._used})
-
-    def _unused(self, subject: str) -> dict[str, str]:
-        return self._facts().setdefault(subject, {})
-
-    def _facts(self) -> _Facts:
-        if self._known is None:
-            self._known = _read(self._path)
-        return self._known
+                Path(name).unlink()
 
 
-def _read(path: Path) -> _Facts:
+def _size(facts: Mapping[str, str]) -> int:
+    return sum(map(len, facts.values()))
+
+
+def _read(path: Path, head: bytes) -> _Facts:
     try:
         with path.open("rb") as file:
-            return _parse(file) if _is_whole(file) else {}
+            return dict(_lines(file)) if _is_whole(file, head) else {}
     except (OSError, UnicodeDecodeError):
         return {}
 
 
-def _is_whole(file: BinaryIO) -> bool:
-    """Whether the file is of our format, and ends in the checksum of all that stands before."""
+def _is_whole(file: BinaryIO, head: bytes) -> bool:
+    """Whether the file starts as it should, and ends in the checksum of all that stands before."""
     size = os.fstat(file.fileno()).st_size - _CHECKSUM
-    if not 0 < size <= MAX_BYTES or file.readline() != _HEAD:
+    if not 0 < size <= MAX_BYTES or file.readline() != head:
         return False
     file.seek(0)
     checksum = hashlib.sha256()
     while size and (piece := file.read(min(size, _PIECE))):
         checksum.update(piece)
         size -= len(piece)
-    return file.read() == checksum.hexdigest().encode()
+    whole = file.read() == checksum.hexdigest().encode()
+    file.seek(len(head))
+    return whole
 
 
-def _parse(file: BinaryIO) -> _Facts:
-    facts: _Facts = {}
-    subject: dict[str, str] = {}
-    file.seek(len(_HEAD))
+def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
     for line in TextIOWrapper(file, "ascii", newline="\n"):
         key, tab, fact = line.partition("\t")
-        if key and tab:
-            subject[key] = fact[:-1]
-        elif tab:
-            subject = facts.setdefault(fact[:-1], {})
-    return facts
+        if tab:
+            yield key, fact[:-1]
 
 
-def _replace(path: Path, facts: _Facts) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            checksum = hashlib.sha256()
-            size = 0
-            for piece in _pieces(facts):
-                size += len(piece)
-                checksum.update(piece)
-                file.write(piece)
-            file.write(checksum.hexdigest().encode())
-        if size > MAX_BYTES:
-            path.unlink(missing_ok=True)
-        else:
-            Path(name).replace(path)
-    finally:
-        with suppress(OSError):
-            Path(name).unlink()
-
-
-def _pieces(facts: _Facts) -> Iterator[bytes]:
-    yield _HEAD
-    for subject, known in facts.items():
-        yield f"\t{subject}\n".encode()
-        for key, fact in known.items():
-            yield f"{key}\t{fact}\n".encode()
+def _write(file: BinaryIO, head: bytes, facts: Mapping[str, str]) -> None:
+    checksum = hashlib.sha256(head)
+    file.write(head)
+    for key, fact in facts.items():
+        line = f"{key}\t{fact}\n".encode()
+        checksum.update(line)
+        file.write(line)
+    file.write(checksum.hexdigest().encode())

@@ -1,6 +1,7 @@
-"""What is remembered of blobs from run to run: facts that follow from a blob's bytes alone, under its object id.
+"""What is remembered from run to run: facts that follow from their key alone, such as what the blob of an id holds.
 
-Nothing else may be remembered: no answer of a registry, no decision. A memory may forget everything at any time.
+A memory may forget everything at any time. So nothing is remembered that cannot be found out again, and nothing that
+may have changed since: no answer of a registry.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import FileChange, Outcome, Plan, PlannedCommit
 from gitcd.rendering.messages import commit_message
+from gitcd.usecases import standstill
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
 
@@ -31,7 +32,10 @@ def reconcile(
     """Bring the branch to what the declarations and the registry say."""
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
+        if still := standstill.recall(mirror.memory, context, tip):
+            return still, ()
         planned = with_messages(make_plan(tree, context, base=tip, memory=mirror.memory), templates, run)
+        standstill.note(mirror.memory, context, planned)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
     return _with_failure(publish(mirror, compute, author=author, when=context.now))

@@ -1,0 +1,145 @@
+"""Nothing to do is how most runs end. It is remembered with all that it rests on, so that the next run need not plan.
+
+A plan follows from the commit, the operator's limits, the selection, the registry's answers, the time and the history.
+A plan in which every declaration stays for a reason that neither time nor history has a part in follows from the first
+four alone. Such a plan is kept under the first three, with the questions to the registry and a seal of the answers:
+equal answers, equal plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from gitcd.model.declaration import Identity, Origin
+from gitcd.model.memory import Memory
+from gitcd.model.plan import Direction, Outcome, OutcomeKind, Plan, Resolved
+from gitcd.model.reference import Repository, is_digest
+from gitcd.model.registry import Answers, Image, Query
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.scopes import Scopes
+from gitcd.usecases.planner import Context, Planned
+
+_SUBJECT = "standstill"
+_LASTING = frozenset({OutcomeKind.CURRENT, OutcomeKind.SUSPENDED, OutcomeKind.PROMOTED})
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+_ODD = (ValueError, LookupError, TypeError, AttributeError)
+
+
+def recall(memory: Memory, context: Context, tip: str) -> Planned | None:
+    """The plan that changes nothing on this tip, if one is remembered and the registry still says the same.
+
+    The steps that led to it are left out.
+    """
+    fact = memory.recall(_SUBJECT, _key(context, tip))
+    if fact is None:
+        return None
+    try:
+        asked, seal, outcomes = json.loads(fact)
+        queries = [_unpack_query(*each) for each in asked]
+        plan = Plan(tip, tuple(_unpack_outcome(each) for each in outcomes))
+    except _ODD:
+        return None
+    answers = context.resolve(queries)
+    if _seal(queries, answers) != seal:
+        return None
+    return Planned(plan, Inputs(None, Scopes(None), (), (), {}), (), answers)
+
+
+def note(memory: Memory, context: Context, planned: Planned) -> None:
+    """Remember the plan if it is a lasting one."""
+    plan = planned.plan
+    if plan.commits or plan.failures or plan.warnings or any(each.kind not in _LASTING for each in plan.outcomes):
+        return
+    queries = _asked(planned.answers)
+    asked = ",".join(_dump(_pack_query(each)) for each in queries)
+    outcomes = ",".join(_dump(_pack_outcome(each)) for each in plan.outcomes)
+    fact = f'[[{asked}],"{_seal(queries, planned.answers)}",[{outcomes}]]'
+    memory.note(_SUBJECT, _key(context, plan.base), fact)
+
+
+def _asked(answers: Answers) -> list[Query]:
+    names: defaultdict[Repository, set[str]] = defaultdict(set)
+    for repository, name in answers.by_key:
+        names[repository].add(name)
+    return [
+        Query(repository, frozenset(each for each in known if not is_digest(each)), frozenset(filter(is_digest, known)))
+        for repository, known in sorted(names.items())
+    ]
+
+
+def _key(context: Context, tip: str) -> str:
+    limits = sorted((name, scope.environments, scope.paths) for name, scope in context.limits.items())
+    selection = sorted(context.selection.environments), sorted(context.selection.apps)
+    return f"{tip} {hashlib.sha256(repr((limits, selection)).encode()).hexdigest()}"
+
+
+def _seal(queries: Sequence[Query], answers: Answers) -> str:
+    """Stands for all that the registry said of what was asked."""
+    seal = hashlib.sha256()
+    for query in queries:
+        for name in sorted(query.tags | query.digests):
+            seal.update(_said(answers.get(query.repository, name)))
+    return seal.hexdigest()
+
+
+def _said(answer: object) -> bytes:
+    if isinstance(answer, Image):
+        return f"{answer.digest} {answer.tags} {answer.pushed_at} {answer.archived}\0".encode()
+    return f"{answer!r}\0".encode()  # a failure, in full
+
+
+def _pack_query(query: Query) -> list[Any]:
+    return [query.repository.registry, query.repository.path, sorted(query.tags), sorted(query.digests)]
+
+
+def _unpack_query(registry: str, path: str, tags: list[str], digests: list[str]) -> Query:
+    return Query(Repository(registry, path), frozenset(tags), frozenset(digests))
+
+
+def _pack_outcome(outcome: Outcome) -> list[Any]:
+    identity, origin, resolved = outcome.identity, outcome.origin, outcome.resolved
+    pushed_at = resolved.pushed_at.isoformat() if resolved and resolved.pushed_at else ""
+    return [
+        [identity.environment, identity.namespace, identity.name],
+        [origin.path, origin.line],
+        [resolved.tag, resolved.version, resolved.digest, pushed_at] if resolved else None,
+        [str(outcome.kind), outcome.image_repo, outcome.reason, outcome.message, outcome.remedy],
+        outcome.transient,
+        [outcome.old, outcome.old_digest, str(outcome.direction)],
+        outcome.places,
+        outcome.warnings,
+    ]
+
+
+def _unpack_outcome(fact: Any) -> Outcome:
+    identity, (path, line), resolved, (kind, *words), transient, (old, old_digest, direction), places, warnings = fact
+    image_repo, reason, message, remedy = words
+    return Outcome(
+        Identity(*identity),
+        Origin(path, line),
+        _KINDS[kind],
+        image_repo,
+        reason,
+        message,
+        remedy,
+        transient,
+        _unpack_resolved(*resolved) if resolved else None,
+        old,
+        old_digest,
+        Direction(direction),
+        (),
+        tuple(places),
+        tuple(warnings),
+    )
+
+
+def _unpack_resolved(tag: str, version: str, digest: str, pushed_at: str) -> Resolved:
+    return Resolved(tag, version, digest, datetime.fromisoformat(pushed_at) if pushed_at else None)
+
+
+_KINDS = {str(kind): kind for kind in _LASTING}
