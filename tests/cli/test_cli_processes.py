@@ -166,3 +166,30 @@ def test_an_output_that_is_full_is_trouble_of_its_own(output: str) -> None:
         assert done.stderr == b"error: stdout cannot be written: No space left on device\n"
     else:
         assert (done.returncode, done.stdout) == (2, b"")
+
+
+HELLO = """
+import click
+
+@click.command()
+def hello():
+    "Say hello."
+
+hello()
+"""
+
+
+@pytest.mark.slow
+def test_help_starts_nearly_as_fast_as_a_bare_click_program(tmp_path) -> None:
+    (tmp_path / "hello.py").write_text(HELLO)
+    lines = {
+        "hello": [sys.executable, str(tmp_path / "hello.py"), "--help"],
+        "gitcd": [sys.executable, "-m", "gitcd", "--help"],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in lines}
+    for _ in range(9):
+        for name, line in lines.items():
+            began = time.perf_counter()
+            subprocess.run(line, stdout=subprocess.DEVNULL, check=True)
+            taken[name].append(time.perf_counter() - began)
+    assert min(taken["gitcd"]) <= 1.5 * min(taken["hello"])
