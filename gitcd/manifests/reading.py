@@ -6,17 +6,16 @@ from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any, TypeVar
 
-import yaml
-
 from gitcd.manifests import documents
 from gitcd.manifests.documents import Map, Mark, Seq, UnreadableError
+from gitcd.manifests.dump import to_yaml
 from gitcd.model import schema
 from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
+from gitcd.model.faults import shown
 from gitcd.model.hold import Hold
 from gitcd.model.layout import KIND as LAYOUT_KIND
 from gitcd.model.layout import ConfigRepository
 from gitcd.model.problem import Problem
-from gitcd.model.shapes import shown
 
 GROUP = API_VERSION.partition("/")[0]
 LEGACY_GROUP = "custom.k8s.io"
@@ -97,8 +96,7 @@ def placed(path: str, value: Any, problem: Problem) -> Problem:
 
 def render_hold(hold: Hold) -> bytes:
     """A hold file: block style, keys in the order of the schema, without what equals a default."""
-    text: str = yaml.safe_dump(schema.plain(hold), sort_keys=False, allow_unicode=True, width=120)
-    return text.encode()
+    return to_yaml(schema.plain(hold)).encode()
 
 
 @dataclass(slots=True)

@@ -10,17 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from gitcd.model.duration import format_duration, parse_duration
+from gitcd.model.faults import INVALID, count_fault, did_you_mean, mistyped, report, shown
 from gitcd.model.fields import Items, JsonSchema, Number, Rule, Text
 from gitcd.model.problem import Problem, Steps
 
-_SHOWN = 60  # characters of a faulty value that a message repeats
 _STRANGERS = 10  # unknown keys of one object that are reported one by one
-
-INVALID: Final = object()
 
 
 class Shape(Protocol):
@@ -45,11 +42,11 @@ class TextShape:
         if not isinstance(value, str):
             return mistyped(value, "text", at, problems)
         if not limits.min <= len(value) <= limits.max:
-            return _fault(self._length_fault(value), at, problems, limits.hint and f"wanted: {limits.hint}")
+            return report(self._length_fault(value), at, problems, limits.hint and f"wanted: {limits.hint}")
         if self._match and not self._match(value):
-            return _fault(f"{self._shown(value)} is not {limits.hint or limits.pattern}", at, problems)
+            return report(f"{self._shown(value)} is not {limits.hint or limits.pattern}", at, problems)
         if self._check and (fault := self._check(value)):
-            return _fault(f"{self._shown(value)} is not {limits.hint or 'valid'}: {fault}", at, problems)
+            return report(f"{self._shown(value)} is not {limits.hint or 'valid'}: {fault}", at, problems)
         return value
 
     def json_schema(self) -> JsonSchema:
@@ -97,7 +94,7 @@ class ChoiceShape:
             return value
         wanted = ", ".join(choice or '""' for choice in self.choices)
         message = f"{shown(value)} is not {'one of ' if len(self.choices) > 1 else ''}{wanted}"
-        return _fault(message, at, problems, did_you_mean(value, self.choices))
+        return report(message, at, problems, did_you_mean(value, self.choices))
 
     def json_schema(self) -> JsonSchema:
         return {"type": "string", "enum": list(self.choices)}
@@ -129,9 +126,9 @@ class NumberShape:
             return mistyped(value, "a whole number", at, problems)
         low, high = self.limits.min, self.limits.max
         if low is not None and value < low:
-            return _fault(f"{shown(value)} is too small: at least {low}", at, problems)
+            return report(f"{shown(value)} is too small: at least {low}", at, problems)
         if high is not None and value > high:
-            return _fault(f"{shown(value)} is too large: at most {high}", at, problems)
+            return report(f"{shown(value)} is too large: at most {high}", at, problems)
         return value
 
     def json_schema(self) -> JsonSchema:
@@ -151,7 +148,7 @@ class ListShape:
         if not isinstance(value, list):
             return mistyped(value, "a list", at, problems)
         if fault := count_fault(len(value), self.limits, "items"):
-            return _fault(fault, at, problems)
+            return report(fault, at, problems)
         before = len(problems)
         items = tuple([self.item.read(item, (*at, index), problems) for index, item in enumerate(value)])
         if self.limits.unique:
@@ -174,7 +171,7 @@ class ListShape:
         for index, item in enumerate(items):
             name = item.get(key) if isinstance(item, dict) else None
             if isinstance(name, str) and first.setdefault(name, index) != index:
-                _fault(f"{shown(name)} stands here a second time", (*at, index, key), problems)
+                report(f"{shown(name)} stands here a second time", (*at, index, key), problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +184,7 @@ class MapShape:
         if not isinstance(value, dict):
             return mistyped(value, "a map", at, problems)
         if fault := count_fault(len(value), self.limits, "entries"):
-            return _fault(fault, at, problems)
+            return report(fault, at, problems)
         before = len(problems)
         entries = {
             self.key.read(key, (*at, key), problems): self.value.read(item, (*at, key), problems)
@@ -261,7 +258,7 @@ class ObjectShape:
         built: Any = self.cls(**found) if len(problems) == before else _Partial(self, found)
         for rule in self.rules:
             if not _holds(rule, built):
-                _fault(rule.message, (*at, rule.path) if rule.path else at, problems)
+                report(rule.message, (*at, rule.path) if rule.path else at, problems)
         return built if len(problems) == before else INVALID
 
     def json_schema(self) -> JsonSchema:
@@ -286,9 +283,9 @@ class ObjectShape:
     def _report_strangers(self, keys: list[str], at: Steps, problems: list[Problem]) -> None:
         for key in keys[:_STRANGERS]:
             remedy = did_you_mean(key, self.fields) or f"known here: {', '.join(self.fields)}"
-            _fault("is not a known field", (*at, key), problems, remedy)
+            report("is not a known field", (*at, key), problems, remedy)
         if (rest := len(keys) - _STRANGERS) > 0:
-            _fault(f"{rest} more fields are not known", at, problems)
+            report(f"{rest} more fields are not known", at, problems)
 
 
 class _UnreadError(Exception):
@@ -314,54 +311,3 @@ def _holds(rule: Rule, built: Any) -> bool:
         return rule.check(built)
     except _UnreadError:
         return True
-
-
-def mistyped(value: object, wanted: str, at: Steps, problems: list[Problem]) -> object:
-    if value is None:
-        return _fault(f"has no value, {wanted} is wanted", at, problems, "give a value or remove the key")
-    remedy = ""
-    if wanted == "text" and isinstance(value, bool | int | float):
-        remedy = "put quotes around the value"
-    elif wanted == "true or false" and isinstance(value, str):
-        remedy = "write true or false, without quotes"
-    elif wanted == "a whole number" and isinstance(value, str) and value.isdecimal():
-        remedy = "write it without quotes"
-    return _fault(f"{wanted} is wanted, not {_named(value)}", at, problems, remedy)
-
-
-def count_fault(count: int, limits: Items, what: str) -> str:
-    if count > limits.max:
-        return f"has {count} {what}, at most {limits.max} are allowed"
-    return f"has {count} {what}, at least {limits.min} must be given" if count < limits.min else ""
-
-
-def shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def _named(value: object) -> str:
-    match value:
-        case dict():
-            return "a map"
-        case list():
-            return "a list"
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return f"the number {shown(value)}"
-        case _:
-            return f"the text {shown(value)}"
-
-
-def did_you_mean(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    if len(word) > _SHOWN:
-        return ""
-    folded = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower().replace("_", ""), folded, n=1, cutoff=0.6)
-    return f"did you mean {folded[close[0]]}?" if close else ""
-
-
-def _fault(message: str, at: Steps, problems: list[Problem], remedy: str = "") -> object:
-    problems.append(Problem(message, remedy, at))
-    return INVALID

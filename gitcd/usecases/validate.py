@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from gitcd.manifests import reading
 from gitcd.model import hold, schema
 from gitcd.model.declaration import ContainerVersion, Identity
+from gitcd.model.faults import did_you_mean
 from gitcd.model.layout import FILE_NAME, ConfigRepository, Environment
 from gitcd.model.problem import Problem
-from gitcd.model.shapes import did_you_mean
 from gitcd.model.tree import Entry, Tree
 from gitcd.planning.scopes import ScopeError, Scopes
 from gitcd.planning.survey import is_readable

@@ -318,6 +318,47 @@ def test_a_hold_is_read_as_it_was_written(hold):
 def test_a_hold_file_is_easy_to_read():
     hold = Hold(reject=(Reject(DIGEST, "1.10", "crashes on start", "ann", "2026-12-20T18:00:00Z"),), until="2027-01-01")
     assert render_hold(hold).decode() == (
-        f"reject:\n- digest: {DIGEST}\n  version: '1.10'\n  reason: crashes on start\n  by: ann\n"
-        "  time: '2026-12-20T18:00:00Z'\nuntil: '2027-01-01'\n"
+        f'reject:\n  - digest: {DIGEST}\n    version: "1.10"\n    reason: crashes on start\n    by: ann\n'
+        '    time: "2026-12-20T18:00:00Z"\nuntil: "2027-01-01"\n'
     )
+
+
+NASTY = [
+    b"---\n",
+    b"\x00",
+    b"\xff",
+    b"\xc2\x85",
+    b"\r",
+    b"\t",
+    b"{",
+    b"]",
+    b"&a ",
+    b"*a ",
+    b"<<: ",
+    b"!!map ",
+    b"? ",
+    b"%YAML 1.3\n",
+    b"...\n",
+    b"'",
+    b"|\n",
+    b": ",
+    b"- ",
+    b"~",
+    b"\xef\xbb\xbf",
+    b"0x",
+    b"kind: List\nitems: [ContainerVersion]\n",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(GOOD)), st.sampled_from(NASTY), st.integers(0, 20)), min_size=1, max_size=4)
+)
+def test_whatever_is_done_to_a_file_ends_in_declarations_or_problems(edits):
+    data = GOOD.encode()
+    for at, piece, cut in edits:
+        data = data[:at] + piece + data[at + cut :]
+    result = read(data)
+    assert all(problem.path == "envs/prod/cv.yaml" and problem.line >= 1 for problem in result.problems)
+    read_layout("gitcd.yaml", data)
+    read_hold("x.yaml", data)
