@@ -1,26 +1,23 @@
-"""One whole reconcile in a process of its own, with the registry left out: a table answers for it.
+"""`gitcd reconcile` as the command line runs it, with the registry left out: a table answers in its place.
 
-What is measured is gitcd's own use case, started as the command line starts it.
+    python -m benchmarks.cycle --apps 10000 --behind 300 -- REPO --cache-dir DIR
+
+gitcd itself knows nothing of this: here, in a process of the benchmark's own, its resolver is replaced.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from benchmarks.fleet import Fleet
-from gitcd.git.commit import Author
-from gitcd.git.history import ensure_history
-from gitcd.git.mirror import open_mirror
-from gitcd.git.remote import Remote
+from gitcd.cli.main import run
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Failure, Image, Query
-from gitcd.usecases.history import recall_from
-from gitcd.usecases.planner import Context
-from gitcd.usecases.reconcile import reconcile
+from gitcd.usecases.workspace import Workspace
 
 PUSHED = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 
@@ -52,21 +49,20 @@ class Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("remote", type=Path)
-    parser.add_argument("--cache", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--apps", type=int, default=10_000)
     parser.add_argument("--behind", type=int, default=0)
     parser.add_argument("--still", action="store_true", help="no tag has moved yet")
+    parser.add_argument("--verb", default="reconcile")
+    parser.add_argument("--peak", action="store_true", help="print the peak memory in MiB")
+    parser.add_argument("arguments", nargs="+")
     options = parser.parse_args()
-    resolve = Table(Fleet(options.apps, options.behind), moved=not options.still)
-    with open_mirror(Remote.parse(str(options.remote)), "main", cache_dir=options.cache) as mirror:
-        recall = recall_from(lambda: ensure_history(mirror, mirror.origin.tip("main")))
-        context = Context(resolve, recall, datetime.now(UTC))
-        done = reconcile(mirror, context, Author("gitcd", "gitcd@example.com"))
-    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(done.work.plan.counts.items()))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{counts}; commits {len(done.commits)}; failure {done.failure}; peak {peak} MiB")
+    table = Table(Fleet(options.apps, options.behind), moved=not options.still)
+    Workspace.ask = lambda _self, queries: table(queries)  # type: ignore[method-assign]
+    code = run([options.verb, *options.arguments])
+    if options.peak:
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

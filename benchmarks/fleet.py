@@ -7,9 +7,12 @@ baselines agree without sharing a file.
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -105,7 +108,9 @@ def files(app: App) -> dict[str, str]:
 
 
 def _deployment(app: App) -> str:
-    chance = random.Random(app.seed * 1_000_003 + app.number)
+    from random import Random
+
+    chance = Random(app.seed * 1_000_003 + app.number)
     image = app.name if app.flavour == "kustomize" else app.reference(0)
     head = f"""\
 apiVersion: apps/v1
@@ -160,7 +165,7 @@ spec:
     return head + "".join(_variables(app, chance, max(room, 4))) + tail
 
 
-def _variables(app: App, chance: random.Random, lines: int) -> Iterator[str]:
+def _variables(app: App, chance: Random, lines: int) -> Iterator[str]:
     while lines > 0:
         name = f"{chance.choice(_WORDS)}_{chance.choice(_WORDS)}_{lines}".upper()
         if not lines % 5:

@@ -122,10 +122,11 @@ def _is_whole(file: BinaryIO, head: bytes) -> bool:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
-    for line in TextIOWrapper(file, "ascii", newline="\n"):
-        key, tab, fact = line.partition("\t")
-        if tab:
-            yield key, fact[:-1]
+    with TextIOWrapper(file, "ascii", newline="\n") as text:
+        for line in text:
+            key, tab, fact = line.partition("\t")
+            if tab:
+                yield key, fact[:-1]
 
 
 def _write(file: BinaryIO, head: bytes, facts: Mapping[str, str]) -> None:
