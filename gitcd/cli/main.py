@@ -34,6 +34,7 @@ VERBS = {
     "schema": Verb("schema", "Print the JSON Schema of a kind of document."),
     "config": Verb("config", "Show the settings in force, and where each comes from."),
     "doctor": Verb("doctor", "Check git, credentials, the registry and permissions."),
+    "ecr-tags": Verb("ecr_tags", "Read and move the tags of images in Amazon ECR."),
     "demo": Verb("demo", "Try everything on this machine, without an account."),
     "version": Verb("version", "Print the versions of gitcd, Python and git."),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from gitcd.errors import ConfigError
 if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
-    from gitcd.model.declaration import Identity
     from gitcd.model.plan import Plan
     from gitcd.model.tree import Tree
     from gitcd.usecases.planner import Planned, Selection
@@ -73,21 +72,17 @@ def check_selection(planned: Planned, arguments: Mapping[str, Any]) -> None:
     """Refuse a selection that meets nothing: most likely a name is misspelt, and silence would hide it.
 
     Raises:
-        ConfigError: an environment or an app that was asked for is not there.
+        ConfigError: nothing is declared by the name of an app that was asked for, or in an environment.
     """
     from gitcd.usecases.planner import Selection
 
-    asked, known = selection(arguments), {outcome.identity for outcome in planned.plan.outcomes}
-    environments = {*planned.inputs.scopes.environments, *(each.environment for each in known)}
-    lost = [f"--environment {name}" for name in sorted(asked.environments - environments)]
-    lost += [f"--app {app}" for app in sorted(asked.apps) if not _is_known(Selection(apps=frozenset({app})), known)]
-    if lost:
+    asked, known = selection(arguments), [outcome.identity for outcome in planned.plan.outcomes]
+    parts = {f"--app {app}": Selection(apps=frozenset({app})) for app in sorted(asked.apps)} or {
+        f"--environment {name}": Selection(frozenset({name})) for name in sorted(asked.environments)
+    }
+    if lost := [flag for flag, part in parts.items() if not any(map(part.takes, known))]:
         hint = " `gitcd validate` tells which declarations cannot be read." if planned.inputs.broken else ""
         raise ConfigError(f"nothing is selected by {' and '.join(lost)}", remedy=f"{_declared(planned)}{hint}".strip())
-
-
-def _is_known(asked: Selection, known: Iterable[Identity]) -> bool:
-    return any(map(asked.takes, known))
 
 
 def _declared(planned: Planned) -> str:
