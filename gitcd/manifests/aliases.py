@@ -15,6 +15,7 @@ from gitcd.manifests.cursor import Cursor, escape
 from gitcd.model.site import Refusal
 
 _MAX_ROUTES = 1000
+_HOLDERS = ("/x-", "/.")
 
 # (parent, step from it, line of the alias or 0 where the node itself stands)
 _Edge = tuple[Node, str, int]
@@ -31,14 +32,19 @@ def check_aliases(document: Document, touched: Iterable[Node], pointers: Collect
     edges = _edges(document)
     root = Cursor(document, document.root)
     for node in touched:
+        routes = [route for route in _routes(document, edges, node) if _leads_to(root, route[0], node)]
         unwanted = [
-            (pointer, line)
-            for pointer, line in _routes(document, edges, node)
-            if line and pointer not in pointers and _leads_to(root, pointer, node)
+            (pointer, line) for pointer, line in routes if not _is_covered(pointer, pointers, at_anchor=not line)
         ]
-        if unwanted:
-            lines = ", ".join(str(line) for line in sorted({line for _, line in unwanted}))
-            raise document.refuse(node, f"is anchored, and its aliases on line {lines} are not to change with it")
+        if unwanted and any(line for _, line in routes):
+            lines = sorted({line or document.line(node) for _, line in unwanted})
+            where = ", ".join(str(line) for line in lines)
+            raise document.refuse(node, f"is shared through an anchor, and its use on line {where} is not to change")
+
+
+def _is_covered(pointer: str, pointers: Collection[str], *, at_anchor: bool) -> bool:
+    """Whether a place is to change too; an anchor in a top-level `x-` or `.` key stands there only to be shared."""
+    return pointer in pointers or (at_anchor and pointer.startswith(_HOLDERS))
 
 
 def _edges(document: Document) -> dict[int, list[_Edge]]:

@@ -9,7 +9,7 @@ import pytest
 from gitcd import manifests
 from gitcd.manifests import EditRefused
 from gitcd.model.declaration import Place
-from gitcd.model.site import Refusal
+from gitcd.model.site import Refusal, Site, SiteEdit
 from tests.support.sites import REPO, D, edit, found, images, load12, reasons, rewrite, rewrite_bytes
 
 IMAGE = "image: r.example/a/b:v1\n"
@@ -182,7 +182,9 @@ def test_F31_an_anchor_with_other_uses_is_refused_with_their_lines(text: str, li
     if lines is None:
         assert "cannot be parsed" in reasons(text)[0][1]
         return
-    with pytest.raises(EditRefused, match=rf"a\.yaml:1: is anchored, and its aliases on line {lines} are not"):
+    with pytest.raises(
+        EditRefused, match=rf"a\.yaml:1: is shared through an anchor, and its use on line {lines} is not"
+    ):
         rewrite_bytes(text.encode(), path="a.yaml")
 
 
@@ -191,8 +193,26 @@ def test_F31_only_some_of_the_aliases_named_is_refused() -> None:
     first, second = found(text)
     with pytest.raises(EditRefused, match="line 2"):
         manifests.write("v.yaml", text.encode(), [edit(first)])
-    # The anchor stands where the image is defined: an alias carries it along.
-    assert manifests.write("v.yaml", text.encode(), [edit(second, "v2", "")]) == text.replace("v1", "v2").encode()
+    with pytest.raises(EditRefused, match="line 1"):
+        manifests.write("v.yaml", text.encode(), [edit(second)])
+
+
+@pytest.mark.parametrize("holder", ["x-image", ".image"])
+def test_F31_an_anchor_that_only_holds_moves_with_its_alias(holder: str) -> None:
+    text = f"{holder}: &i r.example/a/b:v1\nb: {{image: *i}}\n"
+    assert [site.pointer for site in found(text)] == ["/b/image"]
+    assert rewrite(text, "v2", "") == text.replace("v1", "v2")
+    with pytest.raises(EditRefused, match="line 1"):
+        rewrite(text.replace(holder, "other"), "v2", "")
+
+
+def test_F31_an_anchor_elsewhere_moves_when_it_is_named_as_a_place() -> None:
+    data = b"note: &i r.example/a/b:v1\nb: {image: *i}\n"
+    (site,) = found(data)
+    place = manifests.locate("v.yaml", data, Place("v.yaml", "/note", "reference"))
+    assert isinstance(place, Site)
+    both = [edit(site, "v2", ""), SiteEdit(place, value="r.example/a/b:v2")]
+    assert manifests.write("v.yaml", data, both) == data.replace(b"v1", b"v2")
 
 
 def test_F31_merge_keys() -> None:
@@ -222,9 +242,10 @@ def test_F31_keys_are_inserted_beside_aliases(entry: str) -> None:
     assert rewrite(new, "v1", "", path="kustomization.yaml") == text
 
 
-def test_F31_keys_of_a_shared_entry_are_not_inserted() -> None:
-    text = "x: [&e {name: r.example/a/b, newTag: v1}]\nimages: [*e]\n"
-    with pytest.raises(EditRefused, match="line 2"):
+@pytest.mark.parametrize(("holder", "line"), [("x", 1), ("x-entries", 2)])
+def test_F31_keys_of_a_shared_entry_are_not_inserted(holder: str, line: int) -> None:
+    text = f"{holder}: [&e {{name: r.example/a/b, newTag: v1}}]\nimages: [*e]\n"
+    with pytest.raises(EditRefused, match=f"line {line}"):
         rewrite(text, path="kustomization.yaml")
 
 
@@ -298,7 +319,7 @@ def test_T18_writing_among_many_aliases_is_bounded(width: int) -> None:
     data = "\n".join(lines).encode()
     (site,) = found(lines[0])
     start = time.process_time()
-    with pytest.raises(EditRefused, match="alias"):
+    with pytest.raises(EditRefused, match=r"aliases|anchor"):
         manifests.write("v.yaml", data, [edit(site)])
     assert time.process_time() - start < 1
 
