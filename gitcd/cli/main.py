@@ -111,8 +111,8 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the one funnel: whatever was not foreseen is a bug, and said so
         from gitcd.cli.diagnostics import report
 
-        console.error("this is a bug in gitcd", "Please report it with all of the following.")
-        console.err.write(report(error, arguments))
+        block = report(error, arguments)
+        console.error("this is a bug in gitcd", "Please report it with all of the following.", report=block)
         return ExitCode.BUG
     finally:
         console.err.clear_status()

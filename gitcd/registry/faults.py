@@ -93,7 +93,7 @@ def explain_missing(identifier: str, code: str, reason: str, target: Target) -> 
 def _refused(error: Exception, target: Target, source: str) -> Failure:
     code, message, name = code_of(error), clean(_message(error)), target.repository
     if code == "RepositoryNotFoundException":
-        remedy = "check the account, the region and the name in imageRepo"
+        remedy = "check the account, the region and the name of the repository"
         return Failure("RepositoryNotFound", f"there is no repository {target.arn}", remedy)
     if code == "UnableToGetUpstreamImageException":
         remedy = "check the pull-through cache rule of the repository and the upstream registry"

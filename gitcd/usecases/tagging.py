@@ -37,7 +37,8 @@ class Action(StrEnum):
 class TagChange:
     """One tag of one repository: the digests it named before and after, empty for none.
 
-    With `Action.FAILED` there is a failure; `new` is then what was wanted.
+    With `Action.FAILED` there is a failure; `new` is then what was wanted. `repository` is as it was asked for; `home`
+    has the host name of its registry, once ECR has said it.
     """
 
     repository: Repository
@@ -47,6 +48,7 @@ class TagChange:
     new: str = ""
     failure: Failure | None = None
     note: str = ""
+    home: Repository | None = None
 
     @property
     def writes(self) -> bool:
@@ -73,7 +75,7 @@ class Add:
     dry_run: bool = False
 
 
-def add(registry: EcrTags, repository: Repository, request: Add, record: Record) -> list[TagChange]:
+def add(request: Add, registry: EcrTags, repository: Repository, record: Record) -> list[TagChange]:
     """Let the tags of one repository name the image; each that was moved is recorded at once.
 
     Raises:
@@ -142,7 +144,7 @@ def _put(registry: EcrTags, image: Image, pending: Sequence[TagChange], record: 
 
 def _put_one(registry: EcrTags, manifest: Manifest, change: TagChange, record: Record) -> TagChange:
     failure = registry.put(change.repository, manifest, change.tag)
-    change = replace(change, repository=manifest.home)
+    change = replace(change, home=manifest.home)
     if failure:
         return change.failed(failure)
     record(change)
@@ -210,6 +212,18 @@ def no_version(repository: Repository, version: str, failure: Failure) -> Failur
     if not is_absent(failure):
         return failure
     return Failure("ImageNotFound", f"{repository} has no image {version}", "push it first, or correct --version")
+
+
+def caller(registry: EcrTags, repository: Repository) -> str:
+    """The AWS identity that asks a repository.
+
+    Raises:
+        GitcdError: AWS does not say.
+    """
+    arn = registry.caller(repository)
+    if isinstance(arn, Failure):
+        raise as_error(arn)
+    return arn
 
 
 def as_error(failure: Failure) -> GitcdError:

@@ -151,7 +151,7 @@ def test_no_command_shows_the_overview_on_stderr(capfd) -> None:
 def test_the_overview_names_every_verb_in_its_order(capfd) -> None:
     assert run(["--help"]) == 0
     out = capfd.readouterr().out
-    listed = re.findall(r"^  ([a-z]+)  ", out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+)  ", out.partition("Commands:")[2], re.MULTILINE)
     assert listed == list(VERBS)
 
 

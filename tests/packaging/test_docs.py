@@ -82,7 +82,7 @@ def test_every_exit_code_is_listed(name: str) -> None:
 
 def test_the_readme_lists_every_verb_and_no_other() -> None:
     section = page("README.md").partition("## Verbs")[2].partition("## ")[0]
-    assert set(re.findall(r"`gitcd ([a-z]+)", section)) == set(VERBS)
+    assert set(re.findall(r"`gitcd ([a-z-]+)", section)) == set(VERBS)
 
 
 def setting_names(shape: ObjectShape, above: str = "") -> Iterator[str]:
@@ -129,7 +129,7 @@ def flags_of(verb: str) -> set[str]:
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_flags_on_a_page_exist(path: Path) -> None:
     for line in path.read_text().splitlines():
-        verbs = [verb for verb in re.findall(r"gitcd ([a-z]+)", line) if verb in VERBS]
+        verbs = [verb for verb in re.findall(r"gitcd ([a-z-]+)", line) if verb in VERBS]
         known = {name for verb in verbs for name in flags_of(verb)}
         if verbs:
             assert set(re.findall(r"(?<![\w-])--[a-z-]+", line)) <= known, line
