@@ -20,12 +20,6 @@ EXITS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
 WRITES = {"init", "fetch", "fast-import", "push", "update-ref"}
 
 
-@pytest.fixture(scope="module")
-def zygote():
-    with Zygote() as zygote:
-        yield zygote
-
-
 @dataclass
 class World:
     """One remote that is set back before every round, and the end that every round must reach."""
