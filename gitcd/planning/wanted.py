@@ -56,6 +56,8 @@ def wanted(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: En
             return Wanted(SiteEdit(site, value=_place_value(place, spec, pin, resolved)))
         case Form.HELM if not site.has_digest_key:
             return _bare_helm(site, pin, resolved, environment)
+        case Form.HELM if pin == "Digest":  # the chart prefers the digest; the tag is not ours then
+            return Wanted(SiteEdit(site, tag=site.tag, digest=resolved.digest))
         case _:
             tag, digest = _content(pin, resolved)
             return Wanted(SiteEdit(site, tag=tag, digest=digest))

@@ -136,6 +136,29 @@ class TestMoves:
         (change,) = plan(app(pin=pin)).files
         assert f"image: {APP}{suffix}  # kept".encode() in change.after
 
+    @pytest.mark.parametrize("pin", ["VersionAndDigest", "Digest", "Version", "TagAndDigest"])
+    @pytest.mark.parametrize("digest_key", ["", f"  digest: {digest('1.0.0')}\n", '  digest: ""\n'])
+    def test_a_helm_map_comes_to_rest_with_every_pin(self, pin, digest_key):
+        values = f"image:\n  repository: {APP}\n  tag: 1.0.0\n{digest_key}"
+        files = {"envs/dev/cv.yaml": declaration(pin=pin), "envs/dev/values.yaml": values}
+        outcome = only(plan(files))
+        if pin == "Digest" and not digest_key:
+            assert outcome.reason == "DigestKeyMissing"
+            return
+        assert outcome.kind is OutcomeKind.BUMPED
+        files["envs/dev/values.yaml"] = plan(files).files[0].after
+        assert only(plan(files)).kind is OutcomeKind.CURRENT
+
+    @pytest.mark.parametrize("pin", ["VersionAndDigest", "Digest", "Version", "TagAndDigest"])
+    @pytest.mark.parametrize(
+        "entry", ["{name: app, newName: %s}", "{name: %s, newTag: 1.0.0}", f"{{name: %s, digest: '{digest('1.0.0')}'}}"]
+    )
+    def test_a_kustomize_entry_comes_to_rest_with_every_pin(self, pin, entry):
+        kustomization = f"kind: Kustomization\nimages:\n- {entry % APP}\n"
+        files = {"envs/dev/cv.yaml": declaration(pin=pin), "envs/dev/kustomization.yaml": kustomization}
+        files["envs/dev/kustomization.yaml"] = plan(files).files[0].after
+        assert only(plan(files)).kind is OutcomeKind.CURRENT
+
     def test_outside_private_ecr_the_default_pin_keeps_the_tag(self):
         files = {
             "envs/dev/cv.yaml": declaration(repo="docker.io/library/nginx", tag="stable", **SELECTOR),
