@@ -140,7 +140,7 @@ def verb(command: Command) -> Command:
         from gitcd.cli import logs
 
         console = click.get_current_context().ensure_object(Console)
-        console.quiet, console.verbose = quiet, verbose > 0
+        console.quiet, console.verbose, console.structured = quiet, verbose > 0, log_format == "json"
         console.set_color(color, os.environ)
         logs.set_up(console.err, verbosity=verbose, quiet=quiet, log_format=log_format)
         return command(console, **arguments)

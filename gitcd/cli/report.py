@@ -29,11 +29,12 @@ _HASH_LENGTH = 40
 def tell(console: Console, plan: Plan) -> None:
     """The whole talk about a plan. Declarations that are current are counted, and listed only with `--verbose`."""
     _warnings(console, plan)
-    if not console.quiet:
-        rows = [
-            _row(outcome) for outcome in plan.outcomes if console.verbose or outcome.kind is not OutcomeKind.CURRENT
-        ]
-        console.err.write(table(_HEADER, rows))
+    shown = [each for each in plan.outcomes if console.verbose or each.kind is not OutcomeKind.CURRENT]
+    if console.structured:
+        for outcome in shown:
+            console.say(f"{outcome.identity}: {outcome.kind}", **_details(outcome))
+    elif not console.quiet:
+        console.err.write(table(_HEADER, map(_row, shown)))
     for outcome in plan.outcomes:
         if outcome.kind in BROKEN:
             console.error(f"{_subject(outcome)}: {outcome.message}", outcome.remedy)
@@ -59,6 +60,22 @@ def _warnings(console: Console, plan: Plan) -> None:
     for outcome in plan.outcomes:
         for warning in outcome.warnings:
             console.warn(f"{outcome.identity}: {warning}")
+
+
+def _details(outcome: Outcome) -> dict[str, str]:
+    """An outcome as the fields of a log line."""
+    resolved = outcome.resolved
+    return {
+        "environment": outcome.identity.environment,
+        "namespace": outcome.identity.namespace,
+        "app": outcome.identity.name,
+        "outcome": outcome.kind.value,
+        "reason": outcome.reason,
+        "repo": outcome.image_repo,
+        "old": outcome.old,
+        "new": resolved.version or resolved.tag if resolved else "",
+        "digest": resolved.digest if resolved else "",
+    }
 
 
 def _subject(outcome: Outcome) -> str:

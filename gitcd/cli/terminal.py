@@ -156,6 +156,7 @@ class Console:
     err: Stream = field(default_factory=lambda: Stream("stderr"))
     quiet: bool = False
     verbose: bool = False
+    structured: bool = False  # talk is logged, one JSON object a line
 
     def __post_init__(self) -> None:
         self.out.neighbour = self.err
@@ -164,18 +165,31 @@ class Console:
         for stream in (self.out, self.err):
             stream.color = wants_color(choice, environ, is_terminal=stream.is_terminal)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, **details: object) -> None:
         """Talk that `--quiet` silences."""
-        if not self.quiet:
+        if self.structured:
+            self._log("info", text, details)
+        elif not self.quiet:
             self.err.write(f"{text}\n")
 
     def warn(self, text: str) -> None:
-        if not self.quiet:
+        if self.structured:
+            self._log("warning", text, {})
+        elif not self.quiet:
             self.err.write_styled([("warning:", "yellow"), (self.err.clean(f" {text}\n"), "")])
 
-    def error(self, message: str, remedy: str = "") -> None:
+    def error(self, message: str, remedy: str = "", *, report: str = "") -> None:
+        """What went wrong and what to do; `report` is for whoever is told about it."""
+        if self.structured:
+            self._log("error", message, {"remedy": remedy} | ({"report": report} if report else {}))
+            return
         hint = f"  {remedy}\n" if remedy else ""
-        self.err.write_styled([("error:", "red"), (self.err.clean(f" {message}\n{hint}"), "")])
+        self.err.write_styled([("error:", "red"), (self.err.clean(f" {message}\n{hint}{report}"), "")])
+
+    def _log(self, level: str, text: str, details: Mapping[str, object]) -> None:
+        import logging
+
+        logging.getLogger("gitcd").log(getattr(logging, level.upper()), "%s", text, extra=dict(details))
 
 
 def wants_color(choice: ColorChoice, environ: Mapping[str, str], *, is_terminal: bool) -> bool:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+import logging
+
 import pytest
 
-from gitcd.cli import report
+from gitcd.cli import logs, report
 from gitcd.cli.terminal import Console
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, Resolved
@@ -110,3 +113,24 @@ def test_a_declaration_that_could_not_be_read_has_a_row_too(capfd) -> None:
     lines = told(capfd, broken)
     assert lines[1].split() == ["-", "-", "-", "-", "Failed", "InvalidDeclaration"]
     assert lines[2] == "error: x.yaml:1: spec.tag: is missing"
+
+
+def test_in_json_every_word_is_a_log_line(capfd) -> None:
+    console = Console(structured=True)
+    logging.getLogger().handlers = []  # pytest's own show what is logged before it is cleaned
+    logs.set_up(console.err, verbosity=0, quiet=False, log_format="json")
+    failed = outcome(OutcomeKind.FAILED, "gone", reason="TagNotFound", message="no tag", remedy="push it")
+    report.tell(
+        console,
+        Plan("", (outcome(OutcomeKind.BUMPED, old="1.2.0", resolved=resolved("1.3.0")), failed), warnings=("slow",)),
+    )
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [(line["level"], line["msg"]) for line in lines] == [
+        ("warning", "slow"),
+        ("info", "prod/team/app: Bumped"),
+        ("info", "prod/team/gone: Failed"),
+        ("error", "prod/team/gone (envs/prod/cv.yaml:7): no tag"),
+        ("info", "1 bumped, 1 failed"),
+    ]
+    assert lines[1].items() >= {"environment": "prod", "app": "app", "old": "1.2.0", "new": "1.3.0"}.items()
+    assert lines[3]["remedy"] == "push it"

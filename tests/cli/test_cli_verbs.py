@@ -162,7 +162,7 @@ class TestDiff:
             gitcd(capfd, "diff", flag, remote.url, code=1)
         monkeypatch.setenv("GITCD_LOG_FORMAT", "json")
         _, err = gitcd(capfd, "diff", "-vv", remote.url, code=1)
-        assert [line for line in err.splitlines() if line.startswith("{")]
+        assert [json.loads(line)["level"] for line in err.splitlines()]
 
     def test_a_secret_in_a_manifest_is_masked_in_the_patch(self, ecr, checkout, capfd) -> None:
         path = checkout / DEPLOYMENT
