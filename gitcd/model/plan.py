@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from gitcd.errors import ExitCode
 from gitcd.model.declaration import Identity, Origin
+from gitcd.model.evidence import Evidence
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
 
@@ -82,6 +83,7 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     places: tuple[str, ...] = ()  # path:line of every place that the declaration owns
     warnings: tuple[str, ...] = ()
+    evidence: Evidence | None = None  # what gates saw in the registry; None: no gate asked
 
     @property
     def changed(self) -> bool:

@@ -117,9 +117,7 @@ def _unsupported(spec: Spec, environment: Environment) -> Failure | None:
         "delivery.mode: PullRequest": "PullRequest" in {delivery, environment.delivery.mode},
         "environments[].markers": environment.markers,
     }
-    name = next((name for name, asked in fields.items() if asked), "") or gates.unsupported(
-        spec.gates, environment.gates
-    )
+    name = next((name for name, asked in fields.items() if asked), "") or gates.unsupported(environment.gates)
     if name:
         return Failure("NotSupportedYet", f"{name} is not supported by this version of gitcd", "Remove it for now.")
     if spec.strategy.kind == "Canary" and environment.applier == "external":

@@ -5,28 +5,89 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gitcd.model.declaration import Gates
+from gitcd.model.declaration import Gates, Severity
+from gitcd.model.evidence import SEVERITIES, Scan, ScanStatus, Signing, SigningStatus
 from gitcd.model.layout import EnvironmentGates
 from gitcd.model.plan import Direction
-from gitcd.model.registry import Answer, Image
+from gitcd.model.registry import Answer, Failure, Image
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A closed gate, with the reason in CamelCase and one sentence."""
+    """A closed gate, with the reason in CamelCase and one sentence. `transient`: another run may get to check it."""
 
     reason: str
     message: str
+    remedy: str = ""
+    transient: bool = False
 
 
-def unsupported(declaration: Gates, environment: EnvironmentGates) -> str:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What must be known of an image's safety: the worst finding that may pass (empty: not asked), and a signature."""
+
+    max_severity: Severity = ""
+    signed: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.max_severity or self.signed)
+
+
+def unsupported(environment: EnvironmentGates) -> str:
     """The first gate that is asked for and cannot be checked by this version; empty when there is none."""
-    asked = {
-        "gates.maxSeverity": declaration.max_severity or environment.max_severity,
-        "gates.requireSigned": declaration.require_signed or environment.require_signed,
-        "gates.minSoak": environment.min_soak,
-    }
-    return next((name for name, value in asked.items() if value), "")
+    return "gates.minSoak" if environment.min_soak else ""
+
+
+def asked(declaration: Gates, environment: EnvironmentGates) -> Asked:
+    """What the registry has to be asked: the stricter of declaration and environment."""
+    limits = [each for each in (declaration.max_severity, environment.max_severity) if each]
+    return Asked(
+        min(limits, key=SEVERITIES.index, default=""), declaration.require_signed or environment.require_signed
+    )
+
+
+def check_scan(scan: Scan | Failure, max_severity: Severity) -> Block | None:
+    """Why an image may not pass by what its scan says."""
+    gate = f"gates.maxSeverity is {max_severity}"
+    if isinstance(scan, Failure):
+        return _unchecked(gate, scan)
+    note = f": {scan.note}" if scan.note else ""
+    match scan.status:
+        case ScanStatus.DONE:
+            worse = scan.findings.worse_than(max_severity)
+            return Block("TooSevere", f"{gate}, and it has {worse}") if worse else None
+        case ScanStatus.RUNNING:
+            return Block("ScanPending", f"{gate}, and its scan is not finished{note}")
+        case ScanStatus.ABSENT:
+            remedy = "Let the registry scan on push, or start a scan (aws ecr start-image-scan)."
+            return Block("NotScanned", f"{gate}, and it was not scanned{note}", remedy)
+        case ScanStatus.FAILED:
+            return Block("ScanFailed", f"{gate}, and there is no result of a scan{note}")
+
+
+def check_signing(signing: Signing | Failure) -> Block | None:
+    """Why an image may not pass by what is known of its signatures."""
+    gate = "gates.requireSigned is true"
+    if isinstance(signing, Failure):
+        return _unchecked(gate, signing)
+    note = f": {signing.note}" if signing.note else ""
+    beside = ", ".join(f"{each.artifact_type} {each.digest}" for each in signing.referrers)
+    others = f"; not verified: {beside}" if beside else ""
+    match signing.status:
+        case SigningStatus.SIGNED:
+            return None
+        case SigningStatus.RUNNING:
+            return Block("SigningPending", f"{gate}, and ECR is still signing it{note}{others}")
+        case SigningStatus.UNSIGNED:
+            remedy = "Let ECR sign what is pushed (managed signing), then push the image again."
+            return Block("Unsigned", f"{gate}, and ECR has not signed it{note}{others}", remedy)
+        case SigningStatus.FAILED:
+            return Block("SigningFailed", f"{gate}, and ECR could not sign it{note}{others}")
+
+
+def _unchecked(gate: str, failure: Failure) -> Block:
+    message = f"{gate}, which cannot be checked: {failure.message}"
+    return Block("GateUnchecked", message, failure.remedy, failure.transient)
 
 
 def check(

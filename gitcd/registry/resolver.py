@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Failure, Query
+from gitcd.registry.parallel import in_parallel
 
 BATCH = 100
 _Key = tuple[Repository, str]
@@ -47,7 +47,7 @@ def resolve(
     asked = _merge(queries)
     answers = dict(known.by_key) if known else {}
     batches = list(_batches(asked - answers.keys()))
-    for (repository, ids), found in _ask(batches, registry, workers, deadline):
+    for (repository, ids), found in in_parallel(lambda batch: registry.look_up(*batch), batches, workers, deadline):
         answers.update({(repository, identifier): found[identifier] for identifier in ids})
     late = {key: _late(*key) for key in asked - answers.keys()}
     return Answers(dict(sorted((answers | late).items())))
@@ -65,36 +65,6 @@ def _batches(keys: Iterable[_Key]) -> Iterator[_Batch]:
         rest = iter(ids)
         while batch := list(islice(rest, BATCH)):
             yield repository, batch
-
-
-def _ask(
-    batches: Sequence[_Batch], registry: Registry, workers: int, deadline: float
-) -> Iterator[tuple[_Batch, Mapping[str, Answer]]]:
-    """Yield answers as they come, until the deadline.
-
-    The pool's threads are daemons, which those of `concurrent.futures` are not: a request that hangs can keep neither
-    the run past its deadline nor the process from ending.
-    """
-    from multiprocessing import TimeoutError as NotYet
-    from multiprocessing.pool import ThreadPool
-
-    if not batches:
-        return
-
-    def ask(batch: _Batch) -> tuple[_Batch, Mapping[str, Answer]]:
-        return batch, registry.look_up(*batch)
-
-    with ThreadPool(min(workers, len(batches))) as pool:
-        results = pool.imap_unordered(ask, batches)
-        for _ in batches:
-            try:
-                yield results.next(_remaining(deadline))
-            except NotYet:
-                return
-
-
-def _remaining(deadline: float) -> float | None:
-    return None if math.isinf(deadline) else max(0.0, deadline - time.monotonic())
 
 
 def _late(repository: Repository, identifier: str) -> Failure:

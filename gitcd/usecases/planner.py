@@ -1,4 +1,4 @@
-"""From a tree to a plan: read, survey, ask the registry, decide, ask history, assemble. Writes nothing."""
+"""From a tree to a plan: read, survey, ask the registry, decide, ask history and gates, assemble. Writes nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitcd.model.declaration import Identity
+from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.layout import Granularity
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, Plan
@@ -16,6 +17,7 @@ from gitcd.planning.assemble import Source, assemble, edited_paths, settle
 from gitcd.planning.decide import Decision, Facts, decide
 from gitcd.planning.holds import Past
 from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
@@ -23,6 +25,12 @@ from gitcd.planning.survey import queries, survey
 
 Resolve = Callable[[Sequence[Query]], Answers]
 Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
+Inspect = Callable[[Sequence[Inspection]], Inspected]
+
+
+def uninspected(_: Sequence[Inspection]) -> Inspected:
+    """For those who have nobody to ask: no answer, so no gate opens."""
+    return Inspected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +54,14 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plan is made with: who answers for the registry and for history, and what time it is."""
+    """What a plan is made with: who answers for the registry, for history and to gates, and what time it is."""
 
     resolve: Resolve
     recall: Recall
     now: datetime
     selection: Selection = field(default_factory=Selection)
     limits: Limits = field(default_factory=dict)
+    inspect: Inspect = uninspected
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,8 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds)
     decisions = settle([decide(each, facts) for each in surveyed])
     decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds))
+    inspected = context.inspect(inspections(decisions, inputs.scopes))
+    decisions = settle(judge(decisions, inspected, inputs.scopes))
     decisions = [each for each in decisions if context.selection.takes(each.outcome.identity)]
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))

@@ -18,9 +18,10 @@ from gitcd.git.history import ensure_history, local_history
 from gitcd.git.mirror import Mirror, open_mirror
 from gitcd.git.remote import Remote
 from gitcd.git.worktree import WorkTree, is_bare
+from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.registry import Answers, Query
 from gitcd.model.settings import Settings
-from gitcd.registry.ecr import Ecr
+from gitcd.registry.evidence import EcrEvidence, inspect
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.usecases.history import recall_from
@@ -36,8 +37,9 @@ class Workspace:
         self.settings = settings
         self.now = now or datetime.now(UTC)
         self.run = f"{self.now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        self._registry = Ecr(registry_settings(settings))
+        self._registry = EcrEvidence(registry_settings(settings))
         self._answers: Answers | None = None
+        self._inspected: Inspected | None = None
         self._deadline = time.monotonic() + settings.deadlines.run.total_seconds()
 
     @property
@@ -84,7 +86,7 @@ class Workspace:
         else:
             recall = recall_from(lambda: ensure_history(target, target.fetch()))
         limits = {each.name: each for each in self.settings.namespaces}
-        return Context(self.ask, recall, self.now, selection, limits)
+        return Context(self.ask, recall, self.now, selection, limits, self.inspect)
 
     def ask(self, queries: Sequence[Query]) -> Answers:
         """Ask what was not asked before in this run: a tag has one digest for the whole of it."""
@@ -96,6 +98,17 @@ class Workspace:
             known=self._answers,
         )
         return self._answers
+
+    def inspect(self, inspections: Sequence[Inspection]) -> Inspected:
+        """Ask about the safety of images, each once in this run."""
+        self._inspected = inspect(
+            inspections,
+            self._registry,
+            workers=self.settings.ecr.workers,
+            deadline=self._deadline,
+            known=self._inspected,
+        )
+        return self._inspected
 
 
 def locate(repo: str, *, local: bool = True, allowed_hosts: Sequence[str] = ()) -> WorkTree | Remote:

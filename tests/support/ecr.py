@@ -91,6 +91,9 @@ class StoredImage:
     status: str = "ACTIVE"
     tags: set[str] = field(default_factory=set)
     trouble: str = ""  # a failure code that BatchGetImage answers with
+    scan: dict[str, Any] | None = None  # what DescribeImageScanFindings says of it; None: there was no scan
+    signing: list[dict[str, str]] = field(default_factory=list)
+    referrers: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -298,16 +301,48 @@ class Store:
 
     def on_DescribeImageScanFindings(self, call: Call) -> dict[str, Any]:
         repository = self.repository(call)
-        image = repository.find(call.body["imageId"])
-        if image is None:
-            raise EcrError("ImageNotFoundException", f"The image with imageId {call.body['imageId']} does not exist")
+        image = _one(repository, call.body["imageId"])
+        if image.scan is None:
+            raise EcrError("ScanNotFoundException", f"Image scan does not exist for the image with '{image.digest}'")
+        answer = {
+            "registryId": repository.account,
+            "repositoryName": repository.name,
+            "imageId": {"imageDigest": image.digest},
+            **image.scan,
+        }
+        findings = image.scan.get("imageScanFindings", {})
+        key = "enhancedFindings" if "enhancedFindings" in findings else "findings"
+        page = _page(key, findings.get(key, []), call.body)
+        if findings:
+            answer["imageScanFindings"] = findings | {key: page.pop(key)}
+        return answer | {name: token for name, token in page.items() if name == "nextToken"}
+
+    def on_StartImageScan(self, call: Call) -> dict[str, Any]:
+        repository = self.repository(call)
+        image = _one(repository, call.body["imageId"])
+        image.scan = scan_result()
         return {
             "registryId": repository.account,
             "repositoryName": repository.name,
             "imageId": {"imageDigest": image.digest},
-            "imageScanStatus": {"status": "COMPLETE", "description": "The scan was completed successfully."},
-            "imageScanFindings": {"findings": [], "findingSeverityCounts": {}},
+            "imageScanStatus": {"status": "PENDING"},
         }
+
+    def on_DescribeImageSigningStatus(self, call: Call) -> dict[str, Any]:
+        repository = self.repository(call)
+        image = _one(repository, call.body["imageId"])
+        return {
+            "registryId": repository.account,
+            "repositoryName": repository.name,
+            "imageId": {"imageDigest": image.digest},
+            "signingStatuses": image.signing,
+        }
+
+    def on_ListImageReferrers(self, call: Call) -> dict[str, Any]:
+        image = self.repository(call).find(call.body["subjectId"])
+        wanted = call.body.get("filter", {}).get("artifactTypes")
+        found = [each for each in (image.referrers if image else []) if not wanted or each["artifactType"] in wanted]
+        return _page("referrers", found, call.body)
 
     def on_GetLifecyclePolicyPreview(self, call: Call) -> dict[str, Any]:
         name = self.repository(call).name
@@ -317,6 +352,31 @@ class Store:
         endpoint = f"https://{ACCOUNT}.dkr.ecr.{call.region}.amazonaws.com"
         token = {"authorizationToken": "QVdTOnN0YW5kLWlu", "expiresAt": time.time() + 43_200, "proxyEndpoint": endpoint}
         return {"authorizationData": [token]}
+
+
+def _one(repository: StoredRepository, image_id: Mapping[str, str]) -> StoredImage:
+    image = repository.find(image_id)
+    if image is None:
+        raise EcrError("ImageNotFoundException", f"The image with imageId {image_id} does not exist")
+    return image
+
+
+def scan_result(
+    status: str = "COMPLETE", *, counts: Mapping[str, int] | None = None, enhanced: bool = False, listed: bool = True
+) -> dict[str, Any]:
+    """What ECR says of a scan; the findings are `listed` one by one, too, unless told otherwise."""
+    head = {"imageScanStatus": {"status": status, "description": f"The scan is {status.lower()}."}}
+    if status not in {"COMPLETE", "ACTIVE"}:
+        return head
+    severities = [severity for severity, number in (counts or {}).items() for _ in range(number)] if listed else []
+    findings = [{"name": f"CVE-2026-{number:04}", "severity": each} for number, each in enumerate(severities)]
+    return head | {
+        "imageScanFindings": {
+            "imageScanCompletedAt": PUSHED_AT.timestamp(),
+            "findingSeverityCounts": dict(counts or {}),
+            "enhancedFindings" if enhanced else "findings": findings,
+        }
+    }
 
 
 def _ids(call: Call) -> Sequence[Mapping[str, str]]:
@@ -434,6 +494,33 @@ class StandIn:
         tags = list(tags)
         children = {each: self.put(name, manifest=single_manifest(f"{name} {tags} {each}")) for each in architectures}
         return self.put(name, tags=tags, manifest=index_manifest(children))
+
+    def scan(self, name: str, digest: str, status: str = "COMPLETE", **counts: int) -> None:
+        """Let a scan of an image have come to this: `CRITICAL=1`, and so on."""
+        self.set_scan(name, digest, scan_result(status, counts=counts))
+
+    def set_scan(self, name: str, digest: str, result: dict[str, Any] | None) -> None:
+        """Let DescribeImageScanFindings answer with this; None: there was no scan."""
+        with self.store.lock:
+            self.create(name).images[digest].scan = result
+
+    def sign(self, name: str, digest: str, *statuses: str) -> None:
+        """Let ECR's managed signing be so far, for as many profiles as statuses."""
+        arn = f"arn:aws:signer:{self.region}:{self.account}:/signing-profiles/profile_"
+        signing = [{"signingProfileArn": f"{arn}{number}", "status": each} for number, each in enumerate(statuses)]
+        for each in signing:
+            if each["status"] == "FAILED":
+                each |= {"failureCode": "AccessDeniedException", "failureReason": "may not use the profile"}
+        with self.store.lock:
+            self.create(name).images[digest].signing = signing
+
+    def refer(self, name: str, digest: str, artifact_type: str) -> str:
+        """Put an artifact beside an image that refers to it, and return the artifact's digest."""
+        artifact = sha256(f"{artifact_type} {digest}".encode())
+        entry = {"digest": artifact, "mediaType": OCI_MANIFEST, "artifactType": artifact_type, "size": 741}
+        with self.store.lock:
+            self.create(name).images[digest].referrers.append(entry)
+        return artifact
 
     def move(self, name: str, tag: str, digest: str) -> None:
         """Let a tag name another image; the one it leaves stays."""

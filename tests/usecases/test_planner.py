@@ -338,8 +338,6 @@ class TestFailures:
     @pytest.mark.parametrize(
         "spec",
         [
-            {"gates": "{maxSeverity: HIGH}"},
-            {"gates": "{requireSigned: true}"},
             {"delivery": "{mode: PullRequest}"},
         ],
     )
