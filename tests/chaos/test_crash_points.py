@@ -1,76 +1,21 @@
-"""A run that is killed at any step: the next one ends where a run that was never killed ends."""
+"""A run that is killed at any step, or at any moment: the next one ends where a run that was never killed ends."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import random
 import signal
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from contextlib import suppress
 
 import pytest
 
-from tests.support.chaos import Branch, Place, await_no_processes, processes_of
-from tests.support.repos import Bare, make_bare
-from tests.support.scenes import LAYOUT, Tags, app_files
-from tests.support.zygote import Finished, Zygote
+from tests.support.chaos import Branch, await_no_processes, kill_all_of, processes_of
+from tests.support.repos import make_bare
+from tests.support.scenes import app_files, mirror_of
 
-FILES = {"gitcd.yaml": LAYOUT} | app_files("app") | app_files("other") | app_files("app", environment="prod")
 EXITS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
 WRITES = {"init", "fetch", "fast-import", "push", "update-ref"}
-
-
-@dataclass
-class World:
-    """One remote that is set back before every round, and the end that every round must reach."""
-
-    zygote: Zygote
-    remote: Bare
-    place: Place
-    tags: Tags
-    start: str = ""
-    primed: Path | None = None
-    end: Branch | None = None
-    steps: tuple[str, ...] = ()
-
-    def run(self, *, bin_folder: Path | None = None) -> Finished:
-        return self.zygote.run(
-            ["reconcile", self.remote.url], self.place.env(bin_folder), self.place.next_folder(), self.tags
-        )
-
-    def rewind(self) -> None:
-        self.remote.git("update-ref", f"refs/heads/{self.remote.branch}", self.start)
-        shutil.rmtree(self.place.cache)
-        if self.primed:
-            shutil.copytree(self.primed, self.place.cache)
-        else:
-            self.place.cache.mkdir()
-
-
-@pytest.fixture
-def world(request, zygote, tmp_path):
-    """Warm: a cache that holds the state before the tags moved."""
-    tags = Tags()
-    for move in (
-        ("team/app", "env-dev", "1.0.0"),
-        ("team/app", "env-prod", "1.0.0"),
-        ("team/other", "env-dev", "1.0.0"),
-    ):
-        tags.move(*move)
-    remote = make_bare(tmp_path / "remote.git", FILES)
-    world = World(zygote, remote, Place(tmp_path / "place", os.environ, request.param == "warm"), tags)
-    if world.place.warm:
-        assert world.run().status == 0
-        world.primed = shutil.copytree(world.place.cache, tmp_path / "primed")
-    tags.move("team/app", "env-dev", "1.1.0")
-    tags.move("team/app", "env-prod", "1.1.0")
-    world.start = remote.tip
-    finished = world.run(bin_folder=world.place.wrapper(0))
-    assert finished.status == 0, finished.err
-    world.end, world.steps = Branch.of(remote), tuple(world.place.steps)
-    assert world.end.empty_commits == 0
-    world.rewind()
-    return world
 
 
 def rounds(world, when, number):
@@ -119,4 +64,65 @@ def test_F24_killed_at_every_step_the_next_run_ends_alike(world, when, number):
         for step, name in rounds(world, when, number)
         for each in broken_promises(world, when, step, number)
     ]
+    assert wrong == []
+
+
+class Died(BaseException):
+    """Stands for the end of the process: nothing that follows is done, but locks are given back."""
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="gitcd.git.mirror removes a private folder lock first; if that is cut short, no sweep takes the rest",
+)
+def test_F24_a_clean_up_that_is_cut_short_is_finished_by_the_next_run(tmp_path, monkeypatch):
+    remote = make_bare(tmp_path / "remote.git", app_files("app"))
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temp))
+    leftovers = set()
+    for survived in range(12):
+        removals = iter(range(survived))
+
+        def remove(*arguments, removals=removals, real=os.unlink, **options):
+            if next(removals, None) is None:
+                raise Died
+            real(*arguments, **options)
+
+        with monkeypatch.context() as patch, suppress(Died), mirror_of(remote.url) as mirror:
+            mirror.fetch()
+            patch.setattr("os.unlink", remove)
+        with mirror_of(remote.url) as mirror:
+            mirror.fetch()
+        leftovers |= {path.name for path in temp.iterdir()}
+    assert leftovers == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", ["cold", "warm"], indirect=True)
+@pytest.mark.parametrize("how", ["container", "SIGTERM"])
+def test_F24_killed_at_random_moments_again_and_again(world, how):
+    """No cache is restored between the rounds, so what the kills leave in it adds up; `container`: all die at once."""
+    dice, wrong = random.Random(20), []
+    started = time.monotonic()
+    world.run()
+    usual = time.monotonic() - started
+    for number in range(4):
+        world.rewind(keep_cache=True)
+        for _ in range(2):
+            running = world.start()
+            time.sleep(dice.uniform(0, usual))
+            if how == "container":
+                kill_all_of(running.pid, world.place.root)
+            else:
+                running.kill(signal.SIGTERM)
+            finished = running.finish()
+            # SIGTERM itself ends a process that has not begun or is already done; a shell calls that 143 too.
+            if finished.status not in {0, 143, -signal.SIGTERM, -signal.SIGKILL}:
+                wrong.append(f"round {number}: {finished}")
+        again = world.run()
+        wrong += [f"round {number}: still runs: {each}" for each in await_no_processes(world.place.root)]
+        locked = [path.parent.name for path in world.place.temp.glob("*/lock")]
+        if (again.status, Branch.of(world.remote), locked) != (0, world.end, []):
+            wrong.append(f"round {number}: {again} {Branch.of(world.remote)} {locked}")
     assert wrong == []

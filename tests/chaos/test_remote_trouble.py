@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos import Branch, Place, await_no_processes, processes_of
+from tests.support.chaos import Branch, Place, await_no_processes, kill_all_of, processes_of
 from tests.support.githttp import serve
 from tests.support.repos import make_bare
 from tests.support.scenes import LAYOUT, Tags, app_files, reference
@@ -114,13 +114,6 @@ def test_a_push_that_outlives_its_killed_run_makes_no_twin(zygote, gitcd, remote
     assert bumped_once(remote)
     assert place.leftovers() == []
     assert bool(finished.out) == (first == "next run")
-
-
-def kill_all_of(pid: int, root: Path) -> None:
-    """End gitcd and the git that it waits for at once, as the end of a container does."""
-    children = [int(each.split()[0]) for each in processes_of(root)]
-    for each in {pid, *children}:
-        os.kill(each, signal.SIGKILL)
 
 
 def await_file(path: Path) -> None:

@@ -7,11 +7,14 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from tests.support.repos import Bare
+from tests.support.scenes import Tags
+from tests.support.zygote import Finished, Running, Zygote
 
 _WRAPPER = """\
 #!/bin/sh
@@ -129,3 +132,42 @@ class Branch:
     @property
     def empty_commits(self) -> int:
         return sum(tree == parent for tree, parent in pairwise(self.trees))
+
+
+@dataclass
+class World:
+    """One remote that is set back before every round, and the end that every round must reach."""
+
+    zygote: Zygote
+    remote: Bare
+    place: Place
+    tags: Tags
+    begin: str = ""
+    primed: Path | None = None
+    end: Branch | None = None
+    steps: tuple[str, ...] = ()
+
+    def start(self, bin_folder: Path | None = None) -> Running:
+        return self.zygote.start(
+            ["reconcile", self.remote.url], self.place.env(bin_folder), self.place.next_folder(), self.tags
+        )
+
+    def run(self, *, bin_folder: Path | None = None) -> Finished:
+        return self.start(bin_folder).finish()
+
+    def rewind(self, *, keep_cache: bool = False) -> None:
+        self.remote.git("update-ref", f"refs/heads/{self.remote.branch}", self.begin)
+        if keep_cache:
+            return
+        shutil.rmtree(self.place.cache)
+        if self.primed:
+            shutil.copytree(self.primed, self.place.cache)
+        else:
+            self.place.cache.mkdir()
+
+
+def kill_all_of(pid: int, root: Path) -> None:
+    """End gitcd and the git that it waits for at once, as the end of a container does."""
+    for each in {pid, *(int(each.split()[0]) for each in processes_of(root))}:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)

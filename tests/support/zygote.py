@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -35,6 +36,11 @@ class Running:
     def __init__(self, zygote: Zygote, folder: Path) -> None:
         self._zygote, self._folder = zygote, folder
         self.pid = zygote.answer()
+
+    def kill(self, number: int) -> None:
+        """Send a signal, unless the process is over."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def finish(self) -> Finished:
         status = self._zygote.answer()
