@@ -8,13 +8,12 @@ gitcd itself knows nothing of this: here, in a process of the benchmark's own, i
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from benchmarks.fleet import Fleet
-from gitcd.cli.main import run
+from gitcd.cli.main import main as gitcd
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.usecases.workspace import Workspace
@@ -54,15 +53,12 @@ def main() -> None:
     parser.add_argument("--behind", type=int, default=0)
     parser.add_argument("--still", action="store_true", help="no tag has moved yet")
     parser.add_argument("--verb", default="reconcile")
-    parser.add_argument("--peak", action="store_true", help="print the peak memory in MiB")
     parser.add_argument("arguments", nargs="+")
     options = parser.parse_args()
     table = Table(Fleet(options.apps, options.behind), moved=not options.still)
-    Workspace.ask = lambda _self, queries: table(queries)  # type: ignore[method-assign]
-    code = run([options.verb, *options.arguments])
-    if options.peak:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
-    sys.exit(code)
+    Workspace.ask = lambda _self, queries: table(queries)  # type: ignore[method-assign,assignment,misc]
+    sys.argv[1:] = [options.verb, *options.arguments]
+    gitcd()
 
 
 if __name__ == "__main__":
