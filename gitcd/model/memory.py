@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Memory(Protocol):
-    """Facts are lines of ASCII text, filed by subject and key; neither of these holds white space but blanks."""
+    """Facts are lines of ASCII text, not empty, filed by subject and key: lines without tabs."""
 
     def recall(self, subject: str, key: str) -> str | None:
         """The fact, if it is known."""

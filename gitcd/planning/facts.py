@@ -48,8 +48,8 @@ def _build(cls: type[T], plain: dict[str, Any]) -> T:
     values = {}
     for key, value in plain.items():
         field = fields[key]
-        texts = isinstance(field.shape, TextShape) and isinstance(value, str)
-        values[field.name] = value if texts else _read(field, value)
+        is_text = type(field.shape) is TextShape and isinstance(value, str)
+        values[field.name] = value if is_text else _read(field, value)
     return cls(**values)
 
 
