@@ -71,13 +71,23 @@ def _check_source(_context: click.Context, _parameter: click.Parameter, value: s
     return value
 
 
+_branch = _setting(
+    "--branch", "-b", variable="GITCD_BRANCH", metavar="BRANCH",
+    help="The branch to work on; default: the repository's own.",
+)  # fmt: skip
+
+_cache_dir = _setting(
+    "--cache-dir", variable="GITCD_CACHE_DIR", type=click.Path(file_okay=False), metavar="DIR",
+    help="Where mirrors of repositories are kept between runs.",
+)  # fmt: skip
+
+access = _together(_branch, _cache_dir, config_file)
+
 source = _together(
-    _setting("--branch", "-b", variable="GITCD_BRANCH", metavar="BRANCH",
-             help="The branch to work on; default: the repository's own."),
+    _branch,
     _option("--from", "declarations_from", variable="GITCD_FROM", type=click.Choice(["repo", "cluster"]),
             default="repo", show_default=True, callback=_check_source, help="Where declarations are read."),
-    _setting("--cache-dir", variable="GITCD_CACHE_DIR", type=click.Path(file_okay=False), metavar="DIR",
-             help="Where mirrors of repositories are kept between runs."),
+    _cache_dir,
     config_file,
 )  # fmt: skip
 

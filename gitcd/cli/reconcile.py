@@ -54,9 +54,9 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
             return _rehearsed(console, form, arguments, _written(run, session.work_tree(target), arguments))
         mirror = session.mirror(target)
         published = _published(run, mirror, arguments)
-        code = _carried_out(console, form, arguments, mirror, published)
-    session.check_selection(published.work, arguments)
-    return code
+        if arguments["out"]:
+            session.write_plan(arguments["out"], published.work.plan)
+        return tell_published(console, form, mirror, published)
 
 
 def _refuse_contradictions(arguments: dict[str, Any]) -> None:
@@ -96,17 +96,13 @@ def _rehearsed(console: Console, form: Any, arguments: dict[str, Any], plan: Pla
     return code
 
 
-def _carried_out(
-    console: Console, form: Any, arguments: dict[str, Any], mirror: Mirror, published: Published[Planned]
-) -> int:
-    """Print the commits that landed, and tell about everything else."""
+def tell_published(console: Console, form: Any, mirror: Mirror, published: Published[Planned]) -> int:
+    """Print the commits that landed, and tell about everything else; answer the exit code."""
     from gitcd.cli import report
     from gitcd.model import document
     from gitcd.model.plan import plan_exit_code
 
     plan, commits = published.work.plan, published.commits
-    if arguments["out"]:
-        session.write_plan(arguments["out"], plan)
     code = plan_exit_code(plan)
     if form in {"json", "yaml"}:
         output.write_document(console.out, document.report(plan, commits=commits, exit_code=code), form)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from gitcd.errors import ConfigError
 from gitcd.model.declaration import Identity
 from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.layout import Granularity
@@ -22,6 +23,8 @@ from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
 from gitcd.planning.survey import queries, survey
+
+_SHOWN = 20
 
 Resolve = Callable[[Sequence[Query]], Answers]
 Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
@@ -54,7 +57,10 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plan is made with: who answers for the registry, for history and to gates, and what time it is."""
+    """What a plan is made with: who answers for the registry, for history and to gates, and what time it is.
+
+    `given` are declarations that do not stand in the tree; they are planned beside those that do.
+    """
 
     resolve: Resolve
     recall: Recall
@@ -62,6 +68,7 @@ class Context:
     selection: Selection = field(default_factory=Selection)
     limits: Limits = field(default_factory=dict)
     inspect: Inspect = uninspected
+    given: tuple[Declared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +85,11 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     """Decide what shall change in a tree. `memory` spares reading again what is known of its blobs.
 
     Raises:
-        ConfigError: gitcd.yaml is not valid.
+        ConfigError: gitcd.yaml is not valid, or the selection meets nothing.
     """
     inputs = read_inputs(tree, memory)
+    inputs = replace(inputs, declared=(*inputs.declared, *context.given))
+    _check_selection(context.selection, inputs)
     permitted, refused = limit(inputs.declared, context.limits)
     # A search for a few apps must not take the place of what is remembered of the search for all.
     sought_in = FORGETFUL if context.selection.apps else memory
@@ -96,6 +105,20 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
     return Planned(Plan(plan.base, outcomes, plan.commits), inputs, tuple(decisions), answers)
+
+
+def _check_selection(selection: Selection, inputs: Inputs) -> None:
+    """A selection that meets nothing is most likely misspelt, and silence would hide it."""
+    parts = {f"--app {app}": Selection(apps=frozenset({app})) for app in sorted(selection.apps)} or {
+        f"--environment {name}": Selection(frozenset({name})) for name in sorted(selection.environments)
+    }
+    declared = sorted(each.identity for each in inputs.declared)
+    known = [*declared, *(each.identity for each in inputs.broken)]
+    if lost := [flag for flag, part in parts.items() if not any(map(part.takes, known))]:
+        shown = ", ".join(map(str, declared[:_SHOWN])) + (" …" if len(declared) > _SHOWN else "")
+        remedy = f"There are: {shown}" if declared else ""
+        hint = "`gitcd validate` tells which declarations cannot be read." if inputs.broken else ""
+        raise ConfigError(f"nothing is selected by {' and '.join(lost)}", remedy=f"{remedy} {hint}".strip())
 
 
 def _with_neighbours(declared: Sequence[Declared], selection: Selection) -> list[Declared]:

@@ -38,7 +38,7 @@ def reconcile(
         standstill.note(mirror.memory, context, planned)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
-    return _with_failure(publish(mirror, compute, author=author, when=context.now))
+    return with_failure(publish(mirror, compute, author=author, when=context.now))
 
 
 def replay(mirror: Mirror, context: Context, author: Author, reviewed: Plan) -> Published[Planned]:
@@ -58,7 +58,7 @@ def replay(mirror: Mirror, context: Context, author: Author, reviewed: Plan) -> 
         planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits))
         return planned, [NewCommit(commit.message, commit.files) for commit in reviewed.commits]
 
-    return _with_failure(publish(mirror, compute, author=author, when=context.now))
+    return with_failure(publish(mirror, compute, author=author, when=context.now))
 
 
 def write_in_place(tree: WorkTree, plan: Plan) -> None:
@@ -76,7 +76,7 @@ def with_messages(planned: Planned, templates: Path | None = None, run: str = ""
     return replace(planned, plan=replace(planned.plan, commits=commits))
 
 
-def _with_failure(published: Published[Planned]) -> Published[Planned]:
+def with_failure(published: Published[Planned]) -> Published[Planned]:
     """A push that failed is part of the report, beside the outcomes."""
     if published.failure is None:
         return published
