@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gitcd.usecases.planner import Planned, Selection
     from gitcd.usecases.workspace import Target, Workspace
 
-_SHOWN = 10
 
 _log = logging.getLogger(__name__)
 
@@ -64,30 +63,7 @@ def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planne
     else:
         planned = preview(target, context, templates=run.templates, run=run.run)
     _log.debug("%d requests to registries", run.registry_calls)
-    check_selection(planned, arguments)
     return planned
-
-
-def check_selection(planned: Planned, arguments: Mapping[str, Any]) -> None:
-    """Refuse a selection that meets nothing: most likely a name is misspelt, and silence would hide it.
-
-    Raises:
-        ConfigError: nothing is declared by the name of an app that was asked for, or in an environment.
-    """
-    from gitcd.usecases.planner import Selection
-
-    asked, known = selection(arguments), [outcome.identity for outcome in planned.plan.outcomes]
-    parts = {f"--app {app}": Selection(apps=frozenset({app})) for app in sorted(asked.apps)} or {
-        f"--environment {name}": Selection(frozenset({name})) for name in sorted(asked.environments)
-    }
-    if lost := [flag for flag, part in parts.items() if not any(map(part.takes, known))]:
-        hint = " `gitcd validate` tells which declarations cannot be read." if planned.inputs.broken else ""
-        raise ConfigError(f"nothing is selected by {' and '.join(lost)}", remedy=f"{_declared(planned)}{hint}".strip())
-
-
-def _declared(planned: Planned) -> str:
-    names = sorted(str(each.identity) for each in planned.inputs.declared)
-    return f"There are: {', '.join(names[:_SHOWN])}{' …' if len(names) > _SHOWN else ''}" if names else ""
 
 
 def tree(target: Target) -> Tree:

@@ -109,8 +109,9 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
 
 def _check_selection(selection: Selection, inputs: Inputs) -> None:
     """A selection that meets nothing is most likely misspelt, and silence would hide it."""
-    parts = {f"--app {app}": Selection(apps=frozenset({app})) for app in sorted(selection.apps)} or {
-        f"--environment {name}": Selection(frozenset({name})) for name in sorted(selection.environments)
+    environments = selection.environments
+    parts = {f"--app {app}": Selection(environments, frozenset({app})) for app in sorted(selection.apps)} or {
+        f"--environment {name}": Selection(frozenset({name})) for name in sorted(environments)
     }
     declared = sorted(each.identity for each in inputs.declared)
     known = [*declared, *(each.identity for each in inputs.broken)]

@@ -75,7 +75,8 @@ def _asked(answers: Answers) -> list[Query]:
 def _key(context: Context, tip: str) -> str:
     limits = sorted((name, scope.environments, scope.paths) for name, scope in context.limits.items())
     selection = sorted(context.selection.environments), sorted(context.selection.apps)
-    return f"{tip} {hashlib.sha256(repr((limits, selection)).encode()).hexdigest()}"
+    given = [(each.identity, each.declaration) for each in context.given]
+    return f"{tip} {hashlib.sha256(repr((limits, selection, given)).encode()).hexdigest()}"
 
 
 def _seal(queries: Sequence[Query], answers: Answers) -> str:

@@ -4,6 +4,8 @@ import pytest
 
 from gitcd.errors import ConfigError
 from gitcd.git.worktree import WorkTree
+from gitcd.manifests.reading import read_hold
+from gitcd.model.hold import Hold
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.usecases import holding
@@ -87,7 +89,7 @@ def test_in_a_work_tree_only_the_file_is_written(tmp_path):
         (tmp_path / path).write_bytes(data)
     tree = WorkTree(tmp_path)
     holding.write(tree, hold(tree, HoldRequest("app", until="2026-12-01"), NOW))
-    assert (tmp_path / HOLD).read_text().splitlines() == ["freeze: true", "until: '2026-12-01'"]
+    assert read_hold(HOLD, (tmp_path / HOLD).read_bytes()) == (Hold(freeze=True, until="2026-12-01"), ())
     holding.write(tree, release(tree, "app", lambda _: {}, now=NOW))
     assert not (tmp_path / HOLD).exists()
 

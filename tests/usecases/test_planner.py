@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitcd.errors import ConfigError
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import Direction, OutcomeKind
 from gitcd.model.registry import Answers, Failure, Image
@@ -533,6 +534,14 @@ class TestTogether:
         result = plan(files, selection=Selection(apps=frozenset({"b"})))
         assert only(result).identity == Identity("dev", "team", "b")
         assert [change.path for change in result.files] == ["envs/dev/b/b.yaml"]
+
+    @pytest.mark.parametrize("selection", [Selection(apps=frozenset({"app", "tpyo"})), Selection(frozenset({"pord"}))])
+    def test_a_selection_that_meets_nothing_is_refused_before_anything_is_asked(self, selection):
+        registry = Registry(app=TWO.images["app"])
+        with pytest.raises(ConfigError, match=r"(?m)nothing is selected by --(app tpyo|environment pord)$") as caught:
+            plan(app(), registry, selection=selection)
+        assert "dev/team/app" in caught.value.remedy
+        assert registry.asked == []
 
 
 class TestBlueGreen:
