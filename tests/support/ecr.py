@@ -18,7 +18,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -104,6 +104,7 @@ class StoredRepository:
     immutable: bool = False
     images: dict[str, StoredImage] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    filters: tuple[str, ...] = ()  # tags that are treated in the opposite way; `*` stands for anything
 
     @property
     def description(self) -> dict[str, Any]:
@@ -113,10 +114,24 @@ class StoredRepository:
             "repositoryName": self.name,
             "repositoryUri": f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.name}",
             "createdAt": PUSHED_AT.timestamp(),
-            "imageTagMutability": "IMMUTABLE" if self.immutable else "MUTABLE",
+            "imageTagMutability": self.mutability,
+            "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": each} for each in self.filters],
             "imageScanningConfiguration": {"scanOnPush": False},
             "encryptionConfiguration": {"encryptionType": "AES256"},
         }
+
+    @property
+    def mutability(self) -> str:
+        return ("IMMUTABLE" if self.immutable else "MUTABLE") + ("_WITH_EXCLUSION" if self.filters else "")
+
+    def fixes(self, tag: str) -> bool:
+        """Whether the tag, once it is there, may not move."""
+        excluded = any(re.fullmatch(".*".join(map(re.escape, each.split("*"))), tag) for each in self.filters)
+        return self.immutable is not excluded
+
+    def has_parent(self, digest: str) -> bool:
+        """Whether an index refers to this image."""
+        return any(digest in image.manifest for image in self.images.values() if "index" in image.media_type)
 
     def find(self, image_id: Mapping[str, str]) -> StoredImage | None:
         digest, tag = image_id.get("imageDigest"), image_id.get("imageTag")
@@ -156,7 +171,7 @@ class Fault:
     status: int = 400
     repository: str = ""
     delay: float = 0
-    connection: str = ""  # reset | truncate
+    connection: str = ""  # reset (nothing was done) | lose (done, but the answer is lost) | truncate
     answer: bytes | None = None
     after: int = 0  # let so many through first
 
@@ -206,8 +221,9 @@ class Store:
         account, name = call.body.get("registryId") or ACCOUNT, call.body["repositoryName"]
         if (account, call.region, name) in self.repositories:
             raise EcrError("RepositoryAlreadyExistsException", f"The repository with name '{name}' already exists")
-        immutable = call.body.get("imageTagMutability") == "IMMUTABLE"
-        created = StoredRepository(account, call.region, name, immutable)
+        immutable = call.body.get("imageTagMutability", "").startswith("IMMUTABLE")
+        filters = tuple(each["filter"] for each in call.body.get("imageTagMutabilityExclusionFilters", ()))
+        created = StoredRepository(account, call.region, name, immutable, filters=filters)
         self.repositories[account, call.region, name] = created
         return {"repository": created.description}
 
@@ -233,7 +249,7 @@ class Store:
             raise EcrError(
                 "ImageAlreadyExistsException", f"Image with digest '{digest}' and tag '{tag}' already exists"
             )
-        if repository.immutable and tag in repository.tags:
+        if repository.fixes(tag) and tag in repository.tags:
             raise EcrError(
                 "ImageTagAlreadyExistsException",
                 f"The image tag '{tag}' already exists and cannot be overwritten because the tag is immutable.",
@@ -259,9 +275,9 @@ class Store:
     def on_DescribeImages(self, call: Call) -> dict[str, Any]:
         repository = self.repository(call)
         if "imageIds" not in call.body:
-            return _page(
-                "imageDetails", [_detail(repository, image) for image in repository.images.values()], call.body
-            )
+            status = call.body.get("filter", {}).get("tagStatus", "ANY")
+            chosen = [image for image in repository.images.values() if status in ("ANY", _TAG_STATUS[bool(image.tags)])]
+            return _page("imageDetails", [_detail(repository, image) for image in chosen], call.body)
         found: dict[str, dict[str, Any]] = {}
         for image_id in _ids(call):
             image = repository.find(image_id)
@@ -290,6 +306,10 @@ class Store:
             if image is None:
                 reason = "Requested image not found"
                 failures.append({"imageId": image_id, "failureCode": "ImageNotFound", "failureReason": reason})
+                continue
+            if image.tags <= {image_id.get("imageTag")} and repository.has_parent(image.digest):
+                code, reason = "ImageReferencedByManifestList", "Requested image referenced by manifest list"
+                failures.append({"imageId": image_id, "failureCode": code, "failureReason": reason})
                 continue
             deleted.append({"imageDigest": image.digest, **image_id})
             for tag in [image_id["imageTag"]] if "imageTag" in image_id else sorted(image.tags):
@@ -379,6 +399,9 @@ def scan_result(
     }
 
 
+_TAG_STATUS = {True: "TAGGED", False: "UNTAGGED"}
+
+
 def _ids(call: Call) -> Sequence[Mapping[str, str]]:
     ids: Sequence[Mapping[str, str]] = call.body["imageIds"]
     if not 1 <= len(ids) <= MAX_IDS:
@@ -430,6 +453,7 @@ class StandIn:
         self.store = Store()
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
+        self.hooks: list[Callable[[Call], object]] = []  # called with every request, before it is answered
         self.roles: list[Mapping[str, str]] = []
         self.clock = 0.0  # seconds by which the server's clock is ahead
         self._open: set[socket.socket] = set()
@@ -455,14 +479,16 @@ class StandIn:
         """The repository as a declaration names it."""
         return Repository.parse(name if EcrRegistry.parse(name.partition("/")[0]) else f"{self.host}/{name}")
 
-    def create(self, name: str, *, immutable: bool = False) -> StoredRepository:
+    def create(self, name: str, *, immutable: bool = False, filters: Sequence[str] = ()) -> StoredRepository:
         """The repository in the store, made if there is none."""
         repository = self.repository(name)
         registry = EcrRegistry.parse(repository.registry)
         assert registry is not None
         key = registry.account, registry.region, repository.path
         with self.store.lock:
-            return self.store.repositories.setdefault(key, StoredRepository(*key, immutable=immutable))
+            return self.store.repositories.setdefault(
+                key, StoredRepository(*key, immutable=immutable, filters=tuple(filters))
+            )
 
     def put(
         self,
@@ -533,6 +559,21 @@ class StandIn:
             for tag in repository.images.pop(digest).tags:
                 del repository.tags[tag]
 
+    def contents(self, name: str) -> dict[str, set[str]]:
+        """All that a repository holds: the tags of every digest."""
+        with self.store.lock:
+            return {digest: set(image.tags) for digest, image in self.create(name).images.items()}
+
+    def before(self, operation: str, act: Callable[[], object]) -> None:
+        """Do something once, just before the next request of this kind is answered: a move by somebody else."""
+
+        def hook(call: Call) -> None:
+            if call.operation == operation:
+                self.hooks.remove(hook)
+                act()
+
+        self.hooks.append(hook)
+
     def fail(self, operation: str, code: str = "", **how: Any) -> Fault:
         """Let requests fail: `times` of them (-1: every one), for `*` or one operation. See `Fault`."""
         fault = Fault(operation, code, **how)
@@ -586,10 +627,14 @@ class StandIn:
                 return self._error(
                     target, EcrError(fault.code, fault.message or f"{fault.code} on demand", fault.status)
                 )
+        for hook in self.hooks:
+            hook(call)
         try:
             answer = self._sts(call) if not target else json.dumps(self.store.answer(call)).encode()
         except EcrError as error:
             return self._error(target, error)
+        if fault and fault.connection == "lose":
+            return None
         return self._response(200, answer, cut=bool(fault and fault.connection == "truncate"))
 
     def _error(self, target: str, error: EcrError) -> bytes:
