@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gitcd.model.declaration import ContainerVersion
+from gitcd.model.evidence import Evidence, Findings, ScanStatus
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Outcome
 from gitcd.model.registry import Answer, Failure
 from gitcd.model.site import Form, Site
 from gitcd.planning.decide import Decision, pin_of
-from gitcd.planning.gates import shown
+from gitcd.planning.gates import asked, shown
 from gitcd.planning.scopes import Scopes
 from gitcd.usecases.planner import Planned
 
@@ -52,6 +53,8 @@ def _facts(outcome: Outcome, decision: Decision | None, planned: Planned, now: d
         yield from _places(decision)
         yield from _registry(declaration, planned.answers.get(declaration.spec.repository, declaration.spec.tag), now)
         yield from _rules(declaration, environment, planned, outcome)
+    if outcome.evidence:
+        yield from _evidence(outcome.evidence)
     yield Fact("decision", _decision(outcome))
     if outcome.remedy:
         yield Fact("remedy", outcome.remedy)
@@ -110,6 +113,11 @@ def _rules(
         yield Fact("gate", f"minAge {shown(min_age)}")
     if not (declaration.spec.gates.allow_downgrade and environment.gates.allow_downgrade):
         yield Fact("gate", "allowDowngrade is false")
+    wanted = asked(declaration.spec.gates, environment.gates)
+    if wanted.max_severity:
+        yield Fact("gate", f"maxSeverity {wanted.max_severity}")
+    if wanted.signed:
+        yield Fact("gate", "requireSigned is true")
     for freeze in environment.freeze:
         yield Fact("freeze", f"{freeze.from_ or 'always'} until {freeze.until or 'no end'} {freeze.reason}".rstrip())
     if hold := planned.inputs.holds.get(outcome.identity):
@@ -118,6 +126,27 @@ def _rules(
         yield Fact(
             "hold", f"{'everything' if hold.freeze else rejected or 'nothing'}{until}; {hold.reason}".rstrip("; ")
         )
+
+
+def _evidence(evidence: Evidence) -> Iterator[Fact]:
+    """What the gates saw; nothing about what they could not see, which the decision tells."""
+    if scan := evidence.scan:
+        found = str(scan.findings) if scan.status is ScanStatus.DONE else scan.status.lower()
+        yield Fact("scan", found + (f" ({scan.note})" if scan.note else ""))
+    if evidence.delta is not None and evidence.old_scan:
+        yield Fact(
+            "scan", f"{_change(evidence.delta)} against the present image, which has {evidence.old_scan.findings}"
+        )
+    if signing := evidence.signing:
+        by = f" by {', '.join(signing.profiles)}" if signing.profiles else ""
+        yield Fact("signing", signing.status.lower() + by + (f" ({signing.note})" if signing.note else ""))
+        for each in signing.referrers:
+            yield Fact("signing", f"not verified: {each.artifact_type} {each.digest}")
+
+
+def _change(delta: Findings) -> str:
+    shown = [f"{number:+} {severity}" for severity, number in reversed(delta.counts.items()) if number]
+    return ", ".join(shown) or "no change"
 
 
 def _decision(outcome: Outcome) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gitcd.errors import ConfigError
 from gitcd.model import document
 from gitcd.model.declaration import Identity, Origin
+from gitcd.model.evidence import Evidence, Findings, Referrer, Scan, ScanStatus, Signing, SigningStatus
 from gitcd.model.plan import (
     Change,
     Direction,
@@ -30,6 +31,16 @@ MOMENT = st.datetimes(
     timezones=st.sampled_from([timezone.utc, timezone(timedelta(hours=5, minutes=30))]),  # noqa: UP017 - beside another
 )
 CHANGE = st.builds(Change, TEXT, st.integers(0, 10**6), TEXT, TEXT, TEXT)
+COUNT = st.integers(0, 10**6)
+SCAN = st.builds(Scan, st.sampled_from(ScanStatus), st.builds(Findings, *[COUNT] * 6), TEXT)
+SIGNING = st.builds(
+    Signing,
+    st.sampled_from(SigningStatus),
+    st.lists(TEXT, max_size=2).map(tuple),
+    st.lists(st.builds(Referrer, TEXT, TEXT), max_size=2).map(tuple),
+    TEXT,
+)
+EVIDENCE = st.builds(Evidence, st.none() | SCAN, st.none() | SCAN, st.none() | SIGNING)
 OUTCOME = st.builds(
     Outcome,
     identity=st.builds(Identity, TEXT, TEXT, TEXT),
@@ -47,6 +58,7 @@ OUTCOME = st.builds(
     changes=st.lists(CHANGE, max_size=2).map(tuple),
     places=st.lists(TEXT, max_size=2).map(tuple),
     warnings=st.lists(TEXT, max_size=2).map(tuple),
+    evidence=st.none() | EVIDENCE,
 )
 CONTENT = st.none() | st.binary(max_size=20) | TEXT.map(str.encode)
 FILE = st.builds(FileChange, TEXT, st.sampled_from(Mode), CONTENT, CONTENT)
@@ -82,6 +94,9 @@ SAMPLE = Plan(
             ),
             old="1.2.0",
             direction=Direction.FORWARD,
+            evidence=Evidence(
+                Scan(ScanStatus.DONE, Findings(low=2), "COMPLETE"), Scan(ScanStatus.DONE, Findings(high=1))
+            ),
         ),
     ),
     commits=(
@@ -121,6 +136,10 @@ def test_keys_are_camel_case_and_content_is_readable() -> None:
     assert outcome["imageRepo"] == "registry.example.com/tiles"
     assert outcome["oldDigest"] == ""
     assert outcome["resolved"]["pushedAt"] == "2026-01-02T03:04:05+00:00"
+    numbers = {"undefined": 0, "informational": 0, "low": 2, "medium": 0, "high": 0, "critical": 0}
+    assert outcome["evidence"]["scan"] == {"status": "Done", "findings": numbers, "note": "COMPLETE"}
+    assert outcome["evidence"]["oldScan"]["findings"]["high"] == 1
+    assert outcome["evidence"]["signing"] is None
     (change,) = written["commits"][0]["files"]
     assert change["before"] == {"oid": blob_id(b"image: a:1\r\n"), "text": "image: a:1\r\n"}
     assert change["after"]["base64"] == "aW1hZ2U6IP86Mg0K"
@@ -162,6 +181,8 @@ FILE_AT = ["commits", 0, "files", 0]
         (_set(["outcomes", 0, "transient"], 1), "outcomes[0].transient: true or false is wanted"),
         (_set(["outcomes", 0, "origin", "line"], True), "outcomes[0].origin.line: a whole number is wanted"),
         (_set(["outcomes", 0, "message"], None), "outcomes[0].message: text is wanted"),
+        (_set(["outcomes", 0, "evidence", "scan", "findings", "low"], "2"), "findings.low: a whole number is wanted"),
+        (_set(["outcomes", 0, "evidence", "scan", "status"], "Fine"), "scan.status: 'Fine' is not a valid ScanStatus"),
         (_set(["outcomes", 0, "resolved", "pushedAt"], "soon"), "outcomes[0].resolved.pushedAt: Invalid isoformat"),
         (_set([*FILE_AT, "after", "base64"], "???"), "commits[0].files[0].after: is no content"),
         (_set([*FILE_AT, "after", "text"], "x"), "commits[0].files[0].after: the content is not that of its oid"),

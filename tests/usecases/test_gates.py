@@ -1,16 +1,35 @@
 """Gates from the registry, in whole plans: what may move in, what is asked, and what becomes of a missing answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import jsonschema
 import pytest
 
-from gitcd.model.evidence import Aspect, Findings, Inspected, Inspection, Scan, ScanStatus, Signing
+from gitcd.git.worktree import WorkTree
+from gitcd.model.document import report, report_schema
+from gitcd.model.evidence import (
+    Aspect,
+    Findings,
+    Inspected,
+    Inspection,
+    Referrer,
+    Scan,
+    ScanStatus,
+    Signing,
+    SigningStatus,
+)
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
+from gitcd.model.settings import Settings
 from gitcd.model.tree import MemoryTree
+from gitcd.planning.holds import NoHistory
+from gitcd.usecases.explain import explain
 from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.workspace import Workspace
+from tests.support.ecr import CREDENTIALS, StandIn
 from tests.support.scenes import HOST, LAYOUT, NOW, Tags, app_files, digest
 
 APP = Repository(HOST, "team/app")
@@ -113,3 +132,221 @@ class TestMaxSeverity:
     def test_T15_nobody_to_ask_is_no_pass(self):
         assert verdict() == (OutcomeKind.BLOCKED, "GateUnchecked")
         assert verdict(gates="{requireSigned: true}") == (OutcomeKind.BLOCKED, "GateUnchecked")
+
+
+class TestRequireSigned:
+    GATES = "{requireSigned: true}"
+
+    def signing(self, answer):
+        return Inspector({(NEW, Aspect.SIGNING): answer})
+
+    def test_T15_only_what_the_registry_signed_passes(self):
+        assert verdict(self.signing(Signing(SigningStatus.SIGNED, ("arn:a",))), gates=self.GATES) == PASSED
+
+    @pytest.mark.parametrize(
+        ("status", "reason"),
+        [
+            (SigningStatus.UNSIGNED, "Unsigned"),
+            (SigningStatus.RUNNING, "SigningPending"),
+            (SigningStatus.FAILED, "SigningFailed"),
+        ],
+    )
+    def test_T15_what_is_not_signed_is_blocked(self, status, reason):
+        outcome = only(planned(self.signing(Signing(status, note="in its words")), gates=self.GATES))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.BLOCKED, reason)
+        assert "in its words" in outcome.message
+
+    def test_T15_signatures_of_others_are_named_and_do_not_open_the_gate(self):
+        beside = (Referrer("application/vnd.cncf.notary.signature", digest("signature")),)
+        outcome = only(planned(self.signing(Signing(SigningStatus.UNSIGNED, (), beside)), gates=self.GATES))
+        assert outcome.reason == "Unsigned"
+        assert f"not verified: application/vnd.cncf.notary.signature {digest('signature')}" in outcome.message
+
+    def test_F5_a_status_that_cannot_be_had(self):
+        denied = Failure("AccessDenied", "not allowed to call ecr:DescribeImageSigningStatus on arn:x", "allow it")
+        outcome = only(planned(self.signing(denied), gates=self.GATES))
+        assert (outcome.reason, outcome.remedy) == ("GateUnchecked", "allow it")
+        assert "ecr:DescribeImageSigningStatus on arn:x" in outcome.message
+
+    def test_both_gates_must_open(self):
+        both = "{maxSeverity: LOW, requireSigned: true}"
+        signed = {(NEW, Aspect.SIGNING): Signing(SigningStatus.SIGNED)}
+        unsigned = {(NEW, Aspect.SIGNING): Signing(SigningStatus.UNSIGNED)}
+        clean, bad = ({(NEW, Aspect.SCAN): each} for each in (done(low=1), done(medium=1)))
+        assert verdict(Inspector(clean | signed), gates=both) == PASSED
+        assert verdict(Inspector(clean | unsigned), gates=both) == (OutcomeKind.BLOCKED, "Unsigned")
+        assert verdict(Inspector(bad | signed), gates=both) == (OutcomeKind.BLOCKED, "TooSevere")
+
+
+class TestQuestions:
+    def asked(self, **kwargs):
+        inspector = Inspector()
+        planned(inspector, **kwargs)
+        return [(each.repository, each.digest, each.aspect) for each in inspector.asked]
+
+    def test_both_images_are_scanned_and_the_new_one_is_signed(self):
+        assert sorted(self.asked(gates="{maxSeverity: LOW, requireSigned: true}")) == sorted(
+            [(APP, NEW, Aspect.SCAN), (APP, OLD, Aspect.SCAN), (APP, NEW, Aspect.SIGNING)]
+        )
+        assert self.asked(gates="{requireSigned: true}") == [(APP, NEW, Aspect.SIGNING)]
+
+    @pytest.mark.parametrize("gates", ["", "{minAge: 1h}", "{maxSeverity: ''}"])
+    def test_without_such_a_gate_nothing_is_asked(self, gates):
+        assert self.asked(gates=gates) == []
+
+    def test_what_does_not_move_is_not_asked_about(self):
+        held = {".gitcd/holds/dev/team.app.yaml": b"freeze: true\n"}
+        assert self.asked(**held) == []
+        assert self.asked(gates="{maxSeverity: LOW, minAge: 48h}") == []
+        assert self.asked(recall=lambda asked: {each.identity: NoHistory("gone") for each in asked}) == []
+
+    def test_another_spelling_of_the_same_content_is_not_gated(self):
+        found = app_files("app", "1.1.0")
+        path = "envs/dev/app/cv.yaml"
+        gated = {"gitcd.yaml": LAYOUT} | found | {path: found[path] + b"  gates: {maxSeverity: LOW}\n"}
+        inspector = Inspector()
+        plan = make_plan(MemoryTree(gated), Context(moving(), lambda _: {}, NOW, inspect=inspector)).plan
+        assert only(plan).kind is OutcomeKind.PIN_ONLY
+        assert inspector.asked == []
+
+    def test_an_image_that_is_not_known_is_not_compared(self):
+        found = app_files("app", "0.1.0")
+        path = "envs/dev/app/cv.yaml"
+        gated = {"gitcd.yaml": LAYOUT} | found | {path: found[path] + b"  gates: {maxSeverity: LOW}\n"}
+        inspector = scanned(done(low=1))
+        plan = make_plan(MemoryTree(gated), Context(moving(), lambda _: {}, NOW, inspect=inspector)).plan
+        assert [each.digest for each in inspector.asked] == [NEW]
+        assert only(plan).kind is OutcomeKind.BUMPED
+        assert only(plan).evidence.delta is None
+
+
+class TestEnvironment:
+    def layout(self, gates: str) -> bytes:
+        return LAYOUT.replace(b"path: envs/dev}", f"path: envs/dev, gates: {gates}}}".encode())
+
+    @pytest.mark.parametrize(("own", "environment"), [("HIGH", "LOW"), ("LOW", "HIGH"), ("''", "LOW"), ("LOW", "''")])
+    def test_the_stricter_of_declaration_and_environment_holds(self, own, environment):
+        layout = self.layout(f"{{maxSeverity: {environment}}}")
+        outcome = only(planned(scanned(done(medium=1)), gates=f"{{maxSeverity: {own}}}", layout=layout))
+        assert outcome.reason == "TooSevere"
+        assert "maxSeverity is LOW" in outcome.message
+
+    def test_an_environment_asks_for_signatures(self):
+        assert verdict(gates="", layout=self.layout("{requireSigned: true}")) == (OutcomeKind.BLOCKED, "GateUnchecked")
+
+    def test_soak_time_is_still_refused_by_name(self):
+        outcome = only(planned(gates="", layout=self.layout("{minSoak: 1h}")))
+        assert outcome.reason == "NotSupportedYet"
+        assert "gates.minSoak" in outcome.message
+
+    def test_a_group_waits_for_its_gated_member(self):
+        found = files("{maxSeverity: LOW}") | app_files("other")
+        for name in ("app", "other"):
+            found[f"envs/dev/{name}/cv.yaml"] += b"  strategy: {group: release}\n"
+        tags = moving()
+        tags.move("team/other", "env-dev", "1.0.0")
+        tags.move("team/other", "env-dev", "1.1.0")
+        context = Context(tags, lambda _: {}, NOW, inspect=scanned(done(critical=1)))
+        plan = make_plan(MemoryTree(found), context).plan
+        assert {each.identity.name: each.reason for each in plan.outcomes} == {
+            "app": "TooSevere",
+            "other": "GroupIncomplete",
+        }
+        assert plan.commits == ()
+
+
+class TestEvidence:
+    def test_the_difference_to_the_present_image_is_on_the_outcome(self):
+        evidence = only(planned(scanned(done(high=1, low=2), done(high=3)))).evidence
+        assert evidence.delta == Findings(high=-2, low=2)
+        assert (evidence.scan, evidence.old_scan) == (done(high=1, low=2), done(high=3))
+
+    def test_it_stays_there_when_the_gate_is_closed(self):
+        outcome = only(planned(scanned(done(critical=1), done())))
+        assert outcome.kind is OutcomeKind.BLOCKED
+        assert outcome.evidence.delta == Findings(critical=1)
+
+    @pytest.mark.parametrize("old", [Failure("AccessDenied", "no"), Scan(ScanStatus.ABSENT), None])
+    def test_an_old_image_without_a_scan_keeps_nothing_out(self, old):
+        outcome = only(planned(scanned(done(low=1), old)))
+        assert outcome.kind is OutcomeKind.BUMPED
+        assert outcome.evidence.delta is None
+
+    def test_without_a_gate_there_is_none(self):
+        assert only(planned(gates="")).evidence is None
+
+    def explained(self, inspect, **kwargs):
+        context = Context(moving(), lambda _: {}, NOW, inspect=inspect)
+        (explanation,) = explain(make_plan(MemoryTree(files(**kwargs)), context), NOW)
+        return [f"{fact.topic}: {fact.text}" for fact in explanation.facts]
+
+    def test_it_is_explained(self):
+        facts = self.explained(scanned(done(high=1, low=2), done(high=3)))
+        assert "gate: maxSeverity HIGH" in facts
+        assert "scan: 1 HIGH, 2 LOW" in facts
+        assert "scan: -2 HIGH, +2 LOW against the present image, which has 3 HIGH" in facts
+
+    def test_what_is_missing_is_explained(self):
+        beside = (Referrer("application/vnd.cncf.notary.signature", digest("signature")),)
+        inspector = scanned(Scan(ScanStatus.RUNNING, note="PENDING"))
+        inspector.known[NEW, Aspect.SIGNING] = Signing(SigningStatus.UNSIGNED, (), beside)
+        facts = self.explained(inspector, gates="{maxSeverity: HIGH, requireSigned: true}")
+        assert "gate: requireSigned is true" in facts
+        assert "scan: running (PENDING)" in facts
+        assert "signing: unsigned" in facts
+        assert f"signing: not verified: application/vnd.cncf.notary.signature {digest('signature')}" in facts
+
+    def test_the_report_holds_it(self):
+        told = report(planned(scanned(done(high=1), done(low=1))))
+        jsonschema.Draft202012Validator(report_schema()).validate(told)
+        evidence = told["outcomes"][0]["evidence"]
+        assert (evidence["scan"]["findings"]["high"], evidence["oldScan"]["findings"]["low"]) == (1, 1)
+
+
+class TestRun:
+    """A whole run's settings, the real client, and an ECR that is asked by it."""
+
+    @pytest.fixture
+    def ecr(self, monkeypatch):
+        for name, value in CREDENTIALS.items():
+            monkeypatch.setenv(name, value)
+        with StandIn() as server:
+            yield server
+
+    def plan(self, ecr, workspace=None):
+        workspace = workspace or Workspace(settings(ecr), now=NOW)
+        return make_plan(MemoryTree(files()), workspace.context(WorkTree(Path("/nowhere")))).plan
+
+    def test_a_scan_opens_the_gate_and_closes_it(self, ecr):
+        ecr.put("team/app", tags=["1.0.0"])
+        new = ecr.put("team/app", tags=["1.1.0", "env-dev"])
+        assert only(self.plan(ecr)).reason == "NotScanned"
+        ecr.scan("team/app", new, HIGH=1)
+        assert only(self.plan(ecr)).kind is OutcomeKind.BUMPED
+        ecr.scan("team/app", new, CRITICAL=2)
+        assert "2 CRITICAL" in only(self.plan(ecr)).message
+
+    def test_one_answer_for_the_whole_run(self, ecr):
+        ecr.put("team/app", tags=["1.0.0"])
+        new = ecr.put("team/app", tags=["1.1.0", "env-dev"])
+        ecr.scan("team/app", new, LOW=1)
+        workspace = Workspace(settings(ecr), now=NOW)
+        first = self.plan(ecr, workspace)
+        ecr.scan("team/app", new, CRITICAL=1)
+        assert self.plan(ecr, workspace) == first
+        assert ecr.counted()["DescribeImageScanFindings"] == 2
+        assert workspace.registry_calls == len(ecr.calls)
+
+    def test_F5_without_the_permission_nothing_moves(self, ecr):
+        ecr.put("team/app", tags=["1.0.0"])
+        ecr.put("team/app", tags=["1.1.0", "env-dev"])
+        ecr.fail("DescribeImageScanFindings", "AccessDeniedException", times=-1)
+        outcome = only(self.plan(ecr))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.BLOCKED, "GateUnchecked")
+        assert (
+            "ecr:DescribeImageScanFindings on arn:aws:ecr:us-east-1:123456789012:repository/team/app" in outcome.message
+        )
+
+
+def settings(ecr):
+    return replace(Settings(), ecr=replace(Settings().ecr, endpoint_url=ecr.url))
