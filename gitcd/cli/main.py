@@ -40,8 +40,18 @@ VERBS = {
     "config": Verb("config", "Show the settings in force, and where each comes from."),
     "doctor": Verb("doctor", "Check git, credentials, the registry and permissions."),
     "ecr-tags": Verb("ecr_tags", "Read and move the tags of images in Amazon ECR."),
+    "ecr-sync": Verb("ecr_sync", "Let one Deployment follow a tag, as flags say."),
     "demo": Verb("demo", "Try everything on this machine, without an account."),
     "version": Verb("version", "Print the versions of gitcd, Python and git."),
+}
+
+# Commands of cvmanager and of its successor, and what does their work here.
+_SUCCESSORS = {
+    "cr": "`cr sync` is `gitcd ecr-sync` now, and `cr tags` is `gitcd ecr-tags`",
+    "registry": "`registry sync` is `gitcd ecr-sync` now, and `registry tags` is `gitcd ecr-tags`",
+    "cv": "`cv get` is `gitcd diff -o json` now",
+    "rd": "`rd get` is `gitcd diff -o json` now",
+    "run": "there is no `gitcd run` yet; `gitcd reconcile`, started again and again, does its work on a repository",
 }
 
 
@@ -60,10 +70,12 @@ class Root(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, but with suggestions from the table above."""
+        """As click does it, but with suggestions and successors from the tables above."""
         try:
             return super().resolve_command(ctx, args)
         except click.exceptions.NoSuchCommand as error:
+            if successor := _SUCCESSORS.get(error.command_name):
+                raise click.UsageError(successor, ctx) from None
             raise click.exceptions.NoSuchCommand(error.command_name, possibilities=VERBS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same

@@ -1,0 +1,152 @@
+"""`gitcd ecr-sync`: one Deployment follows one tag, with the flags that cvmanager's command of that name has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcd.cli import options, session
+from gitcd.cli.diff import show
+from gitcd.cli.reconcile import tell_published
+from gitcd.cli.terminal import Console
+from gitcd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gitcd.model.reference import Repository
+    from gitcd.usecases.ecr_sync import Poll, Sync
+
+Command = Callable[..., Any]
+_PINS = ("VersionAndDigest", "Digest", "Version", "TagAndDigest")
+# Flags of cvmanager that have nothing to steer here, by their parameters' names.
+_UNUSED = {
+    "k8s_config": "--k8s-config is not used: gitcd commits, and whatever applies the repository rolls it out",
+    "stats_provider": "--stats-provider is not used: nothing is sent to a metrics service",
+    "stats_host": "--stats-host is not used: nothing is sent to a metrics service",
+    "v": "--v is not used: say -v or -vv",
+    "vmodule": "--vmodule is not used",
+    "logtostderr": "--logtostderr is not used: all talk goes to stderr",
+}
+
+
+def _flag(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
+    """A flag that a variable may give too: `--tag` is GITCD_ECR_SYNC_TAG."""
+    variable = f"GITCD_ECR_SYNC_{name.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(name, *more, envvar=variable, show_envvar=True, **how)
+
+
+def _unused(command: Command) -> Command:
+    for decorate in (
+        click.option("--stats-provider", hidden=True),
+        click.option("--stats-host", hidden=True),
+        click.option("--v", "v", hidden=True),
+        click.option("--vmodule", hidden=True),
+        click.option("--logtostderr", is_flag=True, flag_value=True, default=None, hidden=True),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command("ecr-sync")
+@click.argument("repo", required=False, metavar="[REPO]",
+                help="A bare repository, or an address; never the current folder.  [env var: GITCD_REPO]")  # fmt: skip
+@_flag("--tag", required=True, metavar="TAG", help="The tag to follow.")
+@_flag("--ecr", "ecr", required=True, metavar="REPO",
+       help="The image's repository: team/app in the account and region of the AWS environment, or with its registry's "
+            "host.")  # fmt: skip
+@_flag("--deployment", required=True, metavar="NAME", help="The Deployment to keep up to date.")
+@_flag("--container", default="", metavar="NAME", help="Its container; default: every one that runs the repository.")
+@_flag("--namespace", "-n", default="default", show_default=True, metavar="NAME", help="Its namespace.")
+@_flag("--config-key", "--configKey", default="", metavar="NAME/KEY", help="A ConfigMap's key that gets the version.")
+@_flag("--version-syntax", metavar="REGEX",
+       help="Which tag on the image is the version, by a match of the whole tag; default: one with a git hash in it.",
+       )  # fmt: skip
+@_flag("--pin", type=click.Choice(_PINS), help="How the image is written; default: VersionAndDigest.")
+@options.environments
+@_flag("--path", "paths", multiple=True, metavar="PATH", help="Only in this folder or glob; repeatable.")
+@_flag("--sync", type=click.FloatRange(min=0, min_open=True), default=5, show_default=True, metavar="MINUTES",
+       help="How long to wait between two polls.")  # fmt: skip
+@click.option("--once", is_flag=True, help="Poll once, and exit.")
+@click.option("--dry-run", is_flag=True, help="Show what would be committed, once, and write nothing.")
+@click.option("--k8s-config", metavar="PATH", help="Taken, and not used: no cluster is asked.")
+@_unused
+@options.access
+@options.registry
+@options.output("table", "json", "yaml", "name")
+@options.verb
+def command(console: Console, form: Any, **arguments: Any) -> int:
+    """Let a Deployment follow a tag of an ECR repository, by commits to a config repository.
+
+    It is as if a ContainerVersion for this Deployment stood in the repository; nothing has to be declared there. Every
+    poll is a whole `gitcd reconcile` of it: holds, freezes, gates and what people took back count. Where a poll fails,
+    that is told, and the next one comes. SIGTERM and SIGINT end it, with nothing half done.
+    """
+    for name, notice in _UNUSED.items():
+        if arguments[name] is not None:
+            console.warn(notice)
+    poller = _Poller(console, form, arguments)
+    if arguments["dry_run"]:
+        return poller.rehearse()
+    if arguments["once"]:
+        return poller.poll()
+    from gitcd.usecases.ecr_sync import keep
+
+    interval = timedelta(minutes=arguments["sync"])
+    return keep(poller.poll, lambda error: console.error(error.message, error.remedy), interval)
+
+
+class _Poller:
+    """Polls as the flags say. The settings are read anew for each, the name of the registry is asked for once."""
+
+    def __init__(self, console: Console, form: Any, arguments: dict[str, Any]) -> None:
+        self._console, self._form, self._arguments = console, form, arguments
+        self._sync = _sync(arguments)
+        self._sync.declaration()
+        self._repository: Repository | None = None
+
+    def poll(self) -> int:
+        poll = self._begin()
+        with poll.run.open(local=False) as target:
+            mirror = session.mirror(target)
+            return tell_published(self._console, self._form, mirror, poll.commit(mirror))
+
+    def rehearse(self) -> int:
+        from gitcd.model.plan import plan_exit_code
+
+        poll = self._begin()
+        with poll.run.open(local=False) as target:
+            plan = poll.preview(target).plan
+        code = plan_exit_code(plan)
+        show(self._console, plan, self._form, code)
+        return code
+
+    def _begin(self) -> Poll:
+        from gitcd.usecases.ecr_sync import Poll, full_name
+
+        run = session.workspace(self._arguments)
+        if not run.settings.repo:
+            raise ConfigError(
+                "no config repository is named, and without one ecr-sync would change the cluster directly, which this "
+                "version cannot do yet",
+                remedy="Name the repository with the Deployment's manifest as the last operand, or in GITCD_REPO.",
+            )
+        self._repository = self._repository or full_name(self._sync, run.settings)
+        return Poll(self._sync.declaration(self._repository), tuple(self._arguments["environment"]), run)
+
+
+def _sync(arguments: dict[str, Any]) -> Sync:
+    from gitcd.usecases.ecr_sync import Sync
+
+    return Sync(
+        tag=arguments["tag"],
+        ecr=arguments["ecr"],
+        deployment=arguments["deployment"],
+        container=arguments["container"],
+        namespace=arguments["namespace"],
+        config=arguments["config_key"],
+        version_syntax=arguments["version_syntax"] or "",
+        pin=arguments["pin"] or "",
+        paths=arguments["paths"],
+    )
