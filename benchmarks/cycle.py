@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 
 from benchmarks.fleet import Fleet
 from gitcd.cli.main import main as gitcd
 from gitcd.model.reference import Repository
-from gitcd.model.registry import Answers, Failure, Image, Query
+from gitcd.model.registry import Answer, Answers, Failure, Image, Query
 from gitcd.usecases.workspace import Workspace
 
 PUSHED = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -29,22 +30,19 @@ class Table:
         self._moved = moved
 
     def __call__(self, queries: Sequence[Query]) -> Answers:
-        return Answers(
-            {
-                (query.repository, name): self._answer(query.repository, name)
-                for query in queries
-                for name in query.tags | query.digests
-            }
-        )
+        return Answers(dict(chain.from_iterable(map(self._answers, queries))))
 
-    def _answer(self, repository: Repository, name: str) -> Image | Failure:
-        app = self._fleet.app(int(repository.path[-5:]))
+    def _answers(self, query: Query) -> Iterator[tuple[tuple[Repository, str], Answer]]:
+        app = self._fleet.app(int(query.repository.path[-5:]))
         current = int(app.behind and self._moved)
-        for generation in (current, 0):
+        images: dict[str, Image] = {}
+        for generation in {0, current}:
             tags = (app.version(generation), app.tag) if generation == current else (app.version(generation),)
-            if name in tags or name == app.digest(generation):
-                return Image(app.digest(generation), tags, PUSHED[generation])
-        return Failure("TagNotFound", f"{app.image_repo} has no {name}")
+            image = Image(app.digest(generation), tags, PUSHED[generation])
+            images |= dict.fromkeys((image.digest, *tags), image)
+        for name in query.tags | query.digests:
+            missing = None if name in images else Failure("TagNotFound", f"{app.image_repo} has no {name}")
+            yield (query.repository, name), missing or images[name]
 
 
 def main() -> None:

@@ -43,15 +43,17 @@ class Scene:
         return DATA / "run" / "mirror.git"
 
     def make(self) -> Scene:
-        """The remote; the cache of a gitcd, and the mirror of the baseline, that saw it one commit earlier."""
+        """The remote, and what earlier runs left: gitcd's and the baseline's mirrors of the commit before the last."""
         if (self.kept / "complete").exists():
             return self
         shutil.rmtree(self.kept, ignore_errors=True)
-        remote = generate(self.kept / "remote.git", Fleet(self.apps, self.behind))
         shutil.rmtree(self.remote.parent, ignore_errors=True)
-        shutil.copytree(remote, self.remote)
-        subprocess.run(["git", "-C", str(self.remote), "update-ref", "refs/heads/main", "before"], check=True)
-        run(self.gitcd("--still"))
+        remote = generate(self.kept / "remote.git", Fleet(self.apps, self.behind))
+        for options in ((), ("--still",)):  # the first brings history; the second leaves all as it was before
+            shutil.rmtree(self.remote, ignore_errors=True)
+            shutil.copytree(remote, self.remote)
+            subprocess.run(["git", "-C", str(self.remote), "update-ref", "refs/heads/main", "before"], check=True)
+            run(self.gitcd(*options))
         run(Contender("plumbing", self._plumbing(0)))
         shutil.move(self.cache, self.kept / "cache")
         shutil.move(self.mirror, self.kept / "mirror.git")

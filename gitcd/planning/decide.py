@@ -67,8 +67,7 @@ def decide(surveyed: Surveyed, facts: Facts) -> Decision:
     resolved = resolve(spec, facts.answers)
     if isinstance(resolved, Failure):
         return decision.fail(resolved)
-    decision = replace(decision, outcome=replace(decision.outcome, resolved=resolved))
-    return _decide_resolved(decision, resolved, environment, facts)
+    return _decide_resolved(_blank(surveyed, resolved), resolved, environment, facts)
 
 
 def resolve(spec: Spec, answers: Answers) -> Resolved | Failure:
@@ -94,7 +93,7 @@ def pin_of(spec: Spec) -> Pin:
     return "VersionAndDigest" if EcrRegistry.parse(spec.repository.registry) else "TagAndDigest"
 
 
-def _blank(surveyed: Surveyed) -> Decision:
+def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:
     declared = surveyed.declared
     return Decision(
         surveyed,
@@ -103,6 +102,7 @@ def _blank(surveyed: Surveyed) -> Decision:
             origin=declared.declaration.origin,
             kind=OutcomeKind.CURRENT,
             image_repo=declared.declaration.spec.image_repo,
+            resolved=resolved,
             places=tuple(site.where for site in surveyed.sites),
             warnings=tuple(surveyed.warnings),
         ),
