@@ -227,6 +227,11 @@ class Store:
         self.repositories[account, call.region, name] = created
         return {"repository": created.description}
 
+    def on_DeleteRepository(self, call: Call) -> dict[str, Any]:
+        deleted = self.repository(call)
+        del self.repositories[deleted.account, deleted.region, deleted.name]
+        return {"repository": deleted.description}
+
     def on_DescribeRepositories(self, call: Call) -> dict[str, Any]:
         account, names = call.body.get("registryId") or ACCOUNT, call.body.get("repositoryNames")
         if names:
