@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 
 from benchmarks.fleet import Fleet
+from benchmarks.measure import ASIDE
 from gitcd.cli.main import main as gitcd
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Failure, Image, Query
@@ -30,7 +32,10 @@ class Table:
         self._moved = moved
 
     def __call__(self, queries: Sequence[Query]) -> Answers:
-        return Answers(dict(chain.from_iterable(map(self._answers, queries))))
+        start = time.perf_counter()
+        answers = Answers(dict(chain.from_iterable(map(self._answers, queries))))
+        print(f"{ASIDE}{time.perf_counter() - start}", file=sys.stderr)
+        return answers
 
     def _answers(self, query: Query) -> Iterator[tuple[tuple[Repository, str], Answer]]:
         app = self._fleet.app(int(query.repository.path[-5:]))

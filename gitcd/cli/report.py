@@ -45,7 +45,8 @@ def tell(console: Console, plan: Plan) -> None:
 
 def closing_line(plan: Plan) -> str:
     """How many of each: `3 bumped, 1 pin-only, 12 current, 1 failed`."""
-    parts = [f"{plan.counts[kind]} {word}" for kind, word in _WORDS.items() if plan.counts[kind]]
+    counts = plan.counts
+    parts = [f"{counts[kind]} {word}" for kind, word in _WORDS.items() if counts[kind]]
     return ", ".join(parts) or "no ContainerVersion found; `gitcd schema` shows what one may say"
 
 

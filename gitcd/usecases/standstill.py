@@ -19,7 +19,7 @@ from gitcd.model.declaration import Identity, Origin
 from gitcd.model.memory import Memory
 from gitcd.model.plan import Direction, Outcome, OutcomeKind, Plan, Resolved
 from gitcd.model.reference import Repository, is_digest
-from gitcd.model.registry import Answers, Image, Query
+from gitcd.model.registry import Answer, Answers, Failure, Query
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.scopes import Scopes
 from gitcd.usecases.planner import Context, Planned
@@ -82,16 +82,20 @@ def _key(context: Context, tip: str) -> str:
 def _seal(queries: Sequence[Query], answers: Answers) -> str:
     """Stands for all that the registry said of what was asked."""
     seal = hashlib.sha256()
+    said: dict[int, bytes] = {}  # by identity: one image answers for its tag and its digest
     for query in queries:
         for name in sorted(query.tags | query.digests):
-            seal.update(_said(answers.get(query.repository, name)))
+            answer = answers.get(query.repository, name)
+            if id(answer) not in said or isinstance(answer, Failure):
+                said[id(answer)] = _said(answer)
+            seal.update(said[id(answer)])
     return seal.hexdigest()
 
 
-def _said(answer: object) -> bytes:
-    if isinstance(answer, Image):
-        return f"{answer.digest} {answer.tags} {answer.pushed_at} {answer.archived}\0".encode()
-    return f"{answer!r}\0".encode()  # a failure, in full
+def _said(answer: Answer) -> bytes:
+    if isinstance(answer, Failure):
+        return f"{answer!r}\0".encode()
+    return f"{answer.digest} {answer.tags} {answer.pushed_at} {answer.archived}\0".encode()
 
 
 def _pack_query(query: Query) -> list[Any]:
@@ -132,7 +136,7 @@ def _unpack_outcome(fact: Any) -> Outcome:
         _unpack_resolved(*resolved) if resolved else None,
         old,
         old_digest,
-        Direction(direction),
+        _DIRECTIONS[direction],
         (),
         tuple(places),
         tuple(warnings),
@@ -144,3 +148,4 @@ def _unpack_resolved(tag: str, version: str, digest: str, pushed_at: str) -> Res
 
 
 _KINDS = {str(kind): kind for kind in _LASTING}
+_DIRECTIONS = {str(direction): direction for direction in Direction}
