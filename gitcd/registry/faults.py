@@ -142,6 +142,9 @@ def _denied(error: Exception, target: Target, message: str) -> Failure | None:
         role = target.route.access.role_arn
         remedy = f"allow sts:AssumeRole on {role}, there and here, and check its external id"
         return Failure("AccessDenied", f"not allowed to assume {role} for {target.repository}: {message}", remedy)
+    if operation == "GetCallerIdentity":
+        remedy = "allow it for this identity, or go without --caller-identity"
+        return Failure("AccessDenied", f"not allowed to call sts:{operation}: {message}", remedy)
     return Failure(
         "AccessDenied",
         f"not allowed to call ecr:{operation} on {target.arn}: {message}",
