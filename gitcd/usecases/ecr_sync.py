@@ -15,7 +15,9 @@ from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model import schema
 from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
+from gitcd.model.hold import hold_path
 from gitcd.model.memory import FORGETFUL, Memory
+from gitcd.model.plan import OutcomeKind
 from gitcd.model.problem import Problem
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
@@ -128,7 +130,8 @@ def full_name(sync: Sync, settings: Settings) -> Repository:
 
 
 def _at_flag(problem: Problem) -> str:
-    flag = next((flag for field, flag in _FLAGS.items() if problem.pointer.startswith(field)), problem.pointer)
+    place = f"{problem.pointer}."
+    flag = next((flag for field, flag in _FLAGS.items() if place.startswith(f"{field}.")), problem.pointer)
     return f"{flag}: {problem.message}" + (f" ({problem.remedy})" if problem.remedy else "")
 
 
@@ -153,7 +156,8 @@ class Poll:
         given = find_place(tree, self.declaration, self.environments, memory)
         selection = Selection(apps=frozenset(str(each.identity) for each in given))
         context = replace(context, given=given, selection=selection)
-        return with_messages(make_plan(tree, context, base=base, memory=memory), self.run.templates, self.run.run)
+        planned = _remedied(make_plan(tree, context, base=base, memory=memory))
+        return with_messages(planned, self.run.templates, self.run.run)
 
     def commit(self, mirror: Mirror) -> Published[Planned]:
         """Bring the branch to what the tag names."""
@@ -164,6 +168,17 @@ class Poll:
             return planned, [NewCommit(each.message, each.files) for each in planned.plan.commits]
 
         return with_failure(publish(mirror, compute, author=self.run.author, when=context.now))
+
+
+def _remedied(planned: Planned) -> Planned:
+    """The plan with remedies for what is held: `gitcd release` knows only what stands in the repository."""
+    outcomes = tuple(
+        replace(each, remedy=f"Write the image by hand, or remove {hold_path(each.identity)} where there is one.")
+        if each.kind is OutcomeKind.HELD
+        else each
+        for each in planned.plan.outcomes
+    )
+    return replace(planned, plan=replace(planned.plan, outcomes=outcomes))
 
 
 def keep(

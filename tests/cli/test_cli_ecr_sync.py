@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from gitcd.cli.main import run
+from gitcd.model import document
 from tests.conftest import ACCOUNT, REGION
 from tests.support.ecr import StandIn
-from tests.support.repos import Bare, make_bare
+from tests.support.repos import Bare, make_bare, make_worktree
 
 OLD, NEW = "0a1b2c3d4e", "5f6a7b8c9d"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/nearmap/tiles"
@@ -107,3 +115,332 @@ class TestOnce:
         sync(capfd, "--once", f"--ecr={IMAGE}")
         assert remote.show(PATH) == moved(ecr)
         assert set(ecr.counted()) == {"DescribeImages"}
+
+    def test_a_hash_may_stand_anywhere_in_the_version(self, ecr, remote, capfd) -> None:
+        ecr.put("nearmap/tiles", tags=["main-77aa77aa", "dev"])
+        sync(capfd, "--once")
+        assert remote.show(PATH) == moved(ecr, "main-77aa77aa")
+
+    def test_two_such_tags_are_not_guessed_about(self, ecr, remote, capfd) -> None:
+        ecr.put("nearmap/tiles", tags=["main-77aa77aa", "77aa77aa", "dev"])
+        _, err = sync(capfd, "--once", code=5)
+        assert "several tags of the image match" in err
+        assert "77aa77aa, main-77aa77aa" in err
+        sync(capfd, "--once", "--version-syntax", "[0-9a-f]{8}")
+        assert remote.show(PATH) == moved(ecr, "77aa77aa")
+
+    def test_the_pin_can_be_what_cvmanager_wrote(self, ecr, remote, capfd) -> None:
+        sync(capfd, "--once", "--pin=Version")
+        assert remote.show(PATH) == DEPLOYMENT.replace(f"{IMAGE}:{OLD}  #".encode(), f"{IMAGE}:{NEW}  #".encode())
+
+    def test_the_report_for_programs(self, ecr, remote, capfd) -> None:
+        report = json.loads(sync(capfd, "--once", "-o", "json")[0])
+        assert [commit["id"] for commit in report["commits"]] == [remote.tip]
+        (outcome,) = report["outcomes"]
+        assert outcome["identity"] == {"environment": "dev", "namespace": "default", "name": "tilesapp"}
+        assert (outcome["kind"], outcome["resolved"]["version"]) == ("Bumped", NEW)
+        jsonschema.validate(report, document.report_schema())
+
+    @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+    def test_the_region_of_a_bare_name_is_that_of_the_environment(
+        self, ecr, remote, capfd, monkeypatch, variable
+    ) -> None:
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        monkeypatch.setenv(variable, "eu-west-1")
+        image = IMAGE.replace(REGION, "eu-west-1")
+        ecr.put(image, tags=[NEW, "dev"])
+        ecr.put(image, tags=[OLD])
+        remote.commit({PATH: DEPLOYMENT.replace(IMAGE.encode(), image.encode())})
+        sync(capfd, "--once")
+        assert f"{image}:{NEW}@sha256:".encode() in remote.show(PATH)
+        assert {call.region for call in ecr.calls} == {"eu-west-1"}
+
+    def test_flags_may_come_from_the_environment(self, ecr, remote, capfd, monkeypatch) -> None:
+        for flag in FLAGS:
+            name, _, value = flag.removeprefix("--").partition("=")
+            monkeypatch.setenv(f"GITCD_ECR_SYNC_{name.upper()}", value)
+        sync(capfd, "--once", flags=())
+        assert remote.show(PATH) == moved(ecr)
+
+
+class TestPlaces:
+    """Where the Deployment is looked for: what fits one place only moves without being named."""
+
+    def test_two_environments_are_not_moved_at_once(self, ecr, remote, capfd) -> None:
+        tip = remote.commit({"envs/prod/tiles.yaml": DEPLOYMENT})
+        _, err = sync(capfd, "--once", code=2)
+        assert err == ("error: Deployment tilesapp is in the environments dev, prod\n  Choose with --environment.\n")
+        assert remote.tip == tip
+        sync(capfd, "--once", "-e", "dev")
+        assert (remote.show(PATH), remote.show("envs/prod/tiles.yaml")) == (moved(ecr), DEPLOYMENT)
+
+    def test_both_are_moved_where_both_are_chosen(self, ecr, remote, capfd) -> None:
+        remote.commit({"envs/prod/tiles.yaml": DEPLOYMENT})
+        sync(capfd, "--once", "-e", "dev", "-e", "prod")
+        assert remote.show(PATH) == remote.show("envs/prod/tiles.yaml") == moved(ecr)
+        assert remote.count() == 4
+
+    def test_an_environment_with_another_account_is_no_rival(self, ecr, remote, capfd) -> None:
+        other = DEPLOYMENT.replace(ACCOUNT.encode(), b"210987654321")
+        remote.commit({"envs/prod/tiles.yaml": other})
+        sync(capfd, "--once")
+        assert (remote.show(PATH), remote.show("envs/prod/tiles.yaml")) == (moved(ecr), other)
+
+    def test_an_environment_that_is_not_there(self, ecr, remote, capfd) -> None:
+        _, err = sync(capfd, "--once", "-e", "staging", code=2)
+        assert err == "error: gitcd.yaml has no environment staging\n  It has: dev, prod.\n"
+
+    def test_nothing_found_tells_the_near_misses(self, ecr, remote, capfd) -> None:
+        _, err = sync(capfd, "--once", "--deployment=tilesap", code=5)
+        assert f"{IMAGE} was found in none of the 2 environments" in err
+        assert "envs/dev/tiles/deployment.yaml:11 Deployment/tilesapp" in err.replace(":10 ", ":11 ")
+        assert "spec.workload is Deployment/tilesap" in err
+
+    def test_a_container_that_runs_another_repository_is_told(self, ecr, remote, capfd) -> None:
+        _, err = sync(capfd, "--once", "--container=proxy", code=5)
+        assert "container proxy of Deployment/tilesapp runs proxy, but imageRepo is" in err
+
+    def test_without_a_layout_two_folders_are_not_moved_at_once(self, ecr, remote, capfd) -> None:
+        tip = remote.commit({"gitcd.yaml": None, "envs/prod/tiles.yaml": DEPLOYMENT})
+        _, err = sync(capfd, "--once", code=2)
+        assert "Deployment tilesapp is in the folders envs/dev/tiles, envs/prod" in err
+        assert remote.tip == tip
+        sync(capfd, "--once", "--path", "envs/dev")
+        assert (remote.show(PATH), remote.show("envs/prod/tiles.yaml")) == (moved(ecr), DEPLOYMENT)
+
+    def test_without_a_layout_one_folder_is_enough(self, ecr, remote, capfd) -> None:
+        remote.commit({"gitcd.yaml": None})
+        sync(capfd, "--once")
+        assert remote.show(PATH) == moved(ecr)
+        _, err = sync(capfd, "--once", "-e", "dev", code=2)
+        assert "the repository has no gitcd.yaml" in err
+
+    @pytest.mark.parametrize("path", ["../elsewhere", "/etc", "envs/../../x"])
+    def test_F42_a_path_stays_inside_the_repository(self, ecr, remote, capfd, path) -> None:
+        _, err = sync(capfd, "--once", "--path", path, code=2)
+        assert path in err
+
+
+class TestRules:
+    """A poll is a whole reconcile: what people said counts."""
+
+    def test_a_revert_is_respected_until_the_tag_moves(self, ecr, remote, capfd) -> None:
+        sync(capfd, "--once")
+        tip = remote.commit({PATH: DEPLOYMENT}, "Revert, it crashes")
+        _, err = sync(capfd, "--once")
+        assert "Held" in err
+        assert remote.tip == tip
+        ecr.put("nearmap/tiles", tags=["99aa99aa99", "dev"])
+        sync(capfd, "--once")
+        assert remote.show(PATH) == moved(ecr, "99aa99aa99")
+
+    def test_a_hold_file_is_respected(self, ecr, remote, capfd) -> None:
+        tip = remote.commit({".gitcd/holds/dev/default.tilesapp.yaml": b"freeze: true\nreason: audit\n"})
+        out, _ = sync(capfd, "--once", "-o", "json")
+        (outcome,) = json.loads(out)["outcomes"]
+        assert (outcome["kind"], outcome["reason"], outcome["message"]) == ("Held", "Frozen", "frozen: audit")
+        assert "remove .gitcd/holds/dev/default.tilesapp.yaml" in outcome["remedy"]
+        assert remote.tip == tip
+
+    @pytest.mark.parametrize("content", [b"freeze: maybe\n", b"{", b"\xff"])
+    def test_a_hold_file_that_cannot_be_read_holds(self, ecr, remote, capfd, content) -> None:
+        tip = remote.commit({".gitcd/holds/dev/default.tilesapp.yaml": content})
+        _, err = sync(capfd, "--once", code=5)
+        assert ".gitcd/holds/dev/default.tilesapp.yaml" in err
+        assert remote.tip == tip
+
+    def test_a_freeze_of_the_environment_is_respected(self, ecr, remote, capfd) -> None:
+        frozen = LAYOUT.replace(b"path: envs/dev}", b"path: envs/dev, freeze: [{from: 2020-01-01, until: 2999-01-01}]}")
+        tip = remote.commit({"gitcd.yaml": frozen})
+        _, err = sync(capfd, "--once")
+        assert "environment dev is frozen" in err
+        assert remote.tip == tip
+
+    def test_what_is_declared_by_the_same_name_is_left_to_reconcile(self, ecr, remote, capfd) -> None:
+        tip = remote.commit({"envs/dev/tiles/cv.yaml": declared("tilesapp", "dev")})
+        _, err = sync(capfd, "--once", code=2)
+        assert "dev/default/tilesapp is declared already, in envs/dev/tiles/cv.yaml:1" in err
+        assert "gitcd reconcile --app dev/default/tilesapp" in err
+        assert remote.tip == tip
+
+    def test_a_declaration_that_wants_another_image_there_is_a_conflict(self, ecr, remote, capfd) -> None:
+        tip = remote.commit({"envs/dev/tiles/cv.yaml": declared("tiles", "env-prod")})
+        _, err = sync(capfd, "--once", code=5)
+        assert "dev/default/tilesapp (the command line)" in err
+        assert "dev/default/tiles (envs/dev/tiles/cv.yaml:1) wants" in err
+        assert remote.tip == tip
+
+    def test_a_declaration_that_wants_the_same_is_no_conflict(self, ecr, remote, capfd) -> None:
+        remote.commit({"envs/dev/tiles/cv.yaml": declared("tiles", "dev")})
+        sync(capfd, "--once")
+        assert remote.show(PATH) == moved(ecr)
+
+    def test_operator_limits_hold_for_flags_too(self, ecr, remote, capfd, tmp_path) -> None:
+        settings = tmp_path / "config.yaml"
+        settings.write_text("namespaces: [{name: default, environments: [prod]}]\n")
+        _, err = sync(capfd, "--once", "--config", settings, code=5)
+        assert "the operator does not let namespace default reach environment dev" in err
+
+    def test_a_registry_that_is_not_allowed(self, ecr, remote, capfd, monkeypatch) -> None:
+        monkeypatch.setenv("GITCD_ALLOW_REGISTRIES", "210987654321")
+        _, err = sync(capfd, "--once", code=5)
+        assert "not among the registries that the operator allows" in err
+        monkeypatch.setenv("GITCD_ALLOW_REGISTRIES", ACCOUNT)
+        sync(capfd, "--once")
+
+
+def declared(name: str, tag: str) -> bytes:
+    return (
+        f"apiVersion: gitcd.io/v1\nkind: ContainerVersion\nmetadata: {{name: {name}}}\n"
+        f"spec: {{imageRepo: {IMAGE}, tag: {tag}, workload: {{kind: Deployment, name: tilesapp}}}}\n"
+    ).encode()
+
+
+class TestTrouble:
+    @pytest.mark.parametrize(
+        ("flags", "code", "said"),
+        [
+            (("--tag=nosuch",), 5, "nosuch"),
+            (("--ecr=nearmap/nosuch",), 5, "nearmap/nosuch"),
+            (("--tag=a/b",), 2, "--tag:"),
+            (("--ecr=Nearmap/Tiles",), 2, "--ecr:"),
+            (("--deployment=Tiles_App",), 2, "--deployment:"),
+            (("--container=a b",), 2, "--container:"),
+            (("--namespace=Team_1",), 2, "--namespace:"),
+            (("--configKey=tiles",), 2, "--configKey: 'tiles' is not of the form name/key"),
+            (("--configKey=tiles/",), 2, "--configKey:"),
+            (("--version-syntax=(",), 2, "--version-syntax:"),
+            (("--sync=0",), 2, "--sync"),
+            (("--sync=often",), 2, "--sync"),
+            (("--pin=Everything",), 2, "--pin"),
+        ],
+    )
+    def test_every_mistake_is_told_by_its_flag(self, ecr, remote, capfd, flags, code, said) -> None:
+        tip = remote.tip
+        _, err = sync(capfd, "--once", *flags, code=code)
+        assert said in err
+        assert remote.tip == tip
+
+    @pytest.mark.parametrize("flag", ["tag", "ecr", "deployment"])
+    def test_what_cannot_be_left_out(self, ecr, remote, capfd, flag) -> None:
+        flags = tuple(each for each in FLAGS if not each.startswith(f"--{flag}="))
+        _, err = sync(capfd, "--once", flags=flags, code=2)
+        assert f"--{flag}" in err
+
+    def test_trouble_that_passes_is_said_to(self, ecr, remote, capfd) -> None:
+        ecr.fail("*", "ServerException", status=500, times=-1)
+        sync(capfd, "--once", code=3)
+
+    def test_without_a_repository_it_says_what_is_missing(self, ecr, capfd, monkeypatch, tmp_path) -> None:
+        monkeypatch.chdir(make_worktree(tmp_path / "checkout", FILES))
+        _, err = sync(capfd, "--once", code=2)
+        assert "no config repository is named" in err
+        assert "GITCD_REPO" in err
+        assert not ecr.calls
+
+    def test_a_work_tree_is_never_committed_to(self, ecr, capfd, tmp_path) -> None:
+        folder = make_worktree(tmp_path / "checkout", FILES)
+        _, err = sync(capfd, "--once", folder, code=2)
+        assert "never commits in somebody's checkout" in err
+        assert (folder / PATH).read_bytes() == DEPLOYMENT
+
+    @pytest.mark.parametrize("bare", [True, False])
+    def test_a_dry_run_prints_the_patch_and_writes_nothing(self, ecr, remote, capfd, tmp_path, bare) -> None:
+        folder = make_worktree(tmp_path / "checkout", FILES)
+        tip = remote.tip
+        patch, _ = sync(capfd, "--dry-run", remote.url if bare else folder)
+        assert (remote.tip, (folder / PATH).read_bytes()) == (tip, DEPLOYMENT)
+        subprocess.run(["git", "apply", "-"], cwd=folder, input=patch.encode(), check=True)
+        assert (folder / PATH).read_bytes() == moved(ecr)
+
+    def test_flags_without_an_effect_are_taken_and_told(self, ecr, remote, capfd) -> None:
+        old = ("--k8s-config=~/.kube/config", "--stats-provider=datadog", "--stats-host=h", "--v=2", "--logtostderr")
+        _, err = sync(capfd, "--once", *old)
+        for flag in old:
+            assert f"warning: {flag.partition('=')[0]} is not used" in err
+        assert remote.show(PATH) == moved(ecr)
+
+
+@pytest.mark.parametrize(
+    ("words", "successor"),
+    [
+        ("cr sync --tag dev", "gitcd ecr-sync"),
+        ("cr tags add", "gitcd ecr-tags"),
+        ("registry sync status --by 5m", "gitcd ecr-sync"),
+        ("registry tags get", "gitcd ecr-tags"),
+        ("cv get", "gitcd diff -o json"),
+        ("rd get", "gitcd diff -o json"),
+        ("run --k8s-config x", "gitcd reconcile"),
+    ],
+)
+def test_older_commands_name_their_successor(capfd, words: str, successor: str) -> None:
+    assert run(words.split()) == 2
+    assert successor in capfd.readouterr().err
+
+
+@pytest.fixture
+def start(ecr: StandIn, remote: Bare, tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """Start it as a process that polls for good."""
+    (tmp_path / "tmp").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "INSTANCENAME": "tiles-7d9f"}
+    return lambda *arguments: subprocess.Popen(
+        [sys.executable, "-m", "gitcd", "ecr-sync", *FLAGS, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def finished(process: subprocess.Popen[bytes], number: signal.Signals) -> tuple[int, str]:
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    return process.returncode, err.decode()
+
+
+class TestLoop:
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_F24_it_polls_until_a_signal_and_leaves_nothing(self, ecr, remote, start, tmp_path, number, code) -> None:
+        with start("--sync=0.002") as process:
+            wait_until(lambda: remote.count() == 2)
+            ecr.put("nearmap/tiles", tags=["99aa99aa99", "dev"])
+            wait_until(lambda: remote.count() == 3)
+            got, err = finished(process, number)
+        assert got == code, err
+        assert "nothing is half done" in err
+        assert "Traceback" not in err
+        assert remote.show(PATH) == moved(ecr, "99aa99aa99")
+        assert not list((tmp_path / "tmp").iterdir())
+
+    def test_a_poll_that_fails_is_told_and_the_next_one_comes(self, ecr, remote, start) -> None:
+        with start("--sync=0.002") as process:
+            wait_until(lambda: remote.count() == 2)
+            gone = remote.path.rename(remote.path.with_name("away"))
+            time.sleep(1.5)
+            gone.rename(remote.path)
+            ecr.put("nearmap/tiles", tags=["99aa99aa99", "dev"])
+            wait_until(lambda: remote.count() == 3)
+            _, err = finished(process, signal.SIGTERM)
+        assert "error: " in err.replace("error: terminated", "")
+
+    def test_a_layout_that_somebody_broke_is_waited_out(self, ecr, remote, start) -> None:
+        with start("--sync=0.002") as process:
+            wait_until(lambda: remote.count() == 2)
+            remote.commit({"gitcd.yaml": b"kind: Nonsense\n"})
+            time.sleep(1)
+            remote.commit({"gitcd.yaml": LAYOUT})
+            ecr.put("nearmap/tiles", tags=["99aa99aa99", "dev"])
+            wait_until(lambda: remote.count() == 5)
+            _, err = finished(process, signal.SIGTERM)
+        assert "gitcd.yaml" in err
+
+    def test_a_set_up_that_is_wrong_ends_it_at_once(self, ecr, remote, start) -> None:
+        with start("-e", "nosuch") as process:
+            _, err = process.communicate(timeout=20)
+        assert process.returncode == 2, err
