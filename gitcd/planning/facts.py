@@ -62,7 +62,9 @@ def _read(field: Field, value: object) -> Any:
 
 
 def pack_found(found: Found) -> str:
-    """Sites and Services. Only for what was found without refusals."""
+    """Sites and Services, empty for none. Only for what was found without refusals."""
+    if not (found.sites or found.services):
+        return ""
     owners = list({id(site.owner): site.owner for site in found.sites}.values())
     places = {id(owner): at for at, owner in enumerate(owners)}
     return _dump(
@@ -75,6 +77,8 @@ def pack_found(found: Found) -> str:
 
 
 def unpack_found(path: str, fact: str) -> Found:
+    if not fact:
+        return Found()
     owners, sites, services = json.loads(fact)
     known = [Owner(*owner) for owner in owners]
     return Found(

@@ -17,6 +17,7 @@ from gitcd.planning.screening import MARK_LENGTH, Screen
 _MARK = b"ContainerVersion"
 _DECLARATIONS = "declarations"
 _NONE = "-"  # the fact that a file holds nothing of the kind
+_NOTHING = Found()
 
 T = TypeVar("T")
 # what of the declarations' interest occurs in a file, and what the file holds
@@ -51,8 +52,8 @@ def concerns(
     def unpack(entry: Entry, fact: str) -> Concern | None:
         if fact == mark:
             return None
-        words, _, found = fact.removeprefix(mark).partition(" ")
-        return frozenset(words.encode().split(b",")), unpack_found(entry.path, found)
+        words, found = fact.removeprefix(mark).split(" ", 1)
+        return (frozenset(words.encode().split(b",")), unpack_found(entry.path, found)) if found else None
 
     def look(entry: Entry, data: bytes) -> Concern | None:
         needles = screen.needles(data)
@@ -62,9 +63,10 @@ def concerns(
         words = b",".join(sorted(needles)).decode()
         found = _by_other_marks(entry, memory.recall(subject, _key(entry)), words)
         found = found or manifests.find(entry.path, data, needles)
-        if not found.refusals:
-            memory.note(subject, _key(entry), f"{mark}{words} {pack_found(found)}")
-        return needles, found
+        if found.refusals:
+            return needles, found
+        memory.note(subject, _key(entry), f"{mark}{words} {pack_found(found)}")
+        return (needles, found) if found != _NOTHING else None
 
     facts = (memory.recall(subject, _key(entry)) for entry in entries)
     valid = [fact if fact and fact.startswith(mark) else None for fact in facts]

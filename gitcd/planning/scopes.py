@@ -21,7 +21,10 @@ _YAML = (".yaml", ".yml")
 
 def is_manifest(path: str) -> bool:
     """Whether gitcd looks for images in this file at all."""
-    return path.endswith(_YAML) and not _DENIED.search(path)
+    if not path.endswith(_YAML):
+        return False
+    may_be_denied = "/." in path or path.startswith((".", "gitcd.yaml"))  # settles nearly all, and quickly
+    return not (may_be_denied and _DENIED.search(path))
 
 
 def is_safe(path: str) -> bool:

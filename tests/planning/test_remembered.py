@@ -137,7 +137,7 @@ def test_a_file_known_by_its_name_is_another_file_under_another_name():
     assert [change.path for change in planned(MemoryTree(data), memory).files] == ["dev/a/kustomization.yaml"]
 
 
-@pytest.mark.parametrize("fact", [" ", "x", "[]", "[[1]]", '[[1, {"metadata": {}, "spec": {"tag": 1}}]]', "null"])
+@pytest.mark.parametrize("fact", ["a b", "x", "[]", "[[1]]", '[[1, {"metadata": {}, "spec": {"tag": 1}}]]', "null"])
 def test_an_odd_fact_is_looked_up_in_the_bytes(fact):
     memory, data = Noted(), files("a", "b")
     plan = planned(MemoryTree(data), memory)
