@@ -441,19 +441,21 @@ class TestContract:
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
-        client.create_repository(repositoryName=APP)
+        name = "team/scanned"  # moto's registry is one for the whole process
+        client.create_repository(repositoryName=name)
         manifest = single_manifest()
         digest = sha256(manifest.encode())
-        client.put_image(repositoryName=APP, imageManifest=manifest, imageDigest=digest, imageTag="prod")
-        image = {"repositoryName": APP, "imageId": {"imageDigest": digest}}
+        client.put_image(repositoryName=name, imageManifest=manifest, imageDigest=digest, imageTag="prod")
+        image = {"repositoryName": name, "imageId": {"imageDigest": digest}}
         with pytest.raises(ClientError, match="ScanNotFoundException"):
             client.describe_image_scan_findings(**image)
         host = f"{StandIn.account}.dkr.ecr.{StandIn.region}.amazonaws.com"
         registry = EcrEvidence(RegistrySettings(endpoint_url=url))
-        question = Inspection(Repository(host, APP), digest, Aspect.SCAN)
+        question = Inspection(Repository(host, name), digest, Aspect.SCAN)
         assert registry.inspect(question) == Scan(ScanStatus.ABSENT)
         client.start_image_scan(**image)
         found = registry.inspect(question)
         assert isinstance(found, Scan)
         assert found.status is ScanStatus.DONE
         assert found.findings in (Findings(), Findings(high=1))
+        client.delete_repository(repositoryName=name, force=True)

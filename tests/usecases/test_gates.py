@@ -7,8 +7,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from gitcd.errors import ExitCode, RefusedError
 from gitcd.git.worktree import WorkTree
-from gitcd.model.document import report, report_schema
+from gitcd.model.document import from_document, report, report_schema, to_document
 from gitcd.model.evidence import (
     Aspect,
     Findings,
@@ -20,7 +21,7 @@ from gitcd.model.evidence import (
     Signing,
     SigningStatus,
 )
-from gitcd.model.plan import OutcomeKind
+from gitcd.model.plan import OutcomeKind, plan_exit_code
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
 from gitcd.model.settings import Settings
@@ -28,9 +29,22 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.holds import NoHistory
 from gitcd.usecases.explain import explain
 from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.reconcile import preview, reconcile, replay
 from gitcd.usecases.workspace import Workspace
 from tests.support.ecr import CREDENTIALS, StandIn
-from tests.support.scenes import HOST, LAYOUT, NOW, Tags, app_files, digest
+from tests.support.repos import make_bare
+from tests.support.scenes import (
+    AUTHOR,
+    HOST,
+    LAYOUT,
+    NOW,
+    Tags,
+    app_files,
+    context,
+    digest,
+    mirror_of,
+    reference,
+)
 
 APP = Repository(HOST, "team/app")
 OLD, NEW = digest("team/app:1.0.0"), digest("team/app:1.1.0")
@@ -73,8 +87,8 @@ def moving() -> Tags:
 
 
 def planned(inspect=None, recall=lambda _: {}, **kwargs):
-    context = Context(moving(), recall, NOW, **({"inspect": inspect} if inspect else {}))
-    return make_plan(MemoryTree(files(**kwargs)), context).plan
+    made = Context(moving(), recall, NOW, **({"inspect": inspect} if inspect else {}))
+    return make_plan(MemoryTree(files(**kwargs)), made).plan
 
 
 def only(plan):
@@ -246,8 +260,8 @@ class TestEnvironment:
         tags = moving()
         tags.move("team/other", "env-dev", "1.0.0")
         tags.move("team/other", "env-dev", "1.1.0")
-        context = Context(tags, lambda _: {}, NOW, inspect=scanned(done(critical=1)))
-        plan = make_plan(MemoryTree(found), context).plan
+        made = Context(tags, lambda _: {}, NOW, inspect=scanned(done(critical=1)))
+        plan = make_plan(MemoryTree(found), made).plan
         assert {each.identity.name: each.reason for each in plan.outcomes} == {
             "app": "TooSevere",
             "other": "GroupIncomplete",
@@ -276,8 +290,8 @@ class TestEvidence:
         assert only(planned(gates="")).evidence is None
 
     def explained(self, inspect, **kwargs):
-        context = Context(moving(), lambda _: {}, NOW, inspect=inspect)
-        (explanation,) = explain(make_plan(MemoryTree(files(**kwargs)), context), NOW)
+        made = Context(moving(), lambda _: {}, NOW, inspect=inspect)
+        (explanation,) = explain(make_plan(MemoryTree(files(**kwargs)), made), NOW)
         return [f"{fact.topic}: {fact.text}" for fact in explanation.facts]
 
     def test_it_is_explained(self):
@@ -350,3 +364,38 @@ class TestRun:
 
 def settings(ecr):
     return replace(Settings(), ecr=replace(Settings().ecr, endpoint_url=ecr.url))
+
+
+class TestOverGit:
+    """Gates between a plan and its commit, on a real branch."""
+
+    @pytest.fixture
+    def gated(self, tmp_path):
+        return make_bare(tmp_path / "remote.git", files())
+
+    def context(self, mirror, inspect):
+        return replace(context(mirror, moving()), inspect=inspect)
+
+    def test_a_gate_that_opens_lets_the_next_run_commit(self, gated):
+        with mirror_of(gated.url) as mirror:
+            blocked = reconcile(mirror, self.context(mirror, scanned(Scan(ScanStatus.RUNNING))), AUTHOR)
+            assert (blocked.commits, only(blocked.work.plan).reason) == ((), "ScanPending")
+            assert plan_exit_code(blocked.work.plan) is ExitCode.OK
+            landed = reconcile(mirror, self.context(mirror, scanned(done(low=1))), AUTHOR)
+        assert landed.commits == (gated.tip,)
+        assert reference("app", "1.1.0") in gated.show("envs/dev/app/deployment.yaml")
+
+    def test_T15_a_reviewed_plan_does_not_pass_a_gate_that_has_closed(self, gated):
+        tip = gated.tip
+        with mirror_of(gated.url) as mirror:
+            reviewed = preview(mirror, self.context(mirror, scanned(done(low=1)))).plan
+            assert from_document(to_document(reviewed)) == reviewed
+            with pytest.raises(RefusedError, match="was Bumped and is Blocked now: gates.maxSeverity is HIGH"):
+                replay(mirror, self.context(mirror, scanned(done(critical=1))), AUTHOR, reviewed)
+        assert gated.tip == tip
+
+    def test_a_registry_that_is_busy_ends_in_the_code_for_another_run(self, gated):
+        busy = scanned(Failure("Throttled", "busy", transient=True))
+        with mirror_of(gated.url) as mirror:
+            published = reconcile(mirror, self.context(mirror, busy), AUTHOR)
+        assert plan_exit_code(published.work.plan) is ExitCode.TRANSIENT
