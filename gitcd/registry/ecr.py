@@ -119,7 +119,7 @@ class Ecr:
         with self._lock:
             self.calls += 1
         account = {"registryId": target.account} if target.account else {}
-        with _parsing():
+        with parsing():
             answer: Mapping[str, Any] = method(**account, **arguments)
         if not isinstance(answer.get(key), list | dict):
             raise MalformedAnswerError(f"it has no {key}")
@@ -127,7 +127,7 @@ class Ecr:
 
 
 @contextmanager
-def _parsing() -> Iterator[None]:
+def parsing() -> Iterator[None]:
     """Give one name to what botocore's parser raises when an answer is not of the shape that the model says."""
     from botocore.exceptions import BotoCoreError
     from botocore.parsers import ResponseParserError

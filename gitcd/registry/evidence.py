@@ -32,7 +32,7 @@ from gitcd.model.evidence import (
 )
 from gitcd.model.reference import is_digest, short
 from gitcd.model.registry import Failure
-from gitcd.registry.ecr import MEDIA_TYPES, Ecr
+from gitcd.registry.ecr import MEDIA_TYPES, Ecr, parsing
 from gitcd.registry.faults import MalformedAnswerError, clean, explain_missing
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.route import Target, find_target
@@ -115,7 +115,7 @@ class EcrEvidence(Ecr):
             return explain_missing(digest, code, reason, target)
         try:
             manifest = json.loads(answer["images"][0]["imageManifest"])
-        except (ValueError, LookupError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise MalformedAnswerError(f"the manifest of {digest} cannot be read") from error
         if not isinstance(manifest, dict):
             raise MalformedAnswerError(f"the manifest of {digest} is no object")
@@ -123,9 +123,11 @@ class EcrEvidence(Ecr):
 
     def _scan_one(self, target: Target, digest: str, client: ECRClient) -> Scan:
         try:
-            return _read_scan(list(self._pages(target, digest, client)))
+            pages = list(self._pages(target, digest, client))
         except client.exceptions.ScanNotFoundException:
             return Scan(ScanStatus.ABSENT)
+        with parsing():
+            return _read_scan(pages)
 
     def _pages(self, target: Target, digest: str, client: ECRClient) -> Iterator[Mapping[str, Any]]:
         token: dict[str, str] = {}
@@ -145,8 +147,9 @@ class EcrEvidence(Ecr):
             client.describe_image_signing_status, "signingStatuses", target,
             repositoryName=target.repository.path, imageId={"imageDigest": digest},
         )  # fmt: skip
-        status, note = _read_signing(answer["signingStatuses"])
-        profiles = tuple(sorted(str(each.get("signingProfileArn", "")) for each in answer["signingStatuses"]))
+        with parsing():
+            status, note = _read_signing(answer["signingStatuses"])
+            profiles = tuple(sorted(clean(each.get("signingProfileArn", "")) for each in answer["signingStatuses"]))
         if status is SigningStatus.SIGNED:
             return Signing(status, profiles)
         referrers = self._run(target, partial(self._referrers, target, digest))
@@ -162,7 +165,8 @@ class EcrEvidence(Ecr):
             repositoryName=target.repository.path, subjectId={"imageDigest": digest},
             filter={"artifactTypes": list(_SIGNATURES)},
         )  # fmt: skip
-        found = [(str(each.get("artifactType", "")), str(each.get("digest", ""))) for each in answer["referrers"]]
+        with parsing():
+            found = [(str(each.get("artifactType", "")), str(each.get("digest", ""))) for each in answer["referrers"]]
         return tuple(Referrer(kind, name) for kind, name in sorted(found) if kind in _SIGNATURES and is_digest(name))
 
 
@@ -210,9 +214,9 @@ def _worst(scans: Sequence[tuple[_Platform, Scan]]) -> Scan:
     for status in _ORDER:
         if open_ones := [(platform, scan) for platform, scan in scans if scan.status is status]:
             told = [f"{platform.name} {scan.note}".strip() for platform, scan in open_ones]
-            return Scan(status, note="; ".join(told))
+            return Scan(status, note=clean("; ".join(told)))
     findings = reduce(Findings.most, (scan.findings for _, scan in scans))
-    return Scan(ScanStatus.DONE, findings, f"the worst of {', '.join(platform.name for platform, _ in scans)}")
+    return Scan(ScanStatus.DONE, findings, clean(f"the worst of {', '.join(platform.name for platform, _ in scans)}"))
 
 
 def _read_scan(pages: Sequence[Mapping[str, Any]]) -> Scan:
@@ -237,8 +241,14 @@ def _counted(result: Mapping[str, Any]) -> Findings:
     """The numbers as ECR sums them up."""
     counts: Counter[Severity] = Counter()
     for word, number in (result.get("findingSeverityCounts") or {}).items():
-        counts[_severity(word)] += int(number)
+        counts[_severity(word)] += _count(number)
     return Findings.of(counts)
+
+
+def _count(number: object) -> int:
+    if not isinstance(number, int) or number < 0:
+        raise MalformedAnswerError(f"{clean(number)!r} is no number of findings")
+    return number
 
 
 def _listed(results: Iterable[Mapping[str, Any]]) -> Findings:

@@ -157,6 +157,22 @@ class TestScan:
         ecr.set_scan(APP, image, scan_result(counts=counts))
         assert scan_of(registry, ecr, image).reason == "MalformedAnswer"
 
+    @pytest.mark.parametrize(
+        "findings",
+        [
+            {"findingSeverityCounts": {"HIGH": "many"}},
+            {"findingSeverityCounts": {"HIGH": -1}},
+            {"findingSeverityCounts": {"LOW": 1}, "findings": [None]},
+            {"findingSeverityCounts": {"LOW": 1}, "findings": [{"name": "CVE-2026-0001"}]},
+            {"findingSeverityCounts": {"LOW": 1}, "enhancedFindings": [{"severity": 7}]},
+        ],
+    )
+    def test_T15_what_cannot_be_read_is_no_answer(
+        self, ecr: StandIn, registry: EcrEvidence, image: str, findings: dict[str, Any]
+    ) -> None:
+        ecr.set_scan(APP, image, {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": findings})
+        assert scan_of(registry, ecr, image).reason == "MalformedAnswer"
+
     def test_F5_who_may_not_ask_learns_what_to_allow(self, ecr: StandIn, registry: EcrEvidence, image: str) -> None:
         ecr.fail("DescribeImageScanFindings", "AccessDeniedException", message="no identity-based policy allows it")
         found = scan_of(registry, ecr, image)
@@ -312,6 +328,11 @@ class TestSigning:
     ) -> None:
         ecr.sign(APP, image, *statuses)
         assert signing_of(registry, ecr, image).status is meaning
+
+    def test_T15_statuses_that_cannot_be_read(self, ecr: StandIn, registry: EcrEvidence, image: str) -> None:
+        for answer in (b'{"signingStatuses": [null]}', b"{}", b'{"signingStatuses": {"status": "COMPLETE"}}'):
+            ecr.fail("DescribeImageSigningStatus", answer=answer, times=2)
+            assert signing_of(registry, ecr, image).reason == "MalformedAnswer"
 
     def test_a_failure_is_told_in_ecr_s_words(self, ecr: StandIn, registry: EcrEvidence, image: str) -> None:
         ecr.sign(APP, image, "FAILED")

@@ -390,7 +390,7 @@ class TestOverGit:
         with mirror_of(gated.url) as mirror:
             reviewed = preview(mirror, self.context(mirror, scanned(done(low=1)))).plan
             assert from_document(to_document(reviewed)) == reviewed
-            with pytest.raises(RefusedError, match="was Bumped and is Blocked now: gates.maxSeverity is HIGH"):
+            with pytest.raises(RefusedError, match=r"was Bumped and is Blocked now: gates\.maxSeverity is HIGH"):
                 replay(mirror, self.context(mirror, scanned(done(critical=1))), AUTHOR, reviewed)
         assert gated.tip == tip
 
