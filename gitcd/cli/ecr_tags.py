@@ -221,7 +221,8 @@ def _journal(
     from gitcd.usecases.tagging import caller
 
     arn = caller(registry, repository) if arguments["caller_identity"] else ""
-    by, run, path = arguments["by"] or actor(os.environ), arguments["run"] or new_run(), arguments["journal"]
+    by, run = map(console.err.clean, (arguments["by"] or actor(os.environ), arguments["run"] or new_run()))
+    path = arguments["journal"]
     if path and path != "-" and not arguments["dry_run"]:
         with appending(path) as append:
             yield Journal(append, by, run, arn)

@@ -15,8 +15,8 @@ from gitcd.model.reference import is_digest, is_tag
 
 KIND = "TagMove"
 API_VERSION = "gitcd.io/v1"
-LONGEST_LINE = 16 * 1024  # bytes
 _LONGEST_TEXT = 512
+LONGEST_LINE = 64 * 1024  # bytes; more than any entry takes, whose characters are up to twelve bytes each
 
 
 class NoEntryError(ValueError):

@@ -16,6 +16,7 @@ import pytest
 
 from gitcd.cli.ecr_report import size
 from gitcd.cli.main import run
+from tests.conftest import CANARIES
 from tests.support.ecr import ACCOUNT, StandIn
 
 APP = "team/app"
@@ -401,6 +402,13 @@ class TestJournal:
         (line,) = out.splitlines()
         assert (json.loads(line)["kind"], json.loads(line)["old"]) == ("TagMove", one)
         assert "Moved" in err
+
+    def test_T10_no_secret_gets_into_a_journal(self, ecr: StandIn, one: str, two: str, gitcd, tmp_path) -> None:
+        journal, secret = tmp_path / "journal", CANARIES["GITHUB_TOKEN"]
+        run_address = f"https://x:{secret}@ci.example.com/7"
+        gitcd(f"add --ecr {APP} --version 2.0.0 --tags env-prod --journal {journal} --by {secret} --run {run_address}")
+        entry = json.loads(journal.read_text())
+        assert (entry["by"], entry["run"]) == ("***", "https://***@ci.example.com/7")
 
     def test_who_it_is_comes_from_sts_where_asked(self, ecr: StandIn, one: str, two: str, gitcd) -> None:
         out, _ = gitcd(f"add --ecr {APP} --version 2.0.0 --tags env-prod --journal - --caller-identity")

@@ -538,8 +538,8 @@ class TestJournal:
     def test_hostile_lines_are_passed_over_one_by_one(self) -> None:
         written: list[bytes] = []
         self.journal(written.append).record(TagChange(BARE, "a", Action.ADDED))
-        hostile = [b"{", b"[]", b"null", b"\xff\xfe", b"[" * 9_000, b'{"kind": "TagMove"}', b"9" * 5000, b"x" * 100_000]
-        data = b"\n".join([*hostile, b"", written[0].rstrip(), b" ", b"y" * 50_000])
+        hostile = [b"{", b"[]", b"null", b"\xff\xfe", b"[" * 9_000, b'{"kind": "TagMove"}', b"9" * 5000, b"x" * 200_000]
+        data = b"\n".join([*hostile, b"", written[0].rstrip(), b" ", b"y" * 70_000])
         items = list(read("j", io.BytesIO(data), Wanted()))
         assert [item.line for item in items if isinstance(item, Skipped)] == [*range(1, 9), 12]
         assert [item.tag for item in items if not isinstance(item, Skipped)] == ["a"]
