@@ -20,6 +20,7 @@ MAX_BYTES = 128 << 20  # a larger file is not read, and larger facts are not kep
 _FORMAT = f"gitcd memory 1 {__version__}"
 _CHECKSUM = 64
 _PIECE = 1 << 20
+_SHORT = 20
 _WORTH_WRITING = 50  # one byte in so many is new or gone: below that, finding it out again is cheaper than writing
 
 _Facts = dict[str, str]
@@ -122,11 +123,14 @@ def _is_whole(file: BinaryIO, head: bytes) -> bool:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
+    """Keys and facts; a short fact is likely to be that of many keys and is held once."""
+    short: dict[str, str] = {}
     with TextIOWrapper(file, "ascii", newline="\n") as text:
         for line in text:
             key, tab, fact = line.partition("\t")
             if tab:
-                yield key, fact[:-1]
+                fact = fact[:-1]
+                yield key, short.setdefault(fact, fact) if len(fact) <= _SHORT else fact
 
 
 def _write(file: BinaryIO, head: bytes, facts: Mapping[str, str]) -> None:

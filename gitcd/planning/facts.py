@@ -7,6 +7,7 @@ caller looks at the bytes again.
 from __future__ import annotations
 
 import json
+from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 from gitcd.manifests.reading import ReadResult
@@ -45,12 +46,21 @@ def unpack_declarations(path: str, fact: str) -> ReadResult:
 def _build(cls: type[T], plain: dict[str, Any]) -> T:
     """The instance of a document that was valid when it was packed; only what is no plain text is read anew."""
     fields = schema.table(cls).fields
-    values = {}
+    values = dict(_SHARED[cls])
     for key, value in plain.items():
         field = fields[key]
         is_text = type(field.shape) is TextShape and isinstance(value, str)
         values[field.name] = value if is_text else _read(field, value)
     return cls(**values)
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """Defaults that are values of our own: ten thousand declarations can do with one of each."""
+    fields = schema.table(cls).fields.values()
+    return {field.name: field.default for field in fields if is_dataclass(field.default)}
+
+
+_SHARED: dict[type, dict[str, Any]] = {cls: _defaults(cls) for cls in (Metadata, Spec)}
 
 
 def _read(field: Field, value: object) -> Any:

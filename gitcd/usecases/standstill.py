@@ -8,10 +8,12 @@ equal answers, equal plan.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +29,7 @@ from gitcd.usecases.planner import Context, Planned
 _SUBJECT = "standstill"
 _LASTING = frozenset({OutcomeKind.CURRENT, OutcomeKind.SUSPENDED, OutcomeKind.PROMOTED})
 _dump = json.JSONEncoder(separators=(",", ":")).encode
-_ODD = (ValueError, LookupError, TypeError, AttributeError)
+_ODD = (zlib.error, ValueError, LookupError, TypeError, AttributeError)
 
 
 def recall(memory: Memory, context: Context, tip: str) -> Planned | None:
@@ -39,7 +41,7 @@ def recall(memory: Memory, context: Context, tip: str) -> Planned | None:
     if fact is None:
         return None
     try:
-        asked, seal, outcomes = json.loads(fact)
+        asked, seal, outcomes = json.loads(zlib.decompress(base64.b64decode(fact)))
         queries = [_unpack_query(*each) for each in asked]
         plan = Plan(tip, tuple(_unpack_outcome(each) for each in outcomes))
     except _ODD:
@@ -56,10 +58,28 @@ def note(memory: Memory, context: Context, planned: Planned) -> None:
     if plan.commits or plan.failures or plan.warnings or any(each.kind not in _LASTING for each in plan.outcomes):
         return
     queries = _asked(planned.answers)
-    asked = ",".join(_dump(_pack_query(each)) for each in queries)
-    outcomes = ",".join(_dump(_pack_outcome(each)) for each in plan.outcomes)
-    fact = f'[[{asked}],"{_seal(queries, planned.answers)}",[{outcomes}]]'
-    memory.note(_SUBJECT, _key(context, plan.base), fact)
+    pieces = _fact(plan, queries, _seal(queries, planned.answers))
+    memory.note(_SUBJECT, _key(context, plan.base), _compressed(pieces))
+
+
+def _compressed(pieces: Iterable[str]) -> str:
+    compress = zlib.compressobj(1)
+    parts = [compress.compress(piece.encode()) for piece in pieces]
+    return base64.b64encode(b"".join([*filter(None, parts), compress.flush()])).decode()
+
+
+def _fact(plan: Plan, queries: Sequence[Query], seal: str) -> Iterator[str]:
+    """The JSON of all in pieces: as a whole it would be a hundred thousand lists."""
+    yield "[["
+    yield from _listed(_pack_query(each) for each in queries)
+    yield f'],"{seal}",['
+    yield from _listed(_pack_outcome(each) for each in plan.outcomes)
+    yield "]]"
+
+
+def _listed(values: Iterable[list[Any]]) -> Iterator[str]:
+    for number, value in enumerate(values):
+        yield f"{',' if number else ''}{_dump(value)}"
 
 
 def _asked(answers: Answers) -> list[Query]:

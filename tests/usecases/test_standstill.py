@@ -1,5 +1,7 @@
 """A run with nothing to do is remembered; whatever could have changed its end makes the next one plan again."""
 
+import base64
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -134,8 +136,9 @@ def test_a_plan_that_time_has_a_part_in_is_not_remembered(run, plans, remote):
     assert len(plans) == 2
 
 
-def test_odd_facts_are_passed_over(run, plans, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fact", ["odd", "b2Rk", base64.b64encode(zlib.compress(b"[[[]],1,[[]]]")).decode()])
+def test_odd_facts_are_passed_over(run, plans, monkeypatch, fact):
     run(Registry())
-    monkeypatch.setattr("gitcd.git.memory.FileMemory.recall", lambda *_: "[[[]],1,[[]]]")
+    monkeypatch.setattr("gitcd.git.memory.FileMemory.recall", lambda *_: fact)
     run(Registry())
     assert len(plans) == 2
