@@ -14,12 +14,16 @@ from gitcd.model.registry import Answer, Failure, Image
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A closed gate, with the reason in CamelCase and one sentence. `transient`: another run may get to check it."""
+    """A closed gate, with the reason in CamelCase and one sentence.
+
+    `unchecked`: nobody knows whether it would open; `transient`: another run may get to know.
+    """
 
     reason: str
     message: str
     remedy: str = ""
     transient: bool = False
+    unchecked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def check_signing(signing: Signing | Failure) -> Block | None:
 
 def _unchecked(gate: str, failure: Failure) -> Block:
     message = f"{gate}, which cannot be checked: {failure.message}"
-    return Block("GateUnchecked", message, failure.remedy, failure.transient)
+    return Block("GateUnchecked", message, failure.remedy, failure.transient, unchecked=True)
 
 
 def check(

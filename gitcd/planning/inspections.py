@@ -59,7 +59,8 @@ def _judge(decision: Decision, asked: Asked, inspected: Inspected) -> Decision:
         block = gates.check_signing(signing)
     if block is None:
         return seen
-    return seen.stop(OutcomeKind.BLOCKED, block.reason, block.message, block.remedy, transient=block.transient)
+    kind = OutcomeKind.FAILED if block.unchecked else OutcomeKind.BLOCKED
+    return seen.stop(kind, block.reason, block.message, block.remedy, transient=block.transient)
 
 
 def _images(decision: Decision) -> tuple[Repository, str, str]:

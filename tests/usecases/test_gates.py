@@ -134,7 +134,7 @@ class TestMaxSeverity:
             "AccessDenied", "not allowed to call ecr:DescribeImageScanFindings on arn:x", "allow it on arn:x"
         )
         outcome = only(planned(scanned(denied)))
-        assert (outcome.kind, outcome.reason) == (OutcomeKind.BLOCKED, "GateUnchecked")
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "GateUnchecked")
         assert "cannot be checked: not allowed to call ecr:DescribeImageScanFindings on arn:x" in outcome.message
         assert outcome.remedy == "allow it on arn:x"
         assert not outcome.transient
@@ -144,8 +144,8 @@ class TestMaxSeverity:
         assert (outcome.reason, outcome.transient) == ("GateUnchecked", True)
 
     def test_T15_nobody_to_ask_is_no_pass(self):
-        assert verdict() == (OutcomeKind.BLOCKED, "GateUnchecked")
-        assert verdict(gates="{requireSigned: true}") == (OutcomeKind.BLOCKED, "GateUnchecked")
+        assert verdict() == (OutcomeKind.FAILED, "GateUnchecked")
+        assert verdict(gates="{requireSigned: true}") == (OutcomeKind.FAILED, "GateUnchecked")
 
 
 class TestRequireSigned:
@@ -246,7 +246,7 @@ class TestEnvironment:
         assert "maxSeverity is LOW" in outcome.message
 
     def test_an_environment_asks_for_signatures(self):
-        assert verdict(gates="", layout=self.layout("{requireSigned: true}")) == (OutcomeKind.BLOCKED, "GateUnchecked")
+        assert verdict(gates="", layout=self.layout("{requireSigned: true}")) == (OutcomeKind.FAILED, "GateUnchecked")
 
     def test_soak_time_is_still_refused_by_name(self):
         outcome = only(planned(gates="", layout=self.layout("{minSoak: 1h}")))
@@ -356,7 +356,7 @@ class TestRun:
         ecr.put("team/app", tags=["1.1.0", "env-dev"])
         ecr.fail("DescribeImageScanFindings", "AccessDeniedException", times=-1)
         outcome = only(self.plan(ecr))
-        assert (outcome.kind, outcome.reason) == (OutcomeKind.BLOCKED, "GateUnchecked")
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "GateUnchecked")
         assert (
             "ecr:DescribeImageScanFindings on arn:aws:ecr:us-east-1:123456789012:repository/team/app" in outcome.message
         )
