@@ -136,6 +136,7 @@ class TestPut:
         assert registry.put(BARE, found, "env-prod") is None
         assert ecr.contents(APP) == {digest: {"1.0.0", "env-prod"}}
 
+    @pytest.mark.usefixtures("no_backoff")  # botocore takes LimitExceededException for throttling
     @pytest.mark.parametrize(
         ("code", "reason", "remedy"),
         [
