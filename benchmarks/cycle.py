@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 
-from benchmarks.fleet import Fleet
-from benchmarks.measure import ASIDE
+from benchmarks.fleet import ASIDE, Fleet
 from gitcd.cli.main import main as gitcd
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Failure, Image, Query

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 ENVIRONMENTS = ("dev", "staging", "prod")
 TEAMS = 40
+ASIDE = "seconds of the stand-in for the registry: "  # how a process says what is not its own time
 LAYOUT = "apiVersion: gitcd.io/v1\nkind: ConfigRepository\nenvironments:\n" + "".join(
     f"- {{name: {name}, path: envs/{name}}}\n" for name in ENVIRONMENTS
 )

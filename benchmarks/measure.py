@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.fleet import ASIDE
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "benchmarks" / ".data"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("GIT", "AWS_"))} | {
@@ -22,7 +24,6 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-ASIDE = "seconds of the stand-in for the registry: "
 GITCD = [str(Path(sys.executable).with_name("gitcd"))]
 
 
