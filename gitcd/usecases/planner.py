@@ -92,7 +92,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     _check_selection(context.selection, inputs)
     permitted, refused = limit(inputs.declared, context.limits)
     # A search for a few apps must not take the place of what is remembered of the search for all.
-    sought_in = FORGETFUL if context.selection.apps else memory
+    sought_in = FORGETFUL if context.selection.apps or context.given else memory
     surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in)
     answers = context.resolve(queries(surveyed))
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds)

@@ -13,6 +13,8 @@ from gitcd.git.remote import Remote
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.settings import NamespaceScope
+from gitcd.model.tree import MemoryTree
+from gitcd.planning.inputs import read_inputs
 from gitcd.usecases import reconcile as reconcile_module
 from gitcd.usecases.planner import Context, Selection, make_plan
 from gitcd.usecases.reconcile import reconcile
@@ -142,3 +144,11 @@ def test_odd_facts_are_passed_over(run, plans, monkeypatch, fact):
     monkeypatch.setattr("gitcd.git.memory.FileMemory.recall", lambda *_: fact)
     run(Registry())
     assert len(plans) == 2
+
+
+def test_with_declarations_beside_the_commit_nothing_is_remembered(run, plans):
+    given = read_inputs(MemoryTree({path: text.encode() for path, text in FILES.items()})).declared
+    other = replace(given[0], identity=replace(given[0].identity, name="other"))
+    for context in ({"given": (other,)}, {}, {"given": (other,)}, {}):
+        run(Registry(), **context)
+    assert len(plans) == 3
