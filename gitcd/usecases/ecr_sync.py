@@ -18,7 +18,7 @@ from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Documen
 from gitcd.model.hold import hold_path
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import OutcomeKind
-from gitcd.model.problem import Problem
+from gitcd.model.problem import Problem, pointer
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
 from gitcd.model.settings import Settings
@@ -130,8 +130,7 @@ def full_name(sync: Sync, settings: Settings) -> Repository:
 
 
 def _at_flag(problem: Problem) -> str:
-    place = f"{problem.pointer}."
-    flag = next((flag for field, flag in _FLAGS.items() if place.startswith(f"{field}.")), problem.pointer)
+    flag = _FLAGS.get(pointer(problem.steps[:2]), problem.pointer)
     return f"{flag}: {problem.message}" + (f" ({problem.remedy})" if problem.remedy else "")
 
 

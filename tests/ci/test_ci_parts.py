@@ -405,3 +405,31 @@ class TestComponent:
         assert seen.read_text() == "the-token"
         assert stat.S_IMODE(seen.stat().st_mode) == 0o600
         assert not list(folder.iterdir())
+
+
+PAGE = (ROOT / "docs/ci.md").read_text()
+
+
+def test_the_page_shows_and_lists_inputs_that_exist() -> None:
+    (action,) = documents(ACTION / "action.yml")
+    workflow, include = map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    (ours,) = [step for step in workflow["jobs"]["promote"]["steps"] if "gitcd" in step.get("uses", "")]
+    assert ours["uses"].partition("@")[0].endswith(f"gitcd/{ACTION.relative_to(ROOT)}")
+    assert set(ours["with"]) <= set(action["inputs"])
+    listed = {
+        name for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for name in re.findall(r"`([a-z-]+)`", row)
+    }
+    assert listed == set(action["inputs"])
+    (entry,) = include["include"]
+    inputs, _ = component()
+    assert (ROOT / entry["file"].removeprefix("/")) == COMPONENT
+    assert {name for name, about in inputs.items() if "default" not in about} <= set(entry["inputs"]) <= set(inputs)
+    assert set(action["inputs"]) - {"journal", "python"} <= set(inputs)
+
+
+def test_the_policies_on_the_page_grant_no_more_than_they_say() -> None:
+    policies = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
+    actions = [statement["Action"] for policy in policies for statement in policy["Statement"]]
+    web = "sts:AssumeRoleWithWebIdentity"
+    assert actions == [web, web, ["ecr:DescribeImages", "ecr:BatchGetImage", "ecr:PutImage"]]
+    assert "*" not in json.dumps(policies)

@@ -14,6 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from gitcd.cli.ecr_sync import command
 from gitcd.cli.main import run
 from gitcd.model import document
 from tests.conftest import ACCOUNT, REGION
@@ -444,3 +445,40 @@ class TestLoop:
         with start("-e", "nosuch") as process:
             _, err = process.communicate(timeout=20)
         assert process.returncode == 2, err
+
+    def test_the_line_of_cvmanagers_readme_with_one_word_replaced(self, ecr, remote, tmp_path, monkeypatch) -> None:
+        line = (
+            "INSTANCENAME=<pod name> cvmanager ecr-sync --tag=dev --ecr=nearmap/tiles --deployment=tilesapp "
+            "--container=tilesapp-container --namespace=default --sync=1 --k8s-config ~/.kube/config"
+        )
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        line = line.replace("<pod name>", "tiles-7d9f").replace("cvmanager", "gitcd", 1)
+        with in_shell(line) as process:
+            assert process.stdout is not None
+            told = process.stdout.readline().decode()
+            os.killpg(process.pid, signal.SIGTERM)
+            _, err = process.communicate(timeout=20)
+        assert told == f"{remote.tip} dev: tilesapp {OLD} -> {NEW}\n"
+        assert remote.show(PATH) == moved(ecr)
+        assert b"--k8s-config is not used" in err
+        monkeypatch.delenv("GITCD_REPO")
+        with in_shell(line) as process:
+            _, err = process.communicate(timeout=20)
+        assert process.returncode == 2
+        assert b"GITCD_REPO" in err
+
+
+def in_shell(line: str) -> subprocess.Popen[bytes]:
+    """Type a line; the process leads a group, so that a signal reaches the command too."""
+    return subprocess.Popen(
+        ["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def test_the_page_for_those_who_come_from_cvmanager_knows_every_flag() -> None:
+    """Each flag of the command is on the page, or shared with every other command."""
+    page = (Path(__file__).parents[2] / "docs/from-cvmanager.md").read_text()
+    section = page.partition("## ECR Syncer")[2].partition("\n## ")[0]
+    shared = {"branch", "cache_dir", "config", "ecr_endpoint_url", "verbose", "quiet", "color", "log_format", "repo"}
+    flags = {each.name: each.opts for each in command.params if each.name not in shared}
+    assert [name for name, spelled in flags.items() if not any(f"`{flag}" in section for flag in spelled)] == []
