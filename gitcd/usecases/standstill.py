@@ -55,17 +55,16 @@ def recall(memory: Memory, context: Context, tip: str) -> Planned | None:
 def note(memory: Memory, context: Context, planned: Planned) -> None:
     """Remember the plan if it is a lasting one."""
     plan = planned.plan
-    if (
-        context.given
-        or plan.commits
-        or plan.failures
-        or plan.warnings
-        or any(each.kind not in _LASTING for each in plan.outcomes)
-    ):
+    moved = plan.commits or plan.failures or plan.warnings
+    if context.given or moved or not all(map(_lasts, plan.outcomes)):
         return
     queries = _asked(planned.answers)
     pieces = _fact(plan, queries, _seal(queries, planned.answers))
     memory.note(_SUBJECT, _key(context, plan.base), _compressed(pieces))
+
+
+def _lasts(outcome: Outcome) -> bool:
+    return outcome.kind in _LASTING and not outcome.changes and outcome.evidence is None
 
 
 def _compressed(pieces: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from gitcd.git.commit import Author
 from gitcd.git.mirror import open_mirror
 from gitcd.git.remote import Remote
-from gitcd.model.plan import OutcomeKind
+from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
@@ -152,3 +152,11 @@ def test_with_declarations_beside_the_commit_nothing_is_remembered(run, plans):
     for context in ({"given": (other,)}, {}, {"given": (other,)}, {}):
         run(Registry(), **context)
     assert len(plans) == 3
+
+
+def test_nothing_that_a_plan_follows_from_is_forgotten():
+    """Who adds a field to one of these decides what it means for a remembered plan."""
+    named = {cls: [field.name for field in fields(cls)] for cls in (Context, Image, Outcome)}
+    assert named[Context] == ["resolve", "recall", "now", "selection", "limits", "inspect", "given"]
+    assert named[Image] == ["digest", "tags", "pushed_at", "size", "media_type", "archived"]
+    assert len(named[Outcome]) == 16
