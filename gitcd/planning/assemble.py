@@ -28,8 +28,8 @@ class Source:
 
 
 def settle(decisions: Sequence[Decision]) -> list[Decision]:
-    """Let declarations that share a place, or a group, answer for each other."""
-    return _settle_groups(_settle_places(decisions))
+    """Let declarations that share a place, or a group, answer for each other; they come back by identity."""
+    return _settle_groups(_settle_places(sorted(decisions, key=lambda each: each.outcome.identity)))
 
 
 def assemble(

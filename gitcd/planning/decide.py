@@ -56,7 +56,8 @@ class Facts:
 
 
 def decide(surveyed: Surveyed, facts: Facts) -> Decision:
-    """Apply the rules to one declaration. Pure: the same facts give the same decision."""
+    """Apply the rules to one declaration. Pure: the same facts give the same decision, in whatever order they come."""
+    surveyed = surveyed.in_order()
     decision = _blank(surveyed)
     spec = surveyed.declared.declaration.spec
     environment = facts.scopes.layout_of(surveyed.declared.identity.environment)
@@ -192,21 +193,19 @@ def _move(decision: Decision, goals: tuple[Wanted, ...], environment: Environmen
     new = facts.answers.get(spec.repository, spec.tag)
     if resolved is None or isinstance(new, Failure):
         return decision
-    old_site = next((each.site for each in goals if each.site.repository is not None), None)
-    old = held_image(old_site, spec, facts.answers) if old_site else new
+    before = _before(goals, new, spec, facts.answers)
     same_content = all(
         each.site.repository is None or _holds_digest(each.site, spec, facts.answers, resolved.digest) for each in goals
     )
     if same_content and spec.adopt == "OnChange":
         message = "adopt is OnChange: the content is the wanted one, in another spelling"
         return decision.stop(OutcomeKind.CURRENT, "AdoptOnChange", message)
-    seen = gates.direction(old, new)
     outcome = replace(
         outcome,
         kind=OutcomeKind.PIN_ONLY if same_content else OutcomeKind.BUMPED,
-        direction=Direction.SAME if same_content else seen,
-        old=_old_name(old_site),
-        old_digest=old.digest if isinstance(old, Image) else (old_site.digest if old_site else ""),
+        direction=before.direction,
+        old=before.name,
+        old_digest=before.digest,
         changes=tuple(_change(each) for each in goals),
         reason="PinOnly" if same_content else "Bumped",
         message="the content is the same, its spelling changes; pods restart" if same_content else "",
@@ -248,10 +247,31 @@ def _all_hold(sites: Sequence[Site], spec: Spec, answers: Answers, digest: str) 
     return all(_holds_digest(site, spec, answers, digest) for site in sites)
 
 
-def _old_name(site: Site | None) -> str:
-    if site is None:
-        return ""
-    return site.tag or short(site.digest)
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What stands at one of the places that change. `site` is None where no place of them holds an image."""
+
+    site: Site | None
+    image: Answer
+    direction: Direction
+
+    @property
+    def name(self) -> str:
+        return (self.site.tag or short(self.site.digest)) if self.site else ""
+
+    @property
+    def digest(self) -> str:
+        return self.image.digest if isinstance(self.image, Image) else (self.site.digest if self.site else "")
+
+
+# Of several places the one that speaks most against a move speaks for all.
+_GRAVITY = (Direction.BACKWARD, Direction.UNKNOWN, Direction.FORWARD, Direction.SAME)
+
+
+def _before(goals: Sequence[Wanted], new: Image, spec: Spec, answers: Answers) -> _Before:
+    held = [(each.site, held_image(each.site, spec, answers)) for each in goals if each.site.repository is not None]
+    found = [_Before(site, image, gates.direction(image, new)) for site, image in held]
+    return min(found, key=lambda each: _GRAVITY.index(each.direction), default=_Before(None, new, Direction.SAME))
 
 
 def _change(goal: Wanted) -> Change:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitcd.model.declaration import ContainerVersion, Identity
 from gitcd.model.registry import Failure
@@ -50,6 +50,17 @@ class Surveyed:
     @property
     def files(self) -> list[str]:
         return sorted({site.path for site in self.sites})
+
+    def in_order(self) -> Surveyed:
+        """The same, in one order however the files were read: by place."""
+        return replace(
+            self,
+            sites=sorted(self.sites, key=lambda site: (site.path, site.document, site.line, site.pointer)),
+            services=sorted(self.services, key=lambda service: (service.path, service.line)),
+            warnings=sorted(self.warnings),
+            failures=sorted(self.failures, key=lambda failure: (failure.transient, failure.reason, failure.message)),
+            refusals=sorted(self.refusals, key=lambda refusal: (refusal.path, refusal.line, refusal.reason)),
+        )
 
     def take(self, site: Site) -> None:
         """Own the site, or note why not."""
