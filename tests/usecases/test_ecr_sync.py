@@ -70,6 +70,14 @@ class TestPoll:
         )
         assert remote.show("envs/dev/other/deployment.yaml") == other
 
+    def test_what_others_declared_is_left_to_reconcile(self, remote, tags) -> None:
+        remote.commit({"envs/dev/other/cv.yaml": app_files("other")["envs/dev/other/cv.yaml"]})
+        for name in ("team/app", "team/other"):
+            tags.move(name, "env-dev", "1.1.0")
+        published = poll(remote, Run(tags))
+        assert [str(each.identity) for each in published.work.plan.outcomes] == ["dev/team/app"]
+        assert remote.show("envs/dev/other/deployment.yaml") == app_files("other")["envs/dev/other/deployment.yaml"]
+
     def test_F38_any_number_of_polls_ends_alike(self, remote, tags, tmp_path) -> None:
         tags.move("team/app", "env-dev", "1.1.0")
         for cache in (None, tmp_path / "cache", tmp_path / "cache", None):
