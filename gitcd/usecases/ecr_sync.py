@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from gitcd.errors import ConfigError, GitcdError
+from gitcd.errors import ConfigError, GitcdError, TransientError
 from gitcd.git.commit import NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
@@ -126,6 +126,8 @@ def full_name(sync: Sync, settings: Settings) -> Repository:
     manifest = registry.manifests(repository, [image.digest])[image.digest]
     if isinstance(manifest, Failure):
         raise as_error(manifest)
+    if not manifest.home.registry:
+        raise TransientError(f"ECR did not say whose repository {repository} is")
     return manifest.home
 
 

@@ -332,6 +332,13 @@ class TestTrouble:
         ecr.fail("*", "ServerException", status=500, times=-1)
         sync(capfd, "--once", code=3)
 
+    def test_a_registry_without_a_name_is_never_guessed(self, ecr, remote, capfd) -> None:
+        digest = ecr.create("nearmap/tiles").tags["dev"]
+        image = {"repositoryName": "nearmap/tiles", "imageId": {"imageDigest": digest}, "imageManifest": "{}"}
+        ecr.fail("BatchGetImage", answer=json.dumps({"images": [image], "failures": []}).encode(), times=-1)
+        _, err = sync(capfd, "--once", code=3)
+        assert "ECR did not say whose repository nearmap/tiles is" in err
+
     def test_without_a_repository_it_says_what_is_missing(self, ecr, capfd, monkeypatch, tmp_path) -> None:
         monkeypatch.chdir(make_worktree(tmp_path / "checkout", FILES))
         _, err = sync(capfd, "--once", code=2)

@@ -84,6 +84,13 @@ class TestPoll:
             poll(remote, Run(tags), cache=cache)
         assert remote.count() == 3
 
+    def test_a_tag_may_go_back_and_forth(self, remote, tags) -> None:
+        """Only what a person took back stays out; our own moves back are none of that."""
+        for version in ("1.1.0", "1.0.0", "1.1.0", "1.0.0"):
+            tags.move("team/app", "env-dev", version)
+            assert poll(remote, Run(tags)).commits
+            assert reference("app", version) in remote.show(PATH)
+
     def test_F13_a_race_that_is_lost_is_computed_again(self, remote, tags) -> None:
         tags.move("team/app", "env-dev", "1.1.0")
         edited = app_files("app")[PATH] + b"# a human's line\n"
