@@ -13,6 +13,7 @@ from gitcd.model.reference import Repository, short
 
 if TYPE_CHECKING:
     from gitcd.model.journal import Entry
+    from gitcd.model.registry import Failure
     from gitcd.usecases.tag_reading import Shown
     from gitcd.usecases.tagging import TagChange
 
@@ -43,7 +44,13 @@ def show_images(stream: Stream, form: Any, repository: Repository, images: Seque
 
 
 def show_changes(
-    console: Console, stream: Stream, form: Any, changes: Sequence[TagChange], details: dict[str, Any]
+    console: Console,
+    stream: Stream,
+    form: Any,
+    changes: Sequence[TagChange],
+    details: dict[str, Any],
+    *,
+    problems: Sequence[Failure] = (),
 ) -> None:
     """What became of each tag; what failed is told in full on stderr."""
     if form == "name":
@@ -52,13 +59,14 @@ def show_changes(
         stream.write(output.table(("REPOSITORY", "TAG", "FROM", "TO", "RESULT", "REASON"), map(_row, changes)))
     else:
         items = list(map(_change, changes))
-        output.write_document(stream, output.document("TagChanges", **details, changes=items), form)
+        output.write_document(
+            stream, output.document("TagChanges", **details, changes=items, **_problems(problems)), form
+        )
     for change in changes:
         if change.note:
             console.warn(f"{change.repository}:{change.tag}: {change.note}")
-    for message, remedy in dict.fromkeys(
-        (each.failure.message, each.failure.remedy) for each in changes if each.failure
-    ):
+    failures = [*problems, *(each.failure for each in changes if each.failure)]
+    for message, remedy in dict.fromkeys((each.message, each.remedy) for each in failures):
         console.error(message, remedy)
     console.say(closing_line(changes, dry_run=details["dryRun"]))
 
@@ -66,7 +74,7 @@ def show_changes(
 def closing_line(changes: Iterable[TagChange], *, dry_run: bool) -> str:
     """How many of each: `2 moved, 1 unchanged`."""
     counts = Counter(change.action.value.lower() for change in changes)
-    text = ", ".join(f"{number} {word}" for word, number in counts.items())
+    text = ", ".join(f"{number} {word}" for word, number in counts.items()) or "nothing to do"
     return f"dry run, nothing was written: {text}" if dry_run else text
 
 
@@ -124,16 +132,22 @@ def _row(change: TagChange) -> tuple[str, ...]:
     return str(change.repository), change.tag, old, new, change.action, reason
 
 
+def _why(failure: Failure) -> dict[str, str]:
+    return {"reason": failure.reason, "message": failure.message, "remedy": failure.remedy}
+
+
+def _problems(problems: Sequence[Failure]) -> dict[str, Any]:
+    return {"problems": list(map(_why, problems))} if problems else {}
+
+
 def _change(change: TagChange) -> dict[str, Any]:
-    failure = change.failure
-    why = {"reason": failure.reason, "message": failure.message, "remedy": failure.remedy} if failure else {}
     return {
         "repository": str(change.repository),
         "tag": change.tag,
         "action": change.action.value,
         "old": change.old or None,
         "new": change.new or None,
-        **why,
+        **(_why(change.failure) if change.failure else {}),
         **({"note": change.note} if change.note else {}),
     }
 

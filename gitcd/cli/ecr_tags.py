@@ -1,27 +1,29 @@
 """`gitcd ecr-tags`: tags of images in ECR, looked at and moved, from a pipeline or by hand.
 
-Nothing here loads a YAML library or git: these commands start often, and have to start fast.
+Nothing here loads a YAML library or git: these commands start often, and have to start fast. (`protect` and `unprotect`
+start less often, and load them when they run.)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 import click
 
+from gitcd.cli import ecr_changes, ecr_protect, options
 from gitcd.cli import ecr_options as flags
-from gitcd.cli import options
 from gitcd.cli.terminal import Console
-from gitcd.errors import ConfigError, ExitCode
+from gitcd.errors import ConfigError
 
 if TYPE_CHECKING:
     from gitcd.model.reference import Repository
     from gitcd.registry.tags import EcrTags
-    from gitcd.usecases.journal import Append, Journal
     from gitcd.usecases.tagging import Record, TagChange
+
+    Work = Callable[[EcrTags, Repository, Record], Sequence[TagChange]]
 
 
 @click.group("ecr-tags")
@@ -110,7 +112,7 @@ def add(console: Console, form: Any, version: str, tags: list[str], expect_curre
     from gitcd.usecases import tagging
 
     request = tagging.Add(version, tags, expect_current, arguments["dry_run"])
-    return _change(console, form, arguments, lambda *of: tagging.add(request, *of))
+    return _change(console, form, arguments, partial(tagging.add, request))
 
 
 @command.command("remove")
@@ -135,7 +137,7 @@ def remove(console: Console, form: Any, version: str, tags: list[str], delete_un
     from gitcd.usecases import untagging
 
     request = untagging.Remove(tags, version, delete_untagged, arguments["dry_run"])
-    return _change(console, form, arguments, lambda *of: untagging.remove(request, *of))
+    return _change(console, form, arguments, partial(untagging.remove, request))
 
 
 @command.command("log")
@@ -188,51 +190,13 @@ def _repositories(ecr: Iterable[str], file: TextIO | None) -> list[Repository]:
     return [_repository(name) for name in names]
 
 
-def _change(
-    console: Console,
-    form: Any,
-    arguments: Mapping[str, Any],
-    work: Callable[[EcrTags, Repository, Record], Sequence[TagChange]],
-) -> int:
+def _change(console: Console, form: Any, arguments: Mapping[str, Any], work: Work) -> int:
     """Carry out a change on every repository and report it."""
-    from gitcd.cli import ecr_report
-    from gitcd.usecases.tagging import every, exit_code
-
     repositories = _repositories(arguments["ecr"], arguments["ecr_file"])
     registry = _registry(arguments)
-    to_stdout = arguments["journal"] == "-"
-    if to_stdout and form != "table":
-        raise click.UsageError("--journal - takes stdout for itself, so --output has to be table, on stderr")
-    with _journal(console, registry, repositories[0], arguments) as journal:
-        changes = every(repositories, lambda repository: work(registry, repository, journal.record))
-    details = {"run": journal.run, "dryRun": arguments["dry_run"]}
-    ecr_report.show_changes(console, console.err if to_stdout else console.out, form, changes, details)
-    for line, reason in journal.lost:
-        console.error(f"the journal could not be written: {reason}", f"The line was: {line}")
-    return ExitCode.ITEMS_FAILED if journal.lost else exit_code(changes)
+    orders = {repository: partial(work, registry, repository) for repository in repositories}
+    return ecr_changes.carry_out(console, form, arguments, registry, orders)
 
 
-@contextmanager
-def _journal(
-    console: Console, registry: EcrTags, repository: Repository, arguments: Mapping[str, Any]
-) -> Iterator[Journal]:
-    """The journal as the flags ask for it; opened before anything is moved."""
-    from gitcd.usecases.journal import Journal, actor, appending, new_run
-    from gitcd.usecases.tagging import caller
-
-    arn = caller(registry, repository) if arguments["caller_identity"] else ""
-    by, run = map(console.err.clean, (arguments["by"] or actor(os.environ), arguments["run"] or new_run()))
-    path = arguments["journal"]
-    if path and path != "-" and not arguments["dry_run"]:
-        with appending(path) as append:
-            yield Journal(append, by, run, arn)
-    else:
-        yield Journal(_to_stdout(console) if path == "-" else _nowhere, by, run, arn)
-
-
-def _to_stdout(console: Console) -> Append:
-    return lambda line: console.out.write_data(line.decode())
-
-
-def _nowhere(_line: bytes) -> None:
-    """No journal was asked for."""
+command.add_command(ecr_protect.protect)
+command.add_command(ecr_protect.unprotect)

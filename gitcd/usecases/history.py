@@ -29,17 +29,17 @@ def recall_from(
 
 def _answer(questions: Sequence[Question], history: History) -> dict[Identity, Past]:
     """For each question the last commit that made the move it asks about, unless another move came after."""
-    trails = _trails(history.past_moves(sorted({path for each in questions for path in each.paths})))
-    open_questions = [each for each in questions if each.identity in trails]
+    moves = trails(history.past_moves(sorted({path for each in questions for path in each.paths})))
+    open_questions = [each for each in questions if each.identity in moves]
     answers: dict[Identity, Past] = {}
     while open_questions:
-        asked = [each for each in open_questions if trails[each.identity] and _concerns(each, trails[each.identity][0])]
-        files = _files(history, asked, trails)
+        asked = [each for each in open_questions if moves[each.identity] and _concerns(each, moves[each.identity][0])]
+        files = _files(history, asked, moves)
         if isinstance(files, MissingHistory):
             return answers | _missing(asked, files)
         open_questions = []
         for question in asked:
-            commit, digest = trails[question.identity].pop(0)
+            commit, digest = moves[question.identity].pop(0)
             held = {path: files[commit][path] for path in question.paths if path in files[commit]}
             if question.is_answered_by(digest, held.values()):
                 answers[question.identity] = PastMove(commit, digest, held)
@@ -48,13 +48,13 @@ def _answer(questions: Sequence[Question], history: History) -> dict[Identity, P
     return answers
 
 
-def _trails(commits: Sequence[PastCommit]) -> dict[Identity, list[tuple[str, str]]]:
+def trails(commits: Sequence[PastCommit]) -> dict[Identity, list[tuple[str, str]]]:
     """Every declaration's commits with their digests; `commits` and each trail stand newest first."""
-    trails: defaultdict[Identity, list[tuple[str, str]]] = defaultdict(list)
+    found: defaultdict[Identity, list[tuple[str, str]]] = defaultdict(list)
     for commit in commits:
         for move in commit.moves:
-            trails[move.identity].append((commit.oid, move.digest))
-    return dict(trails)
+            found[move.identity].append((commit.oid, move.digest))
+    return dict(found)
 
 
 def _concerns(question: Question, move: tuple[str, str]) -> bool:
@@ -62,11 +62,11 @@ def _concerns(question: Question, move: tuple[str, str]) -> bool:
 
 
 def _files(
-    history: History, questions: Sequence[Question], trails: Mapping[Identity, Sequence[tuple[str, str]]]
+    history: History, questions: Sequence[Question], moves: Mapping[Identity, Sequence[tuple[str, str]]]
 ) -> dict[str, dict[str, bytes]] | MissingHistory:
     wanted: defaultdict[str, set[str]] = defaultdict(set)
     for question in questions:
-        commit, _ = trails[question.identity][0]
+        commit, _ = moves[question.identity][0]
         wanted[commit].update(question.paths)
     return history.files_at(wanted) if wanted else {}
 

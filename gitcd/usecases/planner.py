@@ -89,7 +89,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     """
     inputs = read_inputs(tree, memory)
     inputs = replace(inputs, declared=(*inputs.declared, *context.given))
-    _check_selection(context.selection, inputs)
+    check_selection(context.selection, inputs)
     permitted, refused = limit(inputs.declared, context.limits)
     # A search for a few apps must not take the place of what is remembered of the search for all.
     sought_in = FORGETFUL if context.selection.apps or context.given else memory
@@ -107,7 +107,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     return Planned(Plan(plan.base, outcomes, plan.commits), inputs, tuple(decisions), answers)
 
 
-def _check_selection(selection: Selection, inputs: Inputs) -> None:
+def check_selection(selection: Selection, inputs: Inputs) -> None:
     """A selection that meets nothing is most likely misspelt, and silence would hide it."""
     environments = selection.environments
     parts = {f"--app {app}": Selection(environments, frozenset({app})) for app in sorted(selection.apps)} or {
@@ -159,4 +159,4 @@ def _concerns(outcome: Outcome, selection: Selection) -> bool:
     return selection.takes(identity)
 
 
-__all__ = ["EVERYTHING", "Context", "Planned", "Selection", "Surveyed", "make_plan"]
+__all__ = ["EVERYTHING", "Context", "Planned", "Selection", "Surveyed", "check_selection", "make_plan"]

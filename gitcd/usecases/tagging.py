@@ -30,6 +30,7 @@ class Action(StrEnum):
     UNCHANGED = "Unchanged"  # it named this image already
     REMOVED = "Removed"
     ABSENT = "Absent"  # there was nothing to remove
+    KEPT = "Kept"  # it should go, but is the last tag of its image
     FAILED = "Failed"
 
 
@@ -184,8 +185,8 @@ def _overtaken(change: TagChange, digest: str) -> Failure:
 
 def every(repositories: Sequence[Repository], work: Work) -> list[TagChange]:
     """Do the work for each repository, several at a time; what one cannot do keeps no other from it."""
-    if len(repositories) == 1:
-        return list(work(repositories[0]))
+    if len(repositories) < 2:  # noqa: PLR2004 - for these no thread is started
+        return [change for repository in repositories for change in work(repository)]
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(min(_WORKERS, len(repositories)))
@@ -195,9 +196,9 @@ def every(repositories: Sequence[Repository], work: Work) -> list[TagChange]:
         pool.shutdown(cancel_futures=True)
 
 
-def exit_code(changes: Iterable[TagChange]) -> ExitCode:
+def exit_code(changes: Iterable[TagChange], problems: Iterable[Failure] = ()) -> ExitCode:
     """5 where a failure is for good, 3 where each may pass, else 0."""
-    failures = [change.failure for change in changes if change.failure]
+    failures = [*problems, *(change.failure for change in changes if change.failure)]
     if not failures:
         return ExitCode.OK
     return ExitCode.TRANSIENT if all(failure.transient for failure in failures) else ExitCode.ITEMS_FAILED

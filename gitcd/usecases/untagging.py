@@ -15,6 +15,7 @@ from gitcd.registry.tags import EcrTags, Manifest
 from gitcd.usecases.tagging import Action, Record, TagChange, is_absent, no_version
 
 Manifests = Mapping[str, Manifest | Failure]
+LAST_TAG = "LastTag"  # the reason why a tag is not removed that is the last of its image
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _stays(image: Answer, leaving: set[str]) -> bool:
 def _last(change: TagChange) -> Failure:
     message = f"{change.repository} would lose the image {change.old}: it has no tag but those that are to go"
     remedy = f"leave it a tag, or delete it by intent with --delete-untagged (tag {change.tag})"
-    return Failure("LastTag", message, remedy)
+    return Failure(LAST_TAG, message, remedy)
 
 
 def _carry_out(registry: EcrTags, pending: Sequence[TagChange], request: Remove, record: Record) -> list[TagChange]:

@@ -14,13 +14,14 @@ from gitcd import redact
 from gitcd.errors import ConfigError
 from gitcd.git.access import Credentials, Ssh
 from gitcd.git.commit import Author
-from gitcd.git.history import ensure_history, local_history
+from gitcd.git.history import History, MissingHistory, ensure_history, local_history
 from gitcd.git.mirror import Mirror, open_mirror
 from gitcd.git.remote import Remote
 from gitcd.git.worktree import WorkTree, is_bare
 from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.registry import Answers, Query
 from gitcd.model.settings import Settings
+from gitcd.planning.limits import Limits
 from gitcd.registry.evidence import EcrEvidence, inspect
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
@@ -45,6 +46,11 @@ class Workspace:
     @property
     def author(self) -> Author:
         return Author(self.settings.author.name, self.settings.author.email)
+
+    @property
+    def limits(self) -> Limits:
+        """What the operator lets namespaces reach."""
+        return {each.name: each for each in self.settings.namespaces}
 
     @property
     def templates(self) -> Path | None:
@@ -81,12 +87,14 @@ class Workspace:
 
     def context(self, target: Target, selection: Selection = EVERYTHING) -> Context:
         """What a plan for this target is made with."""
+        recall = recall_from(lambda: self.history(target))
+        return Context(self.ask, recall, self.now, selection, self.limits, self.inspect)
+
+    def history(self, target: Target) -> History | MissingHistory | None:
+        """The history of the target's tip, brought as far as it is not here; None where there is none."""
         if isinstance(target, WorkTree):
-            recall = recall_from(lambda: local_history(target.root))
-        else:
-            recall = recall_from(lambda: ensure_history(target, target.fetch()))
-        limits = {each.name: each for each in self.settings.namespaces}
-        return Context(self.ask, recall, self.now, selection, limits, self.inspect)
+            return local_history(target.root)
+        return ensure_history(target, target.fetch())
 
     def ask(self, queries: Sequence[Query]) -> Answers:
         """Ask what was not asked before in this run: a tag has one digest for the whole of it."""
