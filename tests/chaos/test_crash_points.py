@@ -117,11 +117,12 @@ def test_F24_killed_at_random_moments_again_and_again(world, how):
             else:
                 running.kill(signal.SIGTERM)
             finished = running.finish()
+            wrong += [f"round {number}: still runs: {each}" for each in await_no_processes(world.place.root.parent)]
+            world.unlock()
             # SIGTERM itself ends a process that has not begun or is already done; a shell calls that 143 too.
             if finished.status not in {0, 143, -signal.SIGTERM, -signal.SIGKILL}:
                 wrong.append(f"round {number}: {finished}")
         again = world.run()
-        wrong += [f"round {number}: still runs: {each}" for each in await_no_processes(world.place.root)]
         locked = [path.parent.name for path in world.place.temp.glob("*/lock")]
         if (again.status, Branch.of(world.remote), locked) != (0, world.end, []):
             wrong.append(f"round {number}: {again} {Branch.of(world.remote)} {locked}")

@@ -155,6 +155,11 @@ class World:
     def run(self, *, bin_folder: Path | None = None) -> Finished:
         return self.start(bin_folder).finish()
 
+    def unlock(self) -> None:
+        """Take away the locks of a receiving end that died with us, as only that of a local remote does."""
+        for lock in self.remote.path.rglob("*.lock"):
+            lock.unlink(missing_ok=True)
+
     def rewind(self, *, keep_cache: bool = False) -> None:
         self.remote.git("update-ref", f"refs/heads/{self.remote.branch}", self.begin)
         if keep_cache:
