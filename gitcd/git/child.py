@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
@@ -19,6 +20,8 @@ _STDERR_KEPT = 64 * 1024
 _CHUNK = 1 << 16
 _STREAM_BUFFER = 1 << 18
 _LINGER = 5.0  # seconds
+_GRACE = 2.0  # seconds between asking a process to end and ending it
+_POLL = 0.02
 
 
 class Child:
@@ -74,7 +77,14 @@ class Child:
         self._kill()
 
     def _kill(self) -> None:
+        """End the whole group: asked first, so that a local remote's side takes its locks away, then by force."""
         with suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGTERM)
+            deadline = time.monotonic() + _GRACE
+            while time.monotonic() < deadline:
+                self._popen.poll()  # a child that nobody waits for counts as one of its group for ever
+                os.killpg(self._popen.pid, 0)
+                time.sleep(_POLL)
             os.killpg(self._popen.pid, signal.SIGKILL)
 
 

@@ -196,7 +196,7 @@ def _private_folder() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 @contextmanager
@@ -245,8 +245,18 @@ def _sweep(root: Path) -> None:
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or not (folder / "lock").is_file():
                 continue
             if (lock := _try_lock(folder / "lock")) is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a private folder, its lock last: what is cut short is left for the next sweep to know."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != "lock":
+            entry.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pack_is_whole(index: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from yaml.nodes import ScalarNode
 from yaml.resolver import Resolver
 
-_PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./@+:-]*[A-Za-z0-9_./@+-])?")
+_PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./@+:=-]*[A-Za-z0-9_./@+-])?")
 _WRITABLE = re.compile(r"[ -~]*")
 # `y` and `n` are booleans by the letter of YAML 1.1, though PyYAML reads strings.
 _BOOLEANS = frozenset("yYnN")

@@ -28,9 +28,6 @@ def only(plan):
 
 
 class TestArgoCd:
-    @pytest.mark.xfail(
-        strict=True, reason="gitcd.manifests.scalars quotes a plain scalar for `=`, which needs no quotes"
-    )
     def test_a_renaming_kustomize_image_keeps_its_plain_style(self):
         files = {
             "orders.yaml": load("argocd")["apps/production/orders.yaml"],

@@ -71,10 +71,6 @@ class Died(BaseException):
     """Stands for the end of the process: nothing that follows is done, but locks are given back."""
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="gitcd.git.mirror removes a private folder lock first; if that is cut short, no sweep takes the rest",
-)
 def test_F24_a_clean_up_that_is_cut_short_is_finished_by_the_next_run(tmp_path, monkeypatch):
     remote = make_bare(tmp_path / "remote.git", app_files("app"))
     temp = tmp_path / "temp"
