@@ -35,7 +35,7 @@ def explain_empty(
     for entry, data in tree.read([entry for entry, reaches in scopes.items() if reaches and is_readable(entry)]):
         _look(entry, data, [each for reach in scopes[entry] for each in seekers[reach] if _may_hold(each, data)])
     for each in (each for group in seekers.values() for each in group):
-        if not each.failures:
+        if _is_empty(each):
             each.failures.append(_matched_nothing(each, files[each.declared.reach]))
 
 

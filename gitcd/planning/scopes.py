@@ -16,6 +16,8 @@ _WILD = re.compile(r"[*?\[]")
 _DENIED = re.compile(
     r"(^|/)(\.git|\.github|\.gitea|\.forgejo|\.circleci|\.gitcd)(/|$)|(^|/)\.gitlab-ci\.ya?ml$|^gitcd\.yaml$"
 )
+_STRANGE = re.compile(r"[\\\x00-\x1f\x7f]")
+_GIT = re.compile(r"\.git|git~\d+", re.IGNORECASE)  # the second is what Windows makes of the first
 _YAML = (".yaml", ".yml")
 
 
@@ -28,11 +30,10 @@ def is_manifest(path: str) -> bool:
 
 
 def is_safe(path: str) -> bool:
-    """Whether a path is relative, normal and stays inside the repository."""
-    segments = path.split("/")
-    return not any(part in {"", ".", ".."} or part.lower() == ".git" for part in segments) and not re.search(
-        r"[\\\x00-\x1f\x7f]", path
-    )
+    """Whether a path is relative, normal and stays inside the repository, so that a commit may write it."""
+    if _STRANGE.search(path):
+        return False
+    return not any(part in {"", ".", ".."} or _GIT.fullmatch(part.rstrip(" .")) for part in path.split("/"))
 
 
 @dataclass(frozen=True, slots=True)

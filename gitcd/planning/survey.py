@@ -16,7 +16,7 @@ from gitcd.model.tree import Entry, Tree
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns
-from gitcd.planning.scopes import Scopes, Tie, is_manifest
+from gitcd.planning.scopes import Scopes, Tie, is_manifest, is_safe
 from gitcd.planning.screening import Screen, is_readable, named_objects, needle
 
 __all__ = ["is_readable", "queries", "survey"]
@@ -33,7 +33,7 @@ def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, memory: Mem
         index.collect(entry, owners[entry.path], needles, found)
     _read_refusals(index, tree)
     _locate_places(index, tree, owners)
-    explain_empty(index.surveyed, tree, entries, owners)
+    explain_empty(index.surveyed, tree, [entry for entry in entries if is_safe(entry.path)], owners)
     for surveyed in index.surveyed:
         _check_config(surveyed)
     return index.surveyed
@@ -93,6 +93,10 @@ class _Index:
             for each in self._by_needle.get(key, ())
             if each.declared.reach.holds(entry.path, environment)
         }
+        if not is_safe(entry.path):
+            for each in concerned.values():
+                each.refusals.append(_strange(entry.path))
+            return
         for each in concerned.values():
             _assign(each, found)
         if concerned and found.refusals:
@@ -110,6 +114,10 @@ def _assign(surveyed: Surveyed, found: Found) -> None:
             surveyed.sites.append(site)
     if spec.strategy.blue_green:
         surveyed.services += [each for each in found.services if _is_service(each, surveyed.declared)]
+
+
+def _strange(path: str) -> Refusal:
+    return Refusal(repr(path), 0, "no commit may write a path like this; rename the file")
 
 
 def _read_refusals(index: _Index, tree: Tree) -> None:
