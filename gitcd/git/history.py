@@ -59,6 +59,10 @@ class History:
         self._origin = origin
         self._folder = folder
 
+    def holds(self, oid: str) -> bool:
+        """Whether the commit is the tip or lies below it."""
+        return self._git.run("merge-base", "--is-ancestor", oid, self._tip, ok=ANY).status == 0
+
     def past_moves(self, paths: Sequence[str]) -> list[PastCommit]:
         """Commits that touched any of the paths and carry our trailers, newest first, by one process for all paths.
 

@@ -11,7 +11,7 @@ import random
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gitcd.errors import ConfigError, TransientError
@@ -42,11 +42,15 @@ class Pushed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """`tip` is the commit that the branch names now; `text` is what the remote said, for people."""
+    """`tip` is the commit that the branch names now; `text` is what the remote said, for people.
+
+    `unclear`: the branch moved, but a push of ours got no answer, so ours may lie below the tip.
+    """
 
     kind: Pushed
     tip: str
     text: str = ""
+    unclear: bool = False
 
 
 def push(
@@ -64,44 +68,51 @@ def push(
         ConfigError: the remote no longer lets us in.
         TransientError: the remote cannot be asked any more, so nobody knows whether the push landed.
     """
-    said = ""
+    said, unclear = "", False
     for attempt in range(attempts):
         if attempt:
             sleep(_FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
         try:
-            settled, said = _attempt(origin, oid, branch, expected)
+            settled, said, silent = _attempt(origin, oid, branch, expected)
         except TransientError as error:
-            said = error.message
+            said, unclear = error.message, True
             continue
+        unclear = unclear or silent
         if settled:
-            return settled
+            return replace(settled, unclear=unclear)
     tip = _ask_at_last(origin, branch, said)
-    return _by_tip(tip, oid, expected) or PushResult(Pushed.UNCHANGED, tip, said)
+    settled = _by_tip(tip, oid, expected) or PushResult(Pushed.UNCHANGED, tip, said)
+    return replace(settled, unclear=unclear)
 
 
-def _attempt(origin: Origin, oid: str, branch: str, expected: str) -> tuple[PushResult | None, str]:
-    """Ask, push, ask. None where another attempt is worth it."""
+def _attempt(origin: Origin, oid: str, branch: str, expected: str) -> tuple[PushResult | None, str, bool]:
+    """Ask, push, ask. None where another attempt is worth it. Last: whether the remote left the push unanswered."""
     if known := _by_tip(origin.tip(branch), oid, expected):
-        return known, ""
+        return known, "", False
     result = origin.push(oid, branch)
     if result.status == 0 and _accepted(result):
-        return PushResult(Pushed.LANDED, oid), ""
-    said = _words(result)
+        return PushResult(Pushed.LANDED, oid), "", False
+    said, silent = _words(result), not _rejected(result)
     tip = origin.tip(branch)
     if known := _by_tip(tip, oid, expected):
-        return known, said
+        return known, said, silent
     if _DECLINED.search(said) and not _PASSING.search(said):
-        return PushResult(Pushed.DECLINED, tip, said), said
+        return PushResult(Pushed.DECLINED, tip, said), said, silent
     error = origin.failure("push to", result)
     if isinstance(error, ConfigError):
         raise error
-    return None, said
+    return None, said, silent
 
 
 def _by_tip(tip: str, oid: str, expected: str) -> PushResult | None:
     if tip == oid:
         return PushResult(Pushed.LANDED, tip)
     return None if tip == expected else PushResult(Pushed.MOVED, tip)
+
+
+def _rejected(result: Result) -> bool:
+    """Whether the remote itself said no; "remote failure" is git's word for a remote that said nothing."""
+    return any(flag == b"!" and b"remote failure" not in text for flag, text in _STATUS.findall(result.stdout))
 
 
 def _accepted(result: Result) -> bool:

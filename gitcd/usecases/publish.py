@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from gitcd.git.commit import Author, NewCommit, write_commits
+from gitcd.git.history import History, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.push import Pushed, PushResult, push
 from gitcd.git.tree import CommitTree
@@ -59,11 +60,20 @@ def publish(
         result = push(mirror.origin, written[-1], mirror.branch, expected=tip)
         if result.kind is Pushed.LANDED:
             mirror.landed(written[-1])
+        if result.kind is Pushed.LANDED or _lies_below(mirror, written[-1], result):
             return Published(work, tuple(written), attempts=attempt)
         if result.kind is not Pushed.MOVED or attempt == attempts:
             return Published(work, failure=_failure(result, mirror, attempt), attempts=attempt)
         sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.3, 1))  # noqa: S311 - jitter, no secret
     raise AssertionError("at least one attempt is made")
+
+
+def _lies_below(mirror: Mirror, oid: str, result: PushResult) -> bool:
+    """Whether our commit landed unheard and somebody pushed on top of it before we asked."""
+    if result.kind is not Pushed.MOVED or not result.unclear:
+        return False
+    history = ensure_history(mirror, result.tip)
+    return isinstance(history, History) and history.holds(oid)
 
 
 def _failure(result: PushResult, mirror: Mirror, attempts: int) -> Failure:
