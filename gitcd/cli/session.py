@@ -130,6 +130,6 @@ def read_plan(path: str) -> Plan:
         value = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}", remedy="Give a file that `--out` wrote.") from error
     return from_document(value)

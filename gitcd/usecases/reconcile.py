@@ -62,7 +62,16 @@ def replay(mirror: Mirror, context: Context, author: Author, reviewed: Plan) -> 
 
 
 def write_in_place(tree: WorkTree, plan: Plan) -> None:
-    """Write exactly the shown diff into the files of a work tree; committing is left to the user."""
+    """Write exactly the shown diff into the files of a work tree; committing is left to the user.
+
+    Raises:
+        RefusedError: a file is not what the plan was made on; then none is written.
+    """
+    present = {entry.path: entry for entry in tree.entries()}
+    asked = [present[change.path] for change in plan.files if change.path in present]
+    held = {entry.path: data for entry, data in tree.read(asked)}
+    if changed := [change.path for change in plan.files if held.get(change.path) != change.before]:
+        raise RefusedError(f"changed since the plan was made: {', '.join(changed[:5])}", remedy="Run again.")
     for change in plan.files:
         if change.after is not None:
             tree.write(change.path, change.after)
