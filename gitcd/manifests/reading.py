@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any, TypeVar
@@ -34,6 +36,15 @@ class ReadResult:
     problems: tuple[Problem, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """That a declaration belongs to a group, as far as it can be read; `subject` is its `namespace/name`."""
+
+    subject: str
+    environment: str
+    group: str
+
+
 def mentions_declaration(data: bytes) -> bool:
     """Whether a file can hold a declaration at all; far cheaper than reading it."""
     return any(needle.encode() in data for needle in _NEEDLES)
@@ -53,6 +64,19 @@ def read_declarations(path: str, data: bytes) -> ReadResult:
             file.first_line = first_line
             file.read(part)
     return ReadResult(tuple(file.declarations), tuple(file.problems))
+
+
+def read_memberships(data: bytes) -> Iterator[Membership]:
+    """The groups that the declarations of a file name, be the declarations valid or not."""
+    try:
+        text = documents.decode(data)
+    except UnreadableError:
+        return
+    for _, part in documents.split(text):
+        with suppress(UnreadableError):
+            for item in (item for value in documents.compose(part) for item in _candidates(value) if _claim(item)):
+                if group := _text(item, "spec", "strategy", "group"):
+                    yield Membership(_subject(item), _text(item, "spec", "environment"), group)
 
 
 def read_layout(path: str, data: bytes) -> tuple[ConfigRepository | None, tuple[Problem, ...]]:
@@ -182,6 +206,13 @@ def _claim(item: Map) -> bool | Problem:
     if SequenceMatcher(None, group[:_MAX_SHOWN], GROUP).ratio() >= _ALIKE:
         return Problem(f"{shown(version)} is not known", f"did you mean {API_VERSION}?", ("apiVersion",))
     return False
+
+
+def _text(value: Any, *steps: str) -> str:
+    """The text that the steps lead to; empty where there is none."""
+    for step in steps:
+        value = value.get(step) if isinstance(value, Map) else None
+    return value if isinstance(value, str) else ""
 
 
 def _subject(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Put decisions together: what they mean for each other, which bytes they make, and in which commits."""
+"""Put decisions together: which bytes they make, and in which commits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from gitcd import manifests
 from gitcd.errors import RefusedError
 from gitcd.model.declaration import Identity
 from gitcd.model.layout import Granularity
-from gitcd.model.plan import CHANGING, FileChange, Outcome, OutcomeKind, Plan, PlannedCommit
+from gitcd.model.plan import FileChange, Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
 from gitcd.planning.decide import Decision
-from gitcd.planning.wanted import Wanted
-
-_MOVABLE = CHANGING | {OutcomeKind.CURRENT}
+from gitcd.planning.settling import group_of, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +23,6 @@ class Source:
 
     mode: Mode
     data: bytes
-
-
-def settle(decisions: Sequence[Decision]) -> list[Decision]:
-    """Let declarations that share a place, or a group, answer for each other; they come back by identity."""
-    return _settle_groups(_settle_places(sorted(decisions, key=lambda each: each.outcome.identity)))
 
 
 def assemble(
@@ -48,81 +41,13 @@ def edited_paths(decisions: Iterable[Decision]) -> list[str]:
     return sorted({edit.site.path for each in decisions for edit in each.edits})
 
 
-def _settle_places(decisions: Sequence[Decision]) -> list[Decision]:
-    owners: defaultdict[tuple[str, int, str], list[tuple[int, Wanted]]] = defaultdict(list)
-    for number, decision in enumerate(decisions):
-        for goal in decision.wanted:
-            owners[goal.spot].append((number, goal))
-    settled = list(decisions)
-    for (path, _, pointer), claims in owners.items():
-        if len(claims) > 1:
-            _settle_claims(settled, [(number, goal.text) for number, goal in claims], f"{path} {pointer}")
-    return settled
-
-
-def _settle_claims(settled: list[Decision], claims: list[tuple[int, str]], spot: str) -> None:
-    """Claims on one place: one text is shared, several are a conflict; who must stay keeps the others there."""
-    if len({text for _, text in claims}) > 1:
-        for number, text in claims:
-            others = ", ".join(
-                f"{settled[other].outcome.identity} ({settled[other].outcome.origin}) wants {wish}"
-                for other, wish in claims
-                if other != number
-            )
-            settled[number] = settled[number].stop(
-                OutcomeKind.CONFLICT,
-                "Conflict",
-                f"{spot}: wants {text}, but {others}",
-                "Let one declaration own the place: narrow spec.paths, spec.selector or spec.container.",
-            )
-        return
-    stayers = [settled[number].outcome for number, _ in claims if settled[number].outcome.kind not in _MOVABLE]
-    for number, _ in claims:
-        if stayers and settled[number].edits:
-            first = stayers[0]
-            settled[number] = settled[number].stop(
-                OutcomeKind.BLOCKED,
-                "SharedPlaceHeld",
-                f"{spot} is shared with {first.identity}, which is {first.kind}: {first.message}",
-            )
-
-
-def _settle_groups(decisions: Sequence[Decision]) -> list[Decision]:
-    """All or nothing for the members of one strategy.group in one environment."""
-    groups: defaultdict[tuple[str, str], list[Decision]] = defaultdict(list)
-    for decision in decisions:
-        if key := _group(decision):
-            groups[key].append(decision)
-    stoppers = {
-        key: next((each for each in members if each.outcome.kind not in _MOVABLE), None)
-        for key, members in groups.items()
-    }
-    return [_follow_group(decision, stoppers) for decision in decisions]
-
-
-def _follow_group(decision: Decision, stoppers: Mapping[tuple[str, str], Decision | None]) -> Decision:
-    key = _group(decision)
-    stopper = stoppers.get(key) if key else None
-    if stopper is None or not decision.edits:
-        return decision
-    message = f"group {key[1] if key else ''} moves as one, and {stopper.outcome.identity} is {stopper.outcome.kind}"
-    return decision.stop(OutcomeKind.BLOCKED, "GroupIncomplete", message)
-
-
-def _group(decision: Decision) -> tuple[str, str] | None:
-    declared = decision.surveyed.declared
-    name = declared.declaration.spec.strategy.group
-    return (declared.identity.environment, name) if name else None
-
-
 def _settle_writes(decisions: Sequence[Decision], writer: _Writer) -> list[Decision]:
-    """Try every file; a declaration with an edit that is refused moves nowhere, and its group with it."""
+    """Try every file; a declaration with an edit that is refused moves nowhere, nor do those that it is bound to."""
     settled = list(decisions)
     while refused := _refusals(settled, writer):
-        settled = [
+        settled = settle(
             each.fail(refused[each.outcome.identity]) if each.outcome.identity in refused else each for each in settled
-        ]
-        settled = _settle_groups(settled)
+        )
     return settled
 
 
@@ -186,9 +111,11 @@ class _Cut:
 
 def _commits(movers: Sequence[Decision], writer: _Writer, granularity: Granularity) -> tuple[PlannedCommit, ...]:
     cuts: dict[tuple[bool, str], _Cut] = {}
+    kinds = _kinds(movers)
     for mover in sorted(movers, key=lambda each: each.outcome.identity):
-        kind, identity = mover.outcome.kind, mover.outcome.identity
-        key = {"run": "", "environment": identity.environment, "app": str(identity)}[granularity]
+        identity, bond = mover.outcome.identity, _bond(mover)
+        kind = kinds[bond]
+        key = {"run": "", "environment": identity.environment, "app": bond}[granularity]
         cuts.setdefault((kind is OutcomeKind.BUMPED, key), _Cut(kind)).movers.append(mover)
     state = {path: source.data for path, source in writer.files.items()}
     done: list[Decision] = []
@@ -204,6 +131,21 @@ def _commits(movers: Sequence[Decision], writer: _Writer, granularity: Granulari
         else:
             _join_earlier(commits, outcomes)
     return tuple(commits)
+
+
+def _bond(mover: Decision) -> str:
+    """Equal for movers that no two commits may part."""
+    group = group_of(mover)
+    return f"{group[0]} group {group[1]}" if group else str(mover.outcome.identity)
+
+
+def _kinds(movers: Iterable[Decision]) -> Mapping[str, OutcomeKind]:
+    """The kind of commit that each bond asks for: other content in one member makes it a bump."""
+    kinds: dict[str, OutcomeKind] = {}
+    for mover in movers:
+        if kinds.get(bond := _bond(mover)) is not OutcomeKind.BUMPED:
+            kinds[bond] = mover.outcome.kind
+    return kinds
 
 
 def _changes(

@@ -14,7 +14,8 @@ from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, Plan
 from gitcd.model.registry import Answers, Query
 from gitcd.model.tree import Tree
-from gitcd.planning.assemble import Source, assemble, edited_paths, settle
+from gitcd.planning.absent import absent_members
+from gitcd.planning.assemble import Source, assemble, edited_paths
 from gitcd.planning.decide import Decision, Facts, decide
 from gitcd.planning.holds import Past
 from gitcd.planning.inputs import Inputs, read_inputs
@@ -22,6 +23,7 @@ from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
+from gitcd.planning.settling import select, settle
 from gitcd.planning.survey import queries, survey
 
 _SHOWN = 20
@@ -96,11 +98,12 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in)
     answers = context.resolve(queries(surveyed))
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds)
-    decisions = settle([decide(each, facts) for each in surveyed])
-    decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds))
+    absent = absent_members((*inputs.broken, *refused), tree, inputs.scopes)
+    decisions = settle([decide(each, facts) for each in surveyed], absent)
+    decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds), absent)
     inspected = context.inspect(inspections(decisions, inputs.scopes))
-    decisions = settle(judge(decisions, inspected, inputs.scopes))
-    decisions = [each for each in decisions if context.selection.takes(each.outcome.identity)]
+    decisions = settle(judge(decisions, inspected, inputs.scopes), absent)
+    decisions = select(decisions, context.selection.takes, absent)
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
@@ -123,12 +126,15 @@ def check_selection(selection: Selection, inputs: Inputs) -> None:
 
 
 def _with_neighbours(declared: Sequence[Declared], selection: Selection) -> list[Declared]:
-    """The selected declarations, and those that could share a place or a group with one of them."""
+    """The selected declarations, those that could share a place or a group with one of them, and theirs in turn."""
     chosen = [each for each in declared if selection.takes(each.identity)]
-    if len(chosen) == len(declared):
-        return chosen
+    others = [each for each in declared if not selection.takes(each.identity)]
     keys = {key for each in chosen for key in _bonds(each)}
-    return [each for each in declared if not keys.isdisjoint(_bonds(each))]
+    while near := {each.identity: each for each in others if not keys.isdisjoint(_bonds(each))}:
+        chosen += near.values()
+        keys |= {key for each in near.values() for key in _bonds(each)}
+        others = [each for each in others if each.identity not in near]
+    return chosen
 
 
 def _bonds(declared: Declared) -> set[tuple[str, str]]:
@@ -136,6 +142,7 @@ def _bonds(declared: Declared) -> set[tuple[str, str]]:
     bonds = {(environment, str(spec.repository))}
     if spec.config:
         bonds.add((environment, f"ConfigMap {spec.config.name}"))
+    bonds |= {(environment, f"file {place.file.rpartition('/')[2]}") for place in spec.places}
     if spec.strategy.group:
         bonds.add((environment, f"group {spec.strategy.group}"))
     return bonds
