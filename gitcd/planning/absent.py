@@ -19,12 +19,13 @@ def absent_members(broken: Iterable[Outcome], tree: Tree, scopes: Scopes) -> lis
     for outcome in broken:
         by_path[outcome.origin.path].append(outcome)
     entries = [entry for entry in tree.entries() if entry.path in by_path and is_readable(entry)] if by_path else []
-    return [
+    found = [
         absent
         for entry, data in tree.read(entries)
         for membership in read_memberships(data)
         for absent in _matching(by_path[entry.path], membership, scopes)
     ]
+    return sorted(found, key=lambda absent: (absent.outcome.identity, absent.outcome.origin.path))
 
 
 def _matching(broken: Iterable[Outcome], membership: Membership, scopes: Scopes) -> Iterator[Absent]:

@@ -1,10 +1,16 @@
 """Declarations that share a place or a group move as one or not at all, whoever was selected and whatever broke."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.settings import NamespaceScope
+from gitcd.model.tree import MemoryTree
+from gitcd.planning.settling import group_of
 from gitcd.usecases.planner import Context, Selection, make_plan
+from tests.support import scenes
+from tests.support.worlds import configs
 from tests.usecases.test_planner import (
     APP,
     HOST,
@@ -190,3 +196,22 @@ class TestSharedPlaces:
         assert told(result)["plain"] == ("Blocked", "SharedPlaceHeld")
         assert "envs/dev/blue.yaml" not in [change.path for change in result.files]
         assert len(result.files) == 1
+
+
+@given(configs(), st.data())
+def test_no_selection_parts_what_belongs_together(config, data):
+    """Whoever owns a place that a commit changes, and whoever is in a group that it moves, is told of in a commit."""
+    names = [each.name for each in config.apps]
+    some = frozenset(data.draw(st.sets(st.sampled_from(names), min_size=1)))
+    files = MemoryTree(config.files)
+    whole = make_plan(files, Context(config.tags, lambda _: {}, scenes.NOW))
+    part = make_plan(files, Context(config.tags, lambda _: {}, scenes.NOW, Selection(apps=some)))
+    moved = {outcome.identity for outcome in part.plan.outcomes if outcome.changed}
+    touched = {(edit.site.path, edit.site.pointer) for each in part.decisions for edit in each.edits}
+    groups = {group for each in part.decisions if each.edits and (group := group_of(each))}
+    for each in whole.decisions:
+        owned = {(goal.site.path, goal.site.pointer) for goal in each.wanted if not goal.met}
+        owned |= {(site.path, site.pointer) for site in each.surveyed.sites if not each.wanted}
+        if not owned.isdisjoint(touched) or (group_of(each) in groups and owned):
+            assert each.outcome.identity in moved
+    assert {outcome.identity.name for outcome in part.plan.outcomes} <= some
