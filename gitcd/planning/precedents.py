@@ -12,7 +12,7 @@ from gitcd.model.reference import short
 from gitcd.model.site import Site
 from gitcd.planning.decide import Decision
 from gitcd.planning.holds import Holds, NoHistory, Past, reverted
-from gitcd.planning.screening import needle
+from gitcd.planning.screening import stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,6 @@ def _sites_then(decision: Decision, files: Mapping[str, bytes]) -> list[Site]:
     return [
         site
         for path, data in files.items()
-        for site in manifests.find(path, data, [needle(repository)]).sites
+        for site in manifests.find(path, data, [stem(repository)]).sites
         if site.repository == repository
     ]

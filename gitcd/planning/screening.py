@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 
 from gitcd.model.declaration import ContainerVersion
 from gitcd.model.reference import DOCKER_HUB, Repository
 from gitcd.model.tree import Entry, Mode
 
-MAX_FILE = 1 << 20  # bytes; no manifest is larger, and a larger file is not read at all
+MAX_FILE = 1 << 20  # bytes; no manifest is larger, and a larger file is not parsed at all
 REGULAR = frozenset({Mode.FILE, Mode.EXECUTABLE})
 
-_SPLIT_REPOSITORY = re.compile(rb"repository[\"']?\s*:\s*[\"']?([a-z0-9][a-z0-9._/-]*)")
+_WORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _NAME = re.compile(rb"name[\"']?\s*:\s*[\"']?([a-z0-9][a-z0-9.-]*)")
 
 MARK_LENGTH = 16
@@ -24,12 +25,30 @@ def is_readable(entry: Entry) -> bool:
 
 
 def needle(repository: Repository) -> bytes:
-    """The bytes that occur in every spelling of the repository."""
+    """The bytes that occur in every spelling of the repository, but for one that cuts its path in two."""
     return (repository.familiar if repository.registry == DOCKER_HUB else repository.path).encode()
 
 
+def stem(repository: Repository) -> bytes:
+    """The bytes that occur in every spelling of the repository, even as `registry: host/team`, `repository: app`."""
+    return repository.path.rpartition("/")[2].encode()
+
+
+def anchor(declaration: ContainerVersion) -> bytes:
+    """A word of every workload in which the declaration names a container; empty if it names none.
+
+    The container's own name would be one too, but half of all containers are called alike.
+    """
+    spec = declaration.spec
+    if spec.container is None:
+        return b""
+    if spec.workload:
+        return spec.workload.name.encode()
+    return max((value.encode() for value in spec.selector.values()), key=len, default=b"")
+
+
 class Screen:
-    """Looks for the image repositories, ConfigMaps and Services that the declarations name.
+    """Looks for the image repositories, ConfigMaps and Services that the declarations name, and for their workloads.
 
     A file on a registry other than Docker Hub has to hold the registry's host, so a search for the few hosts comes
     first and settles nearly every file.
@@ -37,33 +56,54 @@ class Screen:
 
     def __init__(self, declarations: Iterable[ContainerVersion]) -> None:
         repositories, names = set(), set()
+        containers: defaultdict[bytes, set[bytes]] = defaultdict(set)
         for declaration in declarations:
             repositories.add(declaration.spec.repository)
             names.update(named_objects(declaration))
+            if word := anchor(declaration):
+                containers[word].add(declaration.spec.container.name.encode())  # type: ignore[union-attr]
         self._hub = frozenset(needle(each) for each in repositories if each.registry == DOCKER_HUB)
         self._paths = frozenset(needle(each) for each in repositories if each.registry != DOCKER_HUB)
         self._names = frozenset(name.encode() for name in names)
+        self._containers = dict(containers)
         self._hosts = [each.encode() for each in sorted({each.registry for each in repositories} - {DOCKER_HUB})]
         hosts = b"|".join(re.escape(host) for host in self._hosts)
         self._full = re.compile(b"(?:" + hosts + rb")/([a-z0-9][a-z0-9._/-]*)")
+        self._rests = _cut(self._paths)
 
     @property
     def fingerprint(self) -> str:
         """Tells what is looked for: equal for screens that let the same through."""
-        parts = (sorted(each) for each in (self._hub, self._paths, self._names, self._hosts))
+        sought = (self._hub, self._paths, self._names, self._hosts)
+        parts = [*map(sorted, sought), *(sorted({word, *names}) for word, names in sorted(self._containers.items()))]
         text = b"\0\0".join(b"\0".join(part) for part in parts)
         return hashlib.sha256(text).hexdigest()[:MARK_LENGTH]
 
     def needles(self, data: bytes) -> frozenset[bytes]:
         """What of the declarations' interest occurs in these bytes; nearly always nothing."""
         found = {name for name in self._hub if name in data}
-        if any(host in data for host in self._hosts):
-            found.update(self._paths.intersection(_trimmed(self._full.findall(data))))
-            if b"registry" in data:
-                found.update(self._paths.intersection(_trimmed(_SPLIT_REPOSITORY.findall(data))))
+        if self._hosts:
+            found |= self._on_hosts(data)
         if self._names and (b"ConfigMap" in data or b"Service" in data):
             found.update(self._names.intersection(_NAME.findall(data)))
+        if self._containers and b"ontainers" in data:
+            words = set(_WORD.findall(data))
+            found |= {word for word in self._containers.keys() & words if self._containers[word] & words}
         return frozenset(found)
+
+    def _on_hosts(self, data: bytes) -> set[bytes]:
+        lowered = data.lower()  # hosts may be written in capitals
+        if not any(host in lowered for host in self._hosts):
+            return set()
+        paths = _trimmed(self._full.findall(lowered))
+        found = set(self._paths & paths)
+        if b"registry" in data:  # apart from its repository, which may stand behind an anchor, a tag or a comment
+            words = _trimmed(_WORD.findall(data))
+            found |= self._paths & words
+            for start in self._rests.keys() & paths:
+                for rest in self._rests[start] & words:
+                    found |= {b"%s/%s" % (start, rest), rest}
+        return found
 
 
 def named_objects(declaration: ContainerVersion) -> set[str]:
@@ -73,6 +113,15 @@ def named_objects(declaration: ContainerVersion) -> set[str]:
     if spec.strategy.blue_green:
         names.add(spec.strategy.blue_green.service_name)
     return names
+
+
+def _cut(paths: Iterable[bytes]) -> dict[bytes, set[bytes]]:
+    """Every path cut at each of its slashes: what may stand after the host, and what is then left over."""
+    rests: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    for path in paths:
+        for at in (at for at, char in enumerate(path) if char == ord("/")):
+            rests[path[:at]].add(path[at + 1 :])
+    return dict(rests)
 
 
 def _trimmed(tokens: Iterable[bytes]) -> set[bytes]:

@@ -17,7 +17,7 @@ from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns
 from gitcd.planning.scopes import Scopes, Tie, is_manifest, is_safe
-from gitcd.planning.screening import Screen, is_readable, named_objects, needle
+from gitcd.planning.screening import Screen, anchor, is_readable, named_objects, needle
 
 __all__ = ["is_readable", "queries", "survey"]
 
@@ -74,7 +74,8 @@ class _Index:
         by_needle: defaultdict[bytes, list[Surveyed]] = defaultdict(list)
         for each in self.surveyed:
             declaration = each.declared.declaration
-            for key in {needle(declaration.spec.repository), *(name.encode() for name in named_objects(declaration))}:
+            names = (name.encode() for name in named_objects(declaration))
+            for key in {needle(declaration.spec.repository), anchor(declaration), *names} - {b""}:
                 by_needle[key].append(each)
         self._by_needle = dict(by_needle)
 

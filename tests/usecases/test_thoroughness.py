@@ -9,11 +9,13 @@ from gitcd.errors import ExitCode, RefusedError
 from gitcd.git.origin import Origin
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import OutcomeKind
+from gitcd.planning.holds import PastMove
+from gitcd.planning.screening import Screen
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.reconcile import preview, replay, write_in_place
 from tests.support.repos import make_bare, make_worktree
 from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, mirror_of, reference, run
-from tests.usecases.test_planner import APP, SELECTOR, declaration, deployment, only, plan
+from tests.usecases.test_planner import APP, HOST, SELECTOR, app, declaration, deployment, digest, only, plan
 
 PATH = "envs/dev/app/deployment.yaml"
 
@@ -100,6 +102,58 @@ class TestInPlace:
         with pytest.raises(RefusedError, match=PATH):
             write_in_place(WorkTree(root), shown)
         assert not (root / PATH).exists()
+
+
+_SPELLINGS = {
+    "anchor": f"image:\n  registry: {HOST}\n  repository: &r team/app\n  tag: 1.0.0\n",
+    "capitals": f"image: {APP.replace('dkr', 'DKR')}:1.0.0\n",
+    "tagged": f"image: {{registry: {HOST}, 'repository': !!str team/app, tag: 1.0.0}}\n",
+    "cut": f"image:\n  registry: {HOST}/team\n  repository: app\n  tag: 1.0.0\n",
+    "next line": f"image:\n  registry: {HOST}\n  repository:\n    team/app\n  tag: 1.0.0\n",
+    "comment": f"image:\n  registry: {HOST}\n  repository: # the image\n    team/app\n  tag: 1.0.0\n",
+    "alias": f"r: &r team/app\nimage:\n  registry: {HOST}\n  repository: *r\n  tag: 1.0.0\n",
+    "merge": f"b: &b\n  registry: {HOST}\nimage:\n  <<: *b\n  repository: team/app\n  tag: 1.0.0\n",
+}
+
+
+class TestSpellings:
+    @pytest.mark.parametrize("spelling", _SPELLINGS)
+    def test_what_is_found_alone_is_found_beside_another_place(self, spelling):
+        values = {"envs/dev/values.yaml": _SPELLINGS[spelling]}
+        alone = plan({"envs/dev/cv.yaml": declaration()} | values)
+        assert only(alone).kind is OutcomeKind.BUMPED, only(alone).message
+        assert [change.path for change in alone.files] == ["envs/dev/values.yaml"]
+        beside = plan(app() | values)
+        assert [change.path for change in beside.files] == ["envs/dev/app.yaml", "envs/dev/values.yaml"]
+
+    def test_what_only_a_second_look_finds_is_taken(self, monkeypatch):
+        monkeypatch.setattr(Screen, "needles", lambda *_: frozenset())
+        assert only(plan(app())).kind is OutcomeKind.BUMPED
+
+    def test_a_revert_is_seen_where_the_repository_is_cut(self):
+        values = _SPELLINGS["cut"]
+        files = {"envs/dev/cv.yaml": declaration(), "envs/dev/values.yaml": values}
+        (moved,) = plan(files).files
+        past = PastMove("c0ffee" * 6, digest("1.1.0"), {moved.path: moved.after})
+        reverted = plan(files, recall=lambda questions: {each.identity: past for each in questions})
+        assert only(reverted).kind is OutcomeKind.HELD
+
+
+class TestMismatch:
+    @pytest.mark.parametrize(
+        "chosen", [SELECTOR, {"workload": "{kind: Deployment, name: b}"}, {"selector": "{app: app, tier: x}"}]
+    )
+    def test_a_selected_container_of_another_repository_fails_in_whatever_file(self, chosen):
+        other = deployment(f"{HOST}/team/typo:1", name="b", labels="{app: app, tier: x}")
+        files = {"envs/dev/cv.yaml": declaration(container="{name: main}", **chosen), "envs/dev/b.yaml": other}
+        files["envs/dev/values.yaml"] = _SPELLINGS["anchor"]
+        assert only(plan(files)).reason == "RepositoryMismatch"
+
+    def test_other_containers_and_workloads_do_not(self):
+        sidecar = deployment(f"{HOST}/team/typo:1", name="b", container="sidecar")
+        stranger = deployment(f"{HOST}/team/typo:1", name="c", labels="{app: c, part-of: app}")
+        files = app(container="{name: main}") | {"envs/dev/b.yaml": sidecar, "envs/dev/c.yaml": stranger}
+        assert only(plan(files)).kind is OutcomeKind.BUMPED
 
 
 def test_deep_plan_is_a_usage_error(tmp_path):
