@@ -24,6 +24,7 @@ from gitcd.model.fields import (
     Name,
     Number,
     OptionalEnvironment,
+    OptionalLabel,
     OptionalName,
     Pointer,
     Regex,
@@ -312,7 +313,7 @@ class Spec:
 @dataclass(frozen=True, slots=True)
 class Metadata:
     name: Name
-    namespace: Annotated[OptionalName, Doc("Absent: default.")] = ""
+    namespace: Annotated[OptionalLabel, Doc("Absent: default.")] = ""
 
     IGNORED: ClassVar[tuple[str, ...]] = (
         "annotations",

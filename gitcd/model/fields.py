@@ -141,6 +141,7 @@ Name = Annotated[
 ]
 Label = Annotated[str, Text(DNS_LABEL, min=1, max=63, hint="lower-case letters, digits and '-'")]
 OptionalName = Annotated[str, Text(rf"({DNS_NAME})?", max=253, hint="a Kubernetes name or nothing")]
+OptionalLabel = Annotated[str, Text(rf"({DNS_LABEL})?", max=63, hint="lower-case letters, digits and '-'")]
 EnvironmentName = Annotated[str, Text(DNS_LABEL, min=1, max=63, hint="lower-case letters, digits and '-'")]
 OptionalEnvironment = Annotated[str, Text(rf"({DNS_LABEL})?", max=63, hint="the name of an environment or nothing")]
 GroupName = Annotated[str, Text(rf"({DNS_LABEL})?", max=63, hint="lower-case letters, digits and '-'")]

@@ -19,6 +19,7 @@ class Reject:
     reason: Line = ""
     by: Line = ""
     time: Moment = ""
+    until: Annotated[Moment, Doc("End of this rejection; absent: no end.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
+    """`until`, `reason` and `by` belong to the freeze; what is rejected has its own."""
+
     reject: Annotated[tuple[Reject, ...], Items(max=100), Doc("Digests that are refused.")] = ()
     allow: Annotated[
         tuple[Allow, ...], Items(max=100), Doc("Digests let in again although somebody took them back.")
     ] = ()
     freeze: Annotated[bool, Doc("Every move stops until released or until `until`.")] = False
-    until: Moment = ""
+    until: Annotated[Moment, Doc("End of the freeze; absent: no end.")] = ""
     reason: Line = ""
     by: Line = ""
 
@@ -48,5 +51,10 @@ def hold_path(identity: Identity) -> str:
 
 def identity_of(path: str) -> Identity | None:
     """The declaration that a hold file's path names; None when the path is not of that form."""
-    match = re.fullmatch(rf"{re.escape(FOLDER)}/([^/]+)/([^/.]+)\.([^/]+)\.yaml", path)
+    return meant_by(path) if path.endswith(".yaml") else None
+
+
+def meant_by(path: str) -> Identity | None:
+    """The same for a file that may have been given the other ending of YAML, `.yml`."""
+    match = re.fullmatch(rf"{re.escape(FOLDER)}/([^/]+)/([^/.]+)\.([^/]+)\.ya?ml", path)
     return Identity(match[1], match[2], match[3]) if match else None

@@ -1,8 +1,8 @@
 """The machine-readable end of every commit that gitcd makes.
 
 Trailers are written by code, never by a template, and read back from history, where a squash or a merge may have moved
-them into the middle of a message. So they are read line by line, in order: an environment, then its apps, each followed
-by the digest that it was moved to.
+them into the middle of a message, or (`git merge --squash`) indented them. So they are read line by line, in order: an
+environment, then its apps, each followed by the digest that it was moved to.
 
     Gitcd-Environment: prod
     Gitcd-App: tiles/tiles
@@ -22,7 +22,7 @@ ENVIRONMENT = "Gitcd-Environment"
 APP = "Gitcd-App"
 DIGEST = "Gitcd-Digest"
 RUN = "Gitcd-Run"
-_LINE = re.compile(rf"^({ENVIRONMENT}|{APP}|{DIGEST}): (\S+)\s*$", re.MULTILINE)
+_LINE = re.compile(rf"^[ \t]*({ENVIRONMENT}|{APP}|{DIGEST}): (\S+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,17 +44,20 @@ def applies(hold: Hold | None, digest: str, now: datetime) -> Held | None:
     """Whether a hold file stops a move to this digest now."""
     if hold is None:
         return None
-    end = moment(hold.until)
-    if end is not None and end <= now:
-        return None
-    if hold.freeze:
+    if hold.freeze and not _is_over(hold.until, now):
         until = f" until {hold.until}" if hold.until else ""
         return Held("Frozen", f"frozen{until}{_said(hold.by, hold.reason)}")
-    rejected = next((each for each in hold.reject if each.digest == digest), None)
+    rejected = next((each for each in hold.reject if each.digest == digest and not _is_over(each.until, now)), None)
     if rejected is None:
         return None
+    until = f" until {rejected.until}" if rejected.until else ""
     said = _said(rejected.by or hold.by, rejected.reason or hold.reason)
-    return Held("Rejected", f"{rejected.version or rejected.digest} is rejected{said}")
+    return Held("Rejected", f"{rejected.version or rejected.digest} is rejected{until}{said}")
+
+
+def _is_over(until: str, now: datetime) -> bool:
+    end = moment(until)
+    return end is not None and end <= now
 
 
 def reverted(past: PastMove, digest: str, sites_then: Sequence[Site], wanted_now: Sequence[Wanted]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gitcd.errors import ConfigError
 from gitcd.manifests import reading
@@ -22,17 +22,25 @@ from gitcd.planning.scopes import ScopeError, Scopes
 from gitcd.planning.survey import is_readable
 
 _YAML = (".yaml", ".yml")
+_WRITTEN = (*_YAML, ".json")  # what people may take for a hold; other files beside holds are no concern
+_LAYOUTS = (layout.FILE_NAME, layout.FILE_NAME.replace(*_YAML))
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What one tree declares. `broken` are the declarations that cannot be followed, each with its cause."""
+    """What one tree declares. `broken` are the declarations that cannot be followed, each with its cause.
+
+    `unreadable` is what is wrong with hold files, of which each holds its declaration; `unnamed` are those whose paths
+    are not of the form that names one.
+    """
 
     layout: ConfigRepository | None
     scopes: Scopes
     declared: tuple[Declared, ...]
     broken: tuple[Outcome, ...]
     holds: dict[Identity, Hold]
+    unreadable: dict[Identity, Problem] = field(default_factory=dict)
+    unnamed: tuple[str, ...] = ()
 
 
 def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
@@ -41,15 +49,31 @@ def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
     Raises:
         ConfigError: gitcd.yaml is there but not valid: nothing can be decided without it.
     """
-    entries = [entry for entry in tree.entries() if entry.path.endswith(_YAML) and is_readable(entry)]
-    config = _read_layout(tree, entries)
+    files = tree.entries()
+    entries = [entry for entry in files if entry.path.endswith(_YAML) and is_readable(entry)]
+    config = _read_layout(tree, files)
     scopes = Scopes(config)
-    holds, held_problems = _read_holds(tree, [entry for entry in entries if _is_hold(entry)])
+    holds, unreadable, unnamed = _read_holds(tree, [entry for entry in files if _is_hold(entry)])
     documents, problems = _read_documents(tree, [entry for entry in entries if not _is_hold(entry)], memory)
     declared, broken = _place(documents, scopes)
     broken += _broken(problems)
-    declared, refused = _respect(declared, held_problems)
-    return Inputs(config, scopes, tuple(declared), tuple(broken + refused), holds)
+    declared, refused = _respect(declared, unreadable)
+    return Inputs(config, scopes, tuple(declared), tuple(broken + refused), holds, unreadable, unnamed)
+
+
+def stray_holds(inputs: Inputs) -> tuple[str, ...]:
+    """One warning for each hold file that holds nothing because no declaration has that name."""
+    known = {each.identity for each in inputs.declared} | {each.identity for each in inputs.broken}
+    warnings = [f"{path}: the path names no declaration, so this holds nothing" for path in inputs.unnamed]
+    if any(not (each.environment and each.name) for each in known):
+        return tuple(warnings)  # a declaration that cannot be read may be the one that is meant
+    paths = {each: hold.hold_path(each) for each in inputs.holds} | {
+        each: problem.path for each, problem in inputs.unreadable.items()
+    }
+    warnings += [
+        f"{paths[each]}: there is no declaration {each}, so this holds nothing" for each in sorted(paths.keys() - known)
+    ]
+    return tuple(warnings)
 
 
 def _is_hold(entry: Entry) -> bool:
@@ -57,7 +81,11 @@ def _is_hold(entry: Entry) -> bool:
 
 
 def _read_layout(tree: Tree, entries: Iterable[Entry]) -> ConfigRepository | None:
-    for _, data in tree.read([entry for entry in entries if entry.path == layout.FILE_NAME]):
+    found = [entry for entry in entries if entry.path in _LAYOUTS]
+    for entry in found:
+        if why := _unfit(entry):
+            raise ConfigError(f"{entry.path} {why}, so the layout is not known", remedy=f"Make {layout.FILE_NAME} one.")
+    for _, data in tree.read(found):
         config, problems = reading.read_layout(layout.FILE_NAME, data)
         if config is None or problems:
             raise ConfigError(
@@ -67,19 +95,31 @@ def _read_layout(tree: Tree, entries: Iterable[Entry]) -> ConfigRepository | Non
     return None
 
 
-def _read_holds(tree: Tree, entries: Sequence[Entry]) -> tuple[dict[Identity, Hold], dict[Identity, Problem]]:
+def _unfit(entry: Entry) -> str:
+    """Why a file that counts by its name alone is not read; empty when it is."""
+    if not is_readable(entry):
+        return "is no regular file of fit size"
+    return "" if entry.path.endswith(_YAML[0]) else f"ends in {_YAML[1]}, not in {_YAML[0]}"
+
+
+def _read_holds(
+    tree: Tree, entries: Sequence[Entry]
+) -> tuple[dict[Identity, Hold], dict[Identity, Problem], tuple[str, ...]]:
+    """The holds, what is wrong with those that cannot be read, and files that name no declaration."""
     holds: dict[Identity, Hold] = {}
-    problems: dict[Identity, Problem] = {}
-    for entry, data in tree.read(entries):
-        identity = hold.identity_of(entry.path)
-        if identity is None:
-            continue
+    meant = {entry: identity for entry in entries if (identity := hold.meant_by(entry.path))}
+    problems = {
+        identity: Problem(f"this hold {why}", "write it anew, or remove it", path=entry.path)
+        for entry, identity in meant.items()
+        if (why := _unfit(entry))
+    }
+    for entry, data in tree.read([entry for entry in meant if not _unfit(entry)]):
         value, faults = reading.read_hold(entry.path, data)
         if value is None or faults:
-            problems[identity] = faults[0]
+            problems.setdefault(meant[entry], faults[0])
         else:
-            holds[identity] = value
-    return holds, problems
+            holds[meant[entry]] = value
+    return holds, problems, tuple(each.path for each in entries if each not in meant and each.path.endswith(_WRITTEN))
 
 
 def _read_documents(

@@ -7,8 +7,9 @@ import re
 _MAX_FIELD = 300
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")
 _ISSUE = re.compile(r"#(?=[0-9])")
-# Lines that git or gitcd read as more than text: the divider before a patch, a comment, a trailer of ours.
-_SPECIAL = re.compile(r"^(?=---|#|Gitcd-)", re.MULTILINE)
+# Lines that are read as more than text: the divider before a patch, a comment; a trailer of ours, even indented.
+_SPECIAL = re.compile(r"^(?=---|#)", re.MULTILINE)
+_TRAILER = re.compile(r"^(?= *Gitcd-)", re.MULTILINE)
 
 
 def one_line(text: str) -> str:
@@ -21,7 +22,7 @@ def one_line(text: str) -> str:
 def message_body(text: str) -> str:
     """Rendered text with lines of no double meaning, no trailing blanks, and no blank lines in a row or at the ends."""
     lines = "\n".join(_visible(line).rstrip() for line in text.expandtabs().split("\n"))
-    return _SPECIAL.sub(" ", re.sub(r"\n{3,}", "\n\n", lines.strip()))
+    return _TRAILER.sub("> ", _SPECIAL.sub(" ", re.sub(r"\n{3,}", "\n\n", lines.strip())))
 
 
 def _visible(text: str) -> str:

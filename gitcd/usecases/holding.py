@@ -67,15 +67,16 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
     if request.reject and not is_digest(request.reject):
         raise ConfigError(f"{request.reject!r} is not a digest", remedy="Give sha256: and 64 hexadecimal digits.")
     old = inputs.holds.get(identity, Hold())
-    base = replace(old, until=request.until, reason=request.reason or old.reason, by=request.by or old.by)
+    said = f"Hold {identity}"
     if request.reject:
         kept = tuple(each for each in old.reject if each.digest != request.reject)
-        entry = Reject(request.reject, request.version, request.reason, request.by, _stamp(now))
-        new = replace(base, reject=(*kept, entry))
-        said = f"Hold {identity}: reject {request.version or short(request.reject)}"
+        entry = Reject(request.reject, request.version, request.reason, request.by, _stamp(now), request.until)
+        new = replace(old, reject=(*kept, entry))
+        said += f": reject {request.version or short(request.reject)}"
     else:
-        new = replace(base, freeze=True)
-        said = f"Hold {identity}" + (f" until {request.until}" if request.until else "")
+        new = replace(old, freeze=True, until=request.until)
+        new = replace(new, reason=request.reason or old.reason, by=request.by or old.by)
+    said += f" until {request.until}" if request.until else ""
     return Held(identity, _change(tree, identity, _rendered(identity, new)), said, request.reason)
 
 

@@ -115,7 +115,7 @@ def test_the_operators_template_is_used_but_trailers_stay_ours(tmp_path: Path) -
     (tmp_path / "commit-message.j2").write_text(template)
     message = commit_message(commit(outcome()), folder=tmp_path)
     assert message.startswith(
-        "deploy tiles\n\nSigned-off-by: somebody\n Gitcd-App: forged/app\n ---\n # x\n\nGitcd-Env"
+        "deploy tiles\n\nSigned-off-by: somebody\n> Gitcd-App: forged/app\n ---\n # x\n\nGitcd-Env"
     )
     assert [move.identity.app for move in trailers.parse(message)] == ["maps/tiles"]
     assert git_trailers(message).splitlines() == trailers.render(trailers.parse(message)).splitlines()
