@@ -121,7 +121,7 @@ class Ecr:
         account = {"registryId": target.account} if target.account else {}
         with parsing():
             answer: Mapping[str, Any] = method(**account, **arguments)
-        if not isinstance(answer.get(key), list | dict):
+        if not isinstance(answer.get(key), list | dict | str):
             raise MalformedAnswerError(f"it has no {key}")
         return answer
 

@@ -44,6 +44,10 @@ _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _FORBIDDEN = 403
 _LONGEST = 300
+_TOGETHER = (
+    ("DescribeImages", "BatchGetImage"),
+    ("StartLifecyclePolicyPreview", "GetLifecyclePolicyPreview"),
+)
 
 CLOCK = "check the clock of this machine: a signature or a certificate is judged by its time"
 
@@ -154,9 +158,9 @@ def _denied(error: Exception, target: Target, message: str) -> Failure | None:
 
 
 def _needed(operation: str) -> str:
-    """The actions to allow: whoever looks images up needs two."""
-    together = ("DescribeImages", "BatchGetImage")
-    return " and ".join(f"ecr:{each}" for each in (together if operation in together else (operation,)))
+    """The actions to allow: some are of no use without each other."""
+    together = next((group for group in _TOGETHER if operation in group), (operation,))
+    return " and ".join(f"ecr:{each}" for each in together)
 
 
 def _unreached(error: Exception, target: Target) -> Failure:

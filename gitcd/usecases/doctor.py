@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+import time
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping
 
 from gitcd.errors import GitcdError, TransientError
 from gitcd.git.mirror import Mirror
@@ -13,29 +13,16 @@ from gitcd.git.runner import version
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model.reference import Repository
-from gitcd.model.registry import Failure, Query
+from gitcd.model.registry import Answer, Failure, Image, Query
 from gitcd.model.tree import Tree
+from gitcd.planning.deployed import deployed
 from gitcd.planning.inputs import Inputs, read_inputs
-from gitcd.usecases.workspace import Target, Workspace
+from gitcd.planning.survey import survey
+from gitcd.usecases.checks import Check, Verdict, counted, failures
+from gitcd.usecases.upkeep import Asked, check_lifecycle, check_mutability
+from gitcd.usecases.workspace import Target, Workspace, registry_settings
 
-_SHOWN = 5
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was tried."""
-
-    name: str
-    verdict: Verdict
-    message: str
-    remedy: str = ""
-    transient: bool = False
+_PATIENCE = 120.0  # seconds for all previews together; ECR takes a few for each
 
 
 def examine(workspace: Workspace) -> Iterator[Check]:
@@ -59,7 +46,23 @@ def _target(workspace: Workspace, target: Target) -> Iterator[Check]:
         tree = CommitTree(target.git, tip)
     inputs = read_inputs(tree)
     yield from _declarations(inputs)
-    yield from _registries(workspace, inputs)
+    try:
+        answering = yield from _registries(workspace, inputs)
+    except GitcdError as error:
+        yield _failed("credentials", error)
+        return
+    yield from _upkeep(workspace, tree, inputs, answering)
+
+
+def _upkeep(workspace: Workspace, tree: Tree, inputs: Inputs, answering: Mapping[Repository, Image]) -> Iterator[Check]:
+    """Whether the repositories that answer are set so as to last; the others have been told of."""
+    if not answering:
+        return
+    declared = [each for each in inputs.declared if each.declaration.spec.repository in answering]
+    deadline = time.monotonic() + _PATIENCE
+    asked = Asked(list(answering), registry_settings(workspace.settings), workspace.settings.ecr.workers, deadline)
+    yield from check_lifecycle(asked, map(deployed, survey(declared, tree, inputs.scopes)))
+    yield from check_mutability(asked, declared, answering)
 
 
 def _push(mirror: Mirror, tip: str) -> Check:
@@ -74,50 +77,40 @@ def _declarations(inputs: Inputs) -> Iterator[Check]:
     for outcome in inputs.broken:
         yield Check("declaration", Verdict.FAILED, f"{outcome.origin}: {outcome.message}", outcome.remedy)
     count = len(inputs.declared)
-    where = f"in {_counted(len(inputs.scopes.environments), 'environment')}" if inputs.layout else "and no gitcd.yaml"
+    where = f"in {counted(len(inputs.scopes.environments), 'environment')}" if inputs.layout else "and no gitcd.yaml"
     if count:
-        yield Check("declarations", Verdict.OK, f"{_counted(count, 'ContainerVersion')} {where}")
+        yield Check("declarations", Verdict.OK, f"{counted(count, 'ContainerVersion')} {where}")
     else:
         remedy = "Write one beside your manifests; `gitcd schema` and the documentation show how."
         yield Check("declarations", Verdict.WARNING, f"no ContainerVersion {where}", remedy)
 
 
-def _registries(workspace: Workspace, inputs: Inputs) -> Iterator[Check]:
-    """Ask every repository for one tag that a declaration follows: permission is given by repository."""
+def _registries(workspace: Workspace, inputs: Inputs) -> Generator[Check, None, dict[Repository, Image]]:
+    """Ask every repository for one tag that a declaration follows: permission is given by repository.
+
+    Returns those that answer, each with what it answered.
+    """
     asked: dict[Repository, str] = {}
     for each in inputs.declared:
         spec = each.declaration.spec
         if spec.tag:
             asked.setdefault(spec.repository, spec.tag)
-    try:
-        answers = workspace.ask([Query(repository, frozenset({tag})) for repository, tag in asked.items()])
-    except GitcdError as error:
-        yield _failed("credentials", error)
-        return
-    by_registry: dict[str, list[Repository]] = {}
-    for repository in sorted(asked):
-        by_registry.setdefault(repository.registry, []).append(repository)
-    for registry, repositories in by_registry.items():
-        failures = [answer for each in repositories if isinstance(answer := answers.get(each, asked[each]), Failure)]
-        yield from _registry(registry, len(repositories), failures)
-
-
-def _registry(registry: str, count: int, failures: list[Failure]) -> Iterator[Check]:
-    if len(failures) < count:
-        yield Check("registry", Verdict.OK, f"{registry}: {count - len(failures)} of {count} repositories answer")
-    for failure in _distinct(failures)[:_SHOWN]:
-        yield Check("registry", Verdict.FAILED, str(failure), failure.remedy, failure.transient)
-    if len(failures) > _SHOWN:
-        yield Check("registry", Verdict.FAILED, f"{registry}: and {len(failures) - _SHOWN} more failures")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _distinct(failures: Iterable[Failure]) -> list[Failure]:
-    return list(dict.fromkeys(failures))
+    answers = workspace.ask([Query(repository, frozenset({tag})) for repository, tag in asked.items()])
+    found = {repository: answers.get(repository, asked[repository]) for repository in sorted(asked)}
+    by_registry: defaultdict[str, list[Answer]] = defaultdict(list)
+    for repository, answer in found.items():
+        by_registry[repository.registry].append(answer)
+    for registry, given in by_registry.items():
+        refused = [answer for answer in given if isinstance(answer, Failure)]
+        if len(refused) < len(given):
+            message = f"{registry}: {len(given) - len(refused)} of {len(given)} repositories answer"
+            yield Check("registry", Verdict.OK, message)
+        yield from failures("registry", Verdict.FAILED, refused, registry)
+    return {repository: answer for repository, answer in found.items() if isinstance(answer, Image)}
 
 
 def _failed(name: str, error: GitcdError) -> Check:
     return Check(name, Verdict.FAILED, error.message, error.remedy, isinstance(error, TransientError))
+
+
+__all__ = ["Check", "Verdict", "examine"]

@@ -12,7 +12,7 @@ import pytest
 from gitcd.cli.main import run
 from gitcd.usecases.protecting import keep_tag
 from tests.support.ecr import StandIn
-from tests.support.repos import Bare, git, make_bare, make_worktree
+from tests.support.repos import Bare, make_bare
 from tests.support.scenes import HOST, LAYOUT, app_files
 
 APP = "team/app"

@@ -27,6 +27,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from gitcd.model.reference import EcrRegistry, Repository
+from tests.support.lifecycle import expiring
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -104,6 +105,11 @@ class StoredRepository:
     immutable: bool = False
     images: dict[str, StoredImage] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    policy: str = ""  # the lifecycle policy
+    preview: str = ""  # the policy that was previewed last
+    preview_delay: int = 0  # how many answers a preview takes to be ready
+    preview_pending: int = 0
+    preview_status: str = "COMPLETE"
     filters: tuple[str, ...] = ()  # tags that are treated in the opposite way; `*` stands for anything
 
     @property
@@ -369,9 +375,39 @@ class Store:
         found = [each for each in (image.referrers if image else []) if not wanted or each["artifactType"] in wanted]
         return _page("referrers", found, call.body)
 
+    def on_StartLifecyclePolicyPreview(self, call: Call) -> dict[str, Any]:
+        repository = self.repository(call)
+        text = call.body.get("lifecyclePolicyText") or repository.policy
+        if not text:
+            raise EcrError("LifecyclePolicyNotFoundException", f"There is no lifecycle policy for '{repository.name}'")
+        if repository.preview and repository.preview_pending:
+            message = f"The previous preview for '{repository.name}' has not completed"
+            raise EcrError("LifecyclePolicyPreviewInProgressException", message)
+        repository.preview, repository.preview_pending = text, repository.preview_delay
+        return self._previewed(repository, "IN_PROGRESS")
+
     def on_GetLifecyclePolicyPreview(self, call: Call) -> dict[str, Any]:
-        name = self.repository(call).name
-        raise EcrError("LifecyclePolicyPreviewNotFoundException", f"There is no lifecycle policy preview for '{name}'")
+        repository = self.repository(call)
+        if not repository.preview:
+            message = f"There is no lifecycle policy preview for '{repository.name}'"
+            raise EcrError("LifecyclePolicyPreviewNotFoundException", message)
+        if repository.preview_pending:
+            repository.preview_pending -= 1
+            return self._previewed(repository, "IN_PROGRESS")
+        results = expiring(repository.preview, repository.images.values(), repository.has_parent)
+        summary = {"expiringImageTotalCount": sum(each["action"]["type"] == "EXPIRE" for each in results)}
+        page = _page("previewResults", results, call.body)
+        return self._previewed(repository, repository.preview_status) | {"summary": summary} | page
+
+    @staticmethod
+    def _previewed(repository: StoredRepository, status: str) -> dict[str, Any]:
+        text = repository.preview
+        return {
+            "registryId": repository.account,
+            "repositoryName": repository.name,
+            "lifecyclePolicyText": text,
+            "status": status,
+        }
 
     def on_GetAuthorizationToken(self, call: Call) -> dict[str, Any]:
         endpoint = f"https://{ACCOUNT}.dkr.ecr.{call.region}.amazonaws.com"
@@ -552,6 +588,10 @@ class StandIn:
         with self.store.lock:
             self.create(name).images[digest].referrers.append(entry)
         return artifact
+
+    def set_policy(self, name: str, *rules: Mapping[str, Any]) -> None:
+        """Give a repository a lifecycle policy; see `tests.support.lifecycle.rule`."""
+        self.create(name).policy = json.dumps({"rules": list(rules)})
 
     def move(self, name: str, tag: str, digest: str) -> None:
         """Let a tag name another image; the one it leaves stays."""

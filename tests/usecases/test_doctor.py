@@ -1,21 +1,29 @@
 """The doctor, with a real remote and the stand-in for ECR."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from gitcd.model.settings import Ecr, Settings
+from gitcd.usecases import doctor, upkeep
 from gitcd.usecases.doctor import Verdict, examine
+from gitcd.usecases.protecting import keep_tag
 from gitcd.usecases.workspace import Workspace
 from tests.support.ecr import StandIn
+from tests.support.lifecycle import rule
 from tests.support.repos import make_bare
 from tests.support.scenes import LAYOUT, app_files
+
+APP = "team/app"
+ARN = "arn:aws:ecr:us-east-1:123456789012:repository/team/app"
 
 
 @pytest.fixture
 def ecr():
     with StandIn() as server:
-        server.put("team/app", tags=["1.0.0", "env-dev"])
+        server.create(APP, immutable=True, filters=["env-*"])
+        server.put(APP, tags=["1.0.0", "env-dev"])
         yield server
 
 
@@ -24,18 +32,24 @@ def remote(tmp_path):
     return make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT} | app_files("app"))
 
 
-def examined(ecr, repo, **changes):
+def every_check(ecr, repo, **changes):
     settings = Settings(repo=str(repo), ecr=Ecr(endpoint_url=ecr.url))
-    return {check.name: check for check in examine(Workspace(replace(settings, **changes)))}
+    return list(examine(Workspace(replace(settings, **changes))))
+
+
+def examined(ecr, repo, **changes):
+    return {check.name: check for check in every_check(ecr, repo, **changes)}
 
 
 def test_all_is_well(ecr, remote):
     checks = examined(ecr, remote.url)
     assert {name: check.verdict for name, check in checks.items()} == dict.fromkeys(
-        ["git", "repository", "push", "declarations", "registry"], Verdict.OK
+        ["git", "repository", "push", "declarations", "registry", "lifecycle", "mutability"], Verdict.OK
     )
     assert "1 ContainerVersion in 2 environments" in checks["declarations"].message
     assert "1 of 1 repositories answer" in checks["registry"].message
+    assert checks["lifecycle"].message == "no rule takes what git deploys, in 1 of 1 repository"
+    assert checks["mutability"].message == "versions stay and followed tags can move, in 1 of 1 repository"
 
 
 def test_a_branch_that_is_not_there(ecr, remote):
@@ -77,3 +91,170 @@ def test_broken_declarations_are_listed(ecr, remote):
 def test_a_repository_without_declarations_is_a_warning(ecr, tmp_path):
     remote = make_bare(tmp_path / "plain.git", {"README": b"hello\n"})
     assert examined(ecr, remote.url)["declarations"].verdict is Verdict.WARNING
+
+
+class TestLifecycle:
+    def check(self, ecr, remote):
+        before = ecr.contents(APP)
+        check = examined(ecr, remote.url)["lifecycle"]
+        assert ecr.contents(APP) == before
+        return check
+
+    def test_a_rule_for_any_image_takes_what_is_deployed(self, ecr, remote):
+        ecr.set_policy(APP, rule(3, "any"))
+        check = self.check(ecr, remote)
+        assert check.verdict is Verdict.WARNING
+        assert "the lifecycle policy of" in check.message
+        assert "rule 3 expires" in check.message
+        assert "of dev/team/app" in check.message
+        assert check.remedy.startswith("Run `gitcd ecr-tags protect`, and let the policy begin with this rule")
+
+    def test_the_rule_that_is_advised_works(self, ecr, remote):
+        digest = ecr.put(APP, tags=["1.0.0"], manifest=ecr.create(APP).images[ecr.create(APP).tags["1.0.0"]].manifest)
+        ecr.set_policy(APP, rule(3, "any"))
+        ecr.move(APP, keep_tag("dev", digest), digest)
+        check = self.check(ecr, remote)
+        assert check.verdict is Verdict.WARNING
+        assert check.remedy.startswith("Let the policy begin with this rule")
+        advised = json.loads(check.remedy.partition(": ")[2])
+        ecr.set_policy(APP, advised, rule(3, "any"))
+        assert self.check(ecr, remote).verdict is Verdict.OK
+
+    def test_a_keep_tag_alone_spares_from_rules_for_untagged_images(self, ecr, tmp_path):
+        digest = ecr.put(APP)
+        ecr.set_policy(APP, rule(1, "untagged"))
+        files = app_files("app")
+        path = "envs/dev/app/deployment.yaml"
+        files[path] = files[path].replace(b":1.0.0", f"@{digest}".encode())
+        remote = make_bare(tmp_path / "untagged.git", {"gitcd.yaml": LAYOUT} | files)
+        check = self.check(ecr, remote)
+        assert (check.verdict, check.remedy) == (Verdict.WARNING, "Run `gitcd ecr-tags protect`")
+        ecr.move(APP, keep_tag("dev", digest), digest)
+        assert self.check(ecr, remote).verdict is Verdict.OK
+
+    def test_what_nobody_deploys_may_go(self, ecr, remote):
+        for number in range(120):
+            ecr.put(APP, tags=[f"old-{number}"])
+        ecr.set_policy(APP, rule(1, "tagged", prefixes=["old-"]))
+        assert self.check(ecr, remote).verdict is Verdict.OK
+
+    def test_later_pages_are_read(self, ecr, remote):
+        for number in range(120):
+            ecr.put(APP, tags=[f"old-{number}"], pushed_at=1_790_000_000 + number)
+        ecr.set_policy(APP, rule(1, "any"))
+        assert self.check(ecr, remote).verdict is Verdict.WARNING
+        assert ecr.counted()["GetLifecyclePolicyPreview"] == 2
+
+    def test_the_archive_is_a_loss_too(self, ecr, remote):
+        ecr.set_policy(APP, rule(1, "any", action="transition"))
+        assert "rule 1 archives" in self.check(ecr, remote).message
+
+    def test_a_preview_takes_its_time(self, ecr, remote):
+        ecr.set_policy(APP, rule(1, "any"))
+        ecr.create(APP).preview_delay = 2
+        assert self.check(ecr, remote).verdict is Verdict.WARNING
+        assert ecr.counted()["GetLifecyclePolicyPreview"] == 3
+
+    def test_somebody_elses_preview_is_waited_for_and_not_taken(self, ecr, remote):
+        ecr.set_policy(APP, rule(1, "any"))
+        ecr.create(APP).preview = json.dumps({"rules": []})
+        ecr.fail("StartLifecyclePolicyPreview", "LifecyclePolicyPreviewInProgressException", times=2)
+        assert self.check(ecr, remote).verdict is Verdict.WARNING
+
+    def test_a_preview_that_never_comes_is_told(self, ecr, remote, monkeypatch):
+        monkeypatch.setattr(doctor, "_PATIENCE", 0.5)
+        ecr.set_policy(APP, rule(1, "any"))
+        ecr.create(APP).preview_delay = 10_000
+        check = self.check(ecr, remote)
+        assert check.verdict is Verdict.WARNING
+        assert "PreviewLate" in check.message
+
+    def test_a_preview_that_fails_is_told(self, ecr, remote):
+        ecr.set_policy(APP, rule(1, "any"))
+        ecr.create(APP).preview_status = "FAILED"
+        assert "PreviewFailed" in self.check(ecr, remote).message
+
+    @pytest.mark.parametrize("operation", ["StartLifecyclePolicyPreview", "GetLifecyclePolicyPreview"])
+    def test_F5_a_missing_permission_is_named(self, ecr, remote, operation):
+        ecr.set_policy(APP, rule(1, "any"))
+        ecr.fail(operation, "AccessDeniedException", times=-1)
+        check = self.check(ecr, remote)
+        assert check.verdict is Verdict.WARNING
+        assert f"not allowed to call ecr:{operation} on {ARN}" in check.message
+        assert "allow ecr:StartLifecyclePolicyPreview and ecr:GetLifecyclePolicyPreview" in check.remedy
+
+    def test_places_that_cannot_be_read_are_told_beside(self, ecr, remote):
+        path = "envs/dev/app/deployment.yaml"
+        remote.commit({path: remote.show(path).replace(b"team/app:", b"team/else:")})
+        found = [each for each in every_check(ecr, remote.url) if each.name == "lifecycle"]
+        assert [each.verdict for each in found] == [Verdict.WARNING, Verdict.OK]
+        assert "dev/team/app" in found[0].message
+
+
+class TestMutability:
+    def check(self, ecr, remote, *, immutable, filters=()):
+        repository = ecr.create(APP)
+        repository.immutable, repository.filters = immutable, tuple(filters)
+        return [each for each in every_check(ecr, remote.url) if each.name == "mutability"]
+
+    def test_versions_that_may_move(self, ecr, remote):
+        (check,) = self.check(ecr, remote, immutable=False)
+        assert check.verdict is Verdict.WARNING
+        assert "versions of" in check.message
+        assert "(1.0.0): its tag mutability is MUTABLE" in check.message
+        assert check.remedy == (
+            "Where nothing else moves: aws ecr put-image-tag-mutability --registry-id 123456789012 --region us-east-1 "
+            "--repository-name team/app --image-tag-mutability IMMUTABLE_WITH_EXCLUSION "
+            "--image-tag-mutability-exclusion-filters 'filterType=WILDCARD,filter=env-dev'"
+        )
+
+    def test_followed_tags_that_cannot_move(self, ecr, remote):
+        (check,) = self.check(ecr, remote, immutable=True, filters=["latest"])
+        assert "followed tags of" in check.message
+        assert "cannot move (env-dev)" in check.message
+        assert "'filterType=WILDCARD,filter=latest' 'filterType=WILDCARD,filter=env-dev'" in check.remedy
+
+    def test_both_at_once(self, ecr, remote):
+        checks = self.check(ecr, remote, immutable=False, filters=["env-*"])
+        assert [each.verdict for each in checks] == [Verdict.WARNING] * 2
+
+    def test_more_tags_than_ecr_takes_exceptions_get_one_in_common(self, ecr, remote):
+        files = {}
+        for number in range(6):
+            file = app_files("app")["envs/dev/app/cv.yaml"].replace(b"name: app", f"name: app{number}".encode())
+            files[f"envs/dev/app/cv{number}.yaml"] = file.replace(b"env-dev", f"env-dev{number}".encode())
+            ecr.move(APP, f"env-dev{number}", ecr.create(APP).tags["1.0.0"])
+        remote.commit(files)
+        (check,) = self.check(ecr, remote, immutable=True)
+        assert check.remedy.endswith(" 'filterType=WILDCARD,filter=env-dev*'")
+
+    def test_a_followed_version_is_meant_to_stay(self, ecr, tmp_path):
+        path = "envs/dev/app/cv.yaml"
+        files = app_files("app")
+        files[path] = files[path].replace(b"tag: env-dev", b"tag: 1.0.0")
+        remote = make_bare(tmp_path / "versions.git", {"gitcd.yaml": LAYOUT} | files)
+        (check,) = self.check(ecr, remote, immutable=True)
+        assert check.verdict is Verdict.OK
+        (check,) = self.check(ecr, remote, immutable=False)
+        assert check.remedy.endswith("--image-tag-mutability IMMUTABLE")
+
+    def test_F5_a_missing_permission_is_named(self, ecr, remote):
+        ecr.fail("DescribeRepositories", "AccessDeniedException", times=-1)
+        (check,) = [each for each in every_check(ecr, remote.url) if each.name == "mutability"]
+        assert check.verdict is Verdict.WARNING
+        assert "ecr:DescribeRepositories" in check.remedy
+
+
+def test_a_repository_that_does_not_answer_is_told_of_once(ecr, remote):
+    remote.commit(app_files("gone"))
+    checks = every_check(ecr, remote.url)
+    assert [check.name for check in checks if check.verdict is not Verdict.OK] == ["registry"]
+
+
+def test_previews_that_do_not_answer_in_time_are_told(ecr, remote, monkeypatch):
+    monkeypatch.setattr(doctor, "_PATIENCE", 0.2)
+    monkeypatch.setattr(upkeep, "_GRACE", 0.1)
+    ecr.fail("StartLifecyclePolicyPreview", delay=1.5)
+    check = examined(ecr, remote.url)["lifecycle"]
+    assert check.verdict is Verdict.WARNING
+    assert "DeadlineExceeded" in check.message
