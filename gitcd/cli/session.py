@@ -46,8 +46,10 @@ def selection(arguments: Mapping[str, Any]) -> Selection:
     from gitcd.usecases.planner import Selection
 
     app = arguments["app"]
-    apps = frozenset({app} if isinstance(app, str) else app)
-    return Selection(frozenset(arguments["environment"]), apps)
+    environments = frozenset(arguments["environment"])
+    if isinstance(app, str):
+        return Selection(environments, frozenset({app}), acts=False)
+    return Selection(environments, frozenset(app))
 
 
 def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planned:

@@ -59,16 +59,20 @@ def settle(decisions: Iterable[Decision], absent: Sequence[Absent] = ()) -> list
 
 
 def select(
-    decisions: Sequence[Decision], takes: Callable[[Identity], bool], absent: Sequence[Absent] = ()
+    decisions: Iterable[Decision],
+    takes: Callable[[Identity], bool],
+    absent: Sequence[Absent] = (),
+    *,
+    acts: bool = True,
 ) -> list[Decision]:
-    """The decisions that a run acts on. What would take along half of another declaration does not move."""
-    aside = [
-        each.stop(OutcomeKind.BLOCKED, _NOT_SELECTED, "it is not selected")
-        if each.edits and not takes(each.outcome.identity)
-        else each
-        for each in decisions
-    ]
-    return [each for each in settle(aside, absent) if takes(each.outcome.identity)]
+    """The selected decisions. If these alone are acted on, what would take along half of another does not move."""
+    if acts:
+        decisions = settle((each if takes(each.outcome.identity) else _aside(each) for each in decisions), absent)
+    return [each for each in decisions if takes(each.outcome.identity)]
+
+
+def _aside(decision: Decision) -> Decision:
+    return decision.stop(OutcomeKind.BLOCKED, _NOT_SELECTED, "it is not selected") if decision.edits else decision
 
 
 def group_of(decision: Decision) -> Group | None:

@@ -18,7 +18,7 @@ from gitcd.planning.absent import absent_members
 from gitcd.planning.assemble import Source, assemble, edited_paths
 from gitcd.planning.decide import Decision, Facts, decide
 from gitcd.planning.holds import Past
-from gitcd.planning.inputs import Inputs, read_inputs, stray_holds
+from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
@@ -42,11 +42,13 @@ def uninspected(_: Sequence[Inspection]) -> Inspected:
 class Selection:
     """Which declarations a run acts on; empty: all.
 
-    An app is given as `name`, `namespace/name` or `environment/namespace/name`.
+    An app is given as `name`, `namespace/name` or `environment/namespace/name`. Who does not act, but looks, sees what
+    a run for all would do with the selected.
     """
 
     environments: frozenset[str] = frozenset()
     apps: frozenset[str] = frozenset()
+    acts: bool = True
 
     def takes(self, identity: Identity) -> bool:
         if self.environments and identity.environment not in self.environments:
@@ -103,12 +105,11 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds), absent)
     inspected = context.inspect(inspections(decisions, inputs.scopes))
     decisions = settle(judge(decisions, inspected, inputs.scopes), absent)
-    decisions = select(decisions, context.selection.takes, absent)
+    decisions = select(decisions, context.selection.takes, absent, acts=context.selection.acts)
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
-    warnings = () if context.given else stray_holds(inputs)
-    return Planned(Plan(plan.base, outcomes, plan.commits, warnings=warnings), inputs, tuple(decisions), answers)
+    return Planned(Plan(plan.base, outcomes, plan.commits), inputs, tuple(decisions), answers)
 
 
 def check_selection(selection: Selection, inputs: Inputs) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitcd.cli import session
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
@@ -59,6 +60,10 @@ class TestGroups:
         assert (outcome.kind, outcome.reason) == (OutcomeKind.BLOCKED, "GroupNotSelected")
         assert outcome.remedy.endswith("--app dev/team/b")
         assert len(plan(grouped(), selection=chosen("app", "b")).files) == 2
+
+    def test_who_asks_about_one_member_is_told_what_a_run_for_all_would_do(self):
+        looking = session.selection({"app": "app", "environment": ()})
+        assert only(plan(grouped(), selection=looking)).kind is OutcomeKind.BUMPED
 
     def test_members_with_nothing_to_do_need_not_be_selected(self):
         files = grouped(f"{APP}:1.1.0@{digest('1.1.0')}")
