@@ -18,7 +18,7 @@ from gitcd.planning.absent import absent_members
 from gitcd.planning.assemble import Source, assemble, edited_paths
 from gitcd.planning.decide import Decision, Facts, decide
 from gitcd.planning.holds import Past
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs, read_inputs, stray_holds
 from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
@@ -109,7 +109,8 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
-    return Planned(Plan(plan.base, outcomes, plan.commits), inputs, tuple(decisions), answers)
+    warnings = () if context.given else stray_holds(inputs)
+    return Planned(Plan(plan.base, outcomes, plan.commits, warnings=warnings), inputs, tuple(decisions), answers)
 
 
 def check_selection(selection: Selection, inputs: Inputs) -> None:
