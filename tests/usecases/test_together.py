@@ -1,11 +1,14 @@
 """Declarations that share a place or a group move as one or not at all, whoever was selected and whatever broke."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcd.cli import session
 from gitcd.model.plan import OutcomeKind
+from gitcd.model.registry import Failure
 from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.settling import group_of
@@ -96,6 +99,18 @@ class TestGroups:
         assert told(result)["app"] == ("Blocked", "GroupIncomplete")
         assert result.commits == ()
 
+    def test_a_member_in_a_list_with_a_mistake_stops_the_group(self):
+        item = json.dumps(
+            {
+                "apiVersion": "gitcd.io/v1",
+                "kind": "ContainerVersion",
+                "metadata": {"name": "c"},
+                "spec": {"imageRepo": APP, "oops": 1, "strategy": {"group": "release"}},
+            }
+        )
+        files = grouped() | {"envs/dev/c.yaml": f"kind: List\napiVersion: v1\nitems:\n- {item}\n"}
+        assert told(plan(files))["app"] == ("Blocked", "GroupIncomplete")
+
     def test_a_broken_member_stops_the_group_of_its_own_environment_only(self):
         files = grouped() | {"envs/prod/cv.yaml": declaration("c", oops="1", **GROUP)}
         assert len(plan(files).files) == 2
@@ -143,6 +158,25 @@ class TestSharedPlaces:
 
     def test_an_owner_with_another_pin_is_a_conflict_although_it_does_not_move(self):
         assert told(plan(shared(suspend="true", pin="Digest")))["app"] == ("Conflict", "Conflict")
+
+    def test_an_owner_that_the_registry_tells_nothing_of_just_now_is_no_conflict(self):
+        registry = Registry(
+            app=[["1.0.0"], ["1.1.0", "env-dev"], Failure("Throttled", "not now", transient=True)],
+        )
+        result = plan(shared(tag="canary"), registry)
+        assert told(result) == {"app": ("Blocked", "SharedPlaceHeld"), "second": ("Failed", "Throttled")}
+
+    def test_an_owner_content_with_the_spelling_keeps_it_for_all(self):
+        files = shared(adopt="OnChange") | {"envs/dev/app.yaml": deployment(f"{APP}:1.1.0")}
+        result = plan(files)
+        assert told(result) == {"app": ("Blocked", "SharedPlaceHeld"), "second": ("Current", "AdoptOnChange")}
+        assert "leaves it as it is" in result.outcomes[0].message
+
+    def test_a_place_that_is_right_already_binds_nobody(self):
+        files = self.wide() | hold("freeze: true\n", "second")
+        files["envs/dev/app.yaml"] = deployment(f"{APP}:1.1.0@{digest('1.1.0')}", labels="{app: app, tier: x}")
+        files["envs/dev/also.yaml"] = deployment(name="also")
+        assert [change.path for change in plan(files).files] == ["envs/dev/also.yaml"]
 
     def test_places_named_by_pointer_meet_although_only_one_is_selected(self):
         registry = Registry(app=[["1.0.0"], ["1.1.0", "env-dev"]], other=[["2.0.0"], ["2.1.0", "env-dev"]])
