@@ -59,6 +59,7 @@ def locate(path: str, data: bytes, place: Place) -> Site | Refusal:
             value=cursor.text,
             owner=_owner(Cursor(cursor.document, cursor.document.root)),
             spans={"value": cursor.document.span(cursor.node)},
+            format=place.format,
         )
     except EditRefused as error:
         return error.refusal

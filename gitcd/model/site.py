@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from gitcd.model.reference import Repository, suffix
 
@@ -71,6 +72,7 @@ class Site:
     init: bool = False
     workload: bool = False  # whether the owner has a pod template and this site is a container of it
     spans: Mapping[str, Span] = field(default_factory=dict)
+    format: Literal["", "reference", "tag", "digest", "version"] = ""  # of a PLACE: what its scalar holds
 
     @property
     def has_digest_key(self) -> bool:

@@ -8,12 +8,13 @@ from datetime import datetime
 
 from gitcd.model.declaration import Pin, Spec
 from gitcd.model.layout import Environment
-from gitcd.model.plan import Change, Direction, Outcome, OutcomeKind, Resolved
-from gitcd.model.reference import EcrRegistry, short
-from gitcd.model.registry import Answer, Answers, Failure, Image
-from gitcd.model.site import Site, SiteEdit
+from gitcd.model.plan import Change, Outcome, OutcomeKind, Resolved
+from gitcd.model.reference import EcrRegistry
+from gitcd.model.registry import Answers, Failure, Image
+from gitcd.model.site import Form, Site, SiteEdit
 from gitcd.model.version import VersionProblem, pick_version
 from gitcd.planning import bluegreen, gates, holds
+from gitcd.planning.content import before, carriers, held
 from gitcd.planning.holds import Holds
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
@@ -81,10 +82,15 @@ def resolve(spec: Spec, answers: Answers) -> Resolved | Failure:
         return Failure("ImageArchived", message, "Restore the image, or move the tag.")
     version = pick_version(image.tags, spec.version_syntax, followed=spec.tag)
     if isinstance(version, VersionProblem):
-        if pin_of(spec) in {"VersionAndDigest", "Version"} or spec.config:
+        if _needs_version(spec):
             return Failure("VersionUnknown", f"{spec.image_repo}:{spec.tag}: {version.message}", version.remedy)
         version = ""
     return Resolved(spec.tag, version, image.digest, image.pushed_at)
+
+
+def _needs_version(spec: Spec) -> bool:
+    written = {each.format for each in spec.places}
+    return pin_of(spec) in {"VersionAndDigest", "Version"} or "version" in written or spec.config is not None
 
 
 def pin_of(spec: Spec) -> Pin:
@@ -147,7 +153,7 @@ def _decide_resolved(decision: Decision, resolved: Resolved, environment: Enviro
     decision = replace(decision, wanted=goals)
     if environment.promote_from:
         return _await_promotion(decision, environment)
-    if sites.live and _all_hold(sites.live, spec, facts.answers, resolved.digest):
+    if sites.live and all(_holds(site, spec, facts.answers, resolved.digest) for site in sites.live):
         return decision.stop(OutcomeKind.CURRENT, "Live", f"{sites.live_name} is live and holds it")
     open_goals = tuple(each for each in goals if not each.met)
     if not open_goals:
@@ -193,25 +199,37 @@ def _move(decision: Decision, goals: tuple[Wanted, ...], environment: Environmen
     new = facts.answers.get(spec.repository, spec.tag)
     if resolved is None or isinstance(new, Failure):
         return decision
-    before = _before(goals, new, spec, facts.answers)
-    same_content = all(
-        each.site.repository is None or _holds_digest(each.site, spec, facts.answers, resolved.digest) for each in goals
-    )
+    telling = [site for site in carriers(decision.surveyed.sites) if any(each.site is site for each in goals)]
+    same_content = all(_holds(site, spec, facts.answers, resolved.digest) for site in telling)
     if same_content and spec.adopt == "OnChange":
+        goals = tuple(each for each in goals if each.site.form is Form.CONFIG)
+    if not goals:
         message = "adopt is OnChange: the content is the wanted one, in another spelling"
         return decision.stop(OutcomeKind.CURRENT, "AdoptOnChange", message)
+    old = before(telling, new, spec.repository, facts.answers)
     outcome = replace(
         outcome,
         kind=OutcomeKind.PIN_ONLY if same_content else OutcomeKind.BUMPED,
-        direction=before.direction,
-        old=before.name,
-        old_digest=before.digest,
+        direction=old.direction,
+        old=old.name,
+        old_digest=old.digest,
         changes=tuple(_change(each) for each in goals),
         reason="PinOnly" if same_content else "Bumped",
-        message="the content is the same, its spelling changes; pods restart" if same_content else "",
+        message=_message(goals) if same_content else "",
     )
     moved = replace(decision, outcome=outcome, edits=tuple(each.edit for each in goals))
     return _stopped(moved, new, environment, facts) or moved
+
+
+def _message(goals: Sequence[Wanted]) -> str:
+    """What is written where the content stays as it is."""
+    if all(each.site.form is Form.CONFIG for each in goals):
+        return "the image is the wanted one; only the ConfigMap key changes"
+    return "the content is the same, its spelling changes; pods restart"
+
+
+def _holds(site: Site, spec: Spec, answers: Answers, digest: str) -> bool:
+    return held(site, spec.repository).is_image(digest, spec.repository, answers)
 
 
 def _stopped(decision: Decision, new: Image, environment: Environment, facts: Facts) -> Decision | None:
@@ -229,49 +247,6 @@ def _stopped(decision: Decision, new: Image, environment: Environment, facts: Fa
     ):
         return decision.stop(OutcomeKind.BLOCKED, block.reason, block.message)
     return None
-
-
-def held_image(site: Site, spec: Spec, answers: Answers) -> Answer:
-    """What the registry says of the image that stands at a site now."""
-    return answers.get(spec.repository, site.digest or site.tag or "latest")
-
-
-def _holds_digest(site: Site, spec: Spec, answers: Answers, digest: str) -> bool:
-    if site.digest:
-        return site.digest == digest
-    image = held_image(site, spec, answers)
-    return isinstance(image, Image) and image.digest == digest
-
-
-def _all_hold(sites: Sequence[Site], spec: Spec, answers: Answers, digest: str) -> bool:
-    return all(_holds_digest(site, spec, answers, digest) for site in sites)
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What stands at one of the places that change. `site` is None where no place of them holds an image."""
-
-    site: Site | None
-    image: Answer
-    direction: Direction
-
-    @property
-    def name(self) -> str:
-        return (self.site.tag or short(self.site.digest)) if self.site else ""
-
-    @property
-    def digest(self) -> str:
-        return self.image.digest if isinstance(self.image, Image) else (self.site.digest if self.site else "")
-
-
-# Of several places the one that speaks most against a move speaks for all.
-_GRAVITY = (Direction.BACKWARD, Direction.UNKNOWN, Direction.FORWARD, Direction.SAME)
-
-
-def _before(goals: Sequence[Wanted], new: Image, spec: Spec, answers: Answers) -> _Before:
-    held = [(each.site, held_image(each.site, spec, answers)) for each in goals if each.site.repository is not None]
-    found = [_Before(site, image, gates.direction(image, new)) for site, image in held]
-    return min(found, key=lambda each: _GRAVITY.index(each.direction), default=_Before(None, new, Direction.SAME))
 
 
 def _change(goal: Wanted) -> Change:

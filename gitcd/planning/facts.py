@@ -106,14 +106,15 @@ def _pack_site(site: Site) -> list[Any]:
     return [
         [site.document, site.pointer, str(site.form), site.line],
         [site.repository.registry, site.repository.path] if site.repository else None,
-        [site.tag, site.digest, site.value],
+        [site.tag, site.digest, site.value, site.format],
         [site.container, site.init, site.workload],
         {key: [span.start, span.end, span.line, span.value] for key, span in site.spans.items()},
     ]
 
 
 def _unpack_site(path: str, owner: Owner, fact: Any) -> Site:
-    (document, pointer, form, line), repository, (tag, digest, value), (container, init, workload), spans = fact
+    (document, pointer, form, line), repository, content, (container, init, workload), spans = fact
+    tag, digest, value, value_format = content
     return Site(
         path,
         document,
@@ -129,6 +130,7 @@ def _unpack_site(path: str, owner: Owner, fact: Any) -> Site:
         init,
         workload,
         {key: Span(*span) for key, span in spans.items()},
+        value_format,
     )
 
 

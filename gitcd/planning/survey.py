@@ -13,6 +13,7 @@ from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure, Query
 from gitcd.model.site import Form, Found, Refusal, Service, Site
 from gitcd.model.tree import Entry, Tree
+from gitcd.planning.content import carriers, held
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns
@@ -47,11 +48,11 @@ def queries(surveyed: Iterable[Surveyed]) -> list[Query]:
         spec = each.declared.declaration.spec
         if spec.tag:
             tags[spec.repository].add(spec.tag)
-        for site in each.image_sites:
-            if site.digest:
-                digests[spec.repository].add(site.digest)
-            elif site.tag:
-                tags[spec.repository].add(site.tag)
+        for present in (held(site, spec.repository) for site in carriers(each.sites)):
+            if present.digest:
+                digests[spec.repository].add(present.digest)
+            elif present.tag:
+                tags[spec.repository].add(present.tag)
     repositories = sorted(tags.keys() | digests.keys())
     return [Query(each, frozenset(tags[each]), frozenset(digests[each])) for each in repositories]
 

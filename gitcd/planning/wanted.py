@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitcd.model.declaration import Pin, Place, Spec
+from gitcd.model.declaration import Pin, Spec
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Resolved
 from gitcd.model.reference import suffix
@@ -52,8 +52,7 @@ def wanted(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: En
             key = spec.config.key if spec.config and site.value is None else ""
             return Wanted(SiteEdit(site, value=_config_value(pin, resolved), key=key))
         case Form.PLACE:
-            place = next(each for each in spec.places if _names(each, site))
-            return Wanted(SiteEdit(site, value=_place_value(place, spec, pin, resolved)))
+            return Wanted(SiteEdit(site, value=_place_value(site, spec, pin, resolved)))
         case Form.HELM if not site.has_digest_key:
             return _bare_helm(site, pin, resolved, environment)
         case Form.HELM if pin == "Digest":  # the chart prefers the digest; the tag is not ours then
@@ -97,20 +96,14 @@ def _config_value(pin: Pin, resolved: Resolved) -> str:
             return f"{resolved.tag}@{resolved.digest}"
 
 
-def _names(place: Place, site: Site) -> bool:
-    return (place.document, place.pointer) == (site.document, site.pointer) and (
-        f"/{site.path}".endswith(f"/{place.file}")
-    )
-
-
-def _place_value(place: Place, spec: Spec, pin: Pin, resolved: Resolved) -> str:
+def _place_value(site: Site, spec: Spec, pin: Pin, resolved: Resolved) -> str:
     tag, digest = _content(pin, resolved)
-    match place.format:
+    match site.format:
         case "reference":
             return f"{spec.repository.familiar}{suffix(tag, digest)}"
         case "tag":
             return tag or resolved.tag
         case "digest":
             return resolved.digest
-        case "version":
+        case _:
             return resolved.version

@@ -27,7 +27,7 @@ def attempt(data: bytes, path: str = "f.yaml") -> list[str]:
         (POD.format("|-\n        r.example/a:1"), "several lines"),
         (POD.format('"r.example/a\\x3a1"'), "escape"),
         (POD.format("!own r.example/a:1"), "tag"),
-        (POD.format("&x r.example/a:1") + "    - {name: b, command: [*x]}\n", "alias"),
+        (POD.format("&x r.example/a:1") + "    - {name: b, command: [*x]}\n", "anchor"),
         (POD.format("r.example/a:1\n      image: r.example/a:1"), "twice"),
         (POD.format("r.example/a:1") + "sops: {mac: x}\n", "SOPS"),
         ("[" * 70 + "]" * 70, "levels deep"),
