@@ -23,8 +23,9 @@ from gitcd.git.worktree import is_worktree
 from gitcd.model.trailers import Move, parse
 from gitcd.model.tree import Entry, Mode
 
-_FORMAT = "--format=%x00%H%x00%an%x00%ct%x00%B%x00"
-_FIELDS = 5
+_FORMAT = "--format=%x00%H%x00%an%x00%ct%x00%B%x00%cn <%ce>%x00"
+_FIELDS = 6
+_TELLING = "--grep=^[[:blank:]]*Gitcd-App: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class PastCommit:
     when: datetime
     message: str
     moves: tuple[Move, ...] = ()
+    committer: str = ""
 
     @property
     def subject(self) -> str:
@@ -69,7 +71,26 @@ class History:
         Side branches count too: a digest that a person left out while merging was moved to, and is not there.
         """
         below = [f"{self._folder}{path}" for path in paths]
-        return [commit for commit in self._commits(below) if commit.moves]
+        return [commit for commit in self._commits(below) if commit.moves] if below else []
+
+    def all_moves(self) -> list[PastCommit]:
+        """All commits that carry our trailers, whatever files they touched, newest first."""
+        return [commit for commit in self._commits([], _TELLING) if commit.moves]
+
+    def changed_in(self, commits: Collection[str]) -> dict[str, list[str]]:
+        """The paths of the files that each commit changed, seen from any of its parents."""
+        asked = "".join(f"{commit}\n" for commit in commits).encode()
+        answer = self._git.run(
+            "diff-tree", "--stdin", "-r", "--root", "-m", "--no-renames", "--name-only", "-z", stdin=asked
+        )
+        changed: dict[str, list[str]] = {commit: [] for commit in commits}
+        current = ""
+        for name in os.fsdecode(answer.stdout).split("\0"):
+            if name in changed:
+                current = name
+            elif name.startswith(self._folder) and name:
+                changed[current].append(name.removeprefix(self._folder))
+        return changed
 
     def last_change(self, path: str) -> PastCommit | None:
         """The newest commit that touched the path; None if none did."""
@@ -94,15 +115,14 @@ class History:
         return files
 
     def _commits(self, paths: Sequence[str], *options: str) -> Iterator[PastCommit]:
-        if not paths:
-            return
         asked = "\n".join([self._tip, "--", *paths, ""]).encode(errors="surrogateescape")
         args = ("rev-list", "--full-history", "--date-order", _FORMAT, *options, "--stdin")
         fields = self._git.run(*args, stdin=asked).stdout.split(b"\0")
-        for oid, author, when, message in zip(*(fields[n::_FIELDS] for n in range(1, _FIELDS)), strict=True):
+        for oid, author, when, message, committer in zip(*(fields[n::_FIELDS] for n in range(1, _FIELDS)), strict=True):
             text = message.decode(errors="replace")
             moment = datetime.fromtimestamp(int(when), UTC)
-            yield PastCommit(oid.decode(), author.decode(errors="replace"), moment, text, tuple(parse(text)))
+            names = [each.decode(errors="replace") for each in (author, committer)]
+            yield PastCommit(oid.decode(), names[0], moment, text, tuple(parse(text)), names[1])
 
     def _blob_ids(self, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], str]:
         """Ids of files by commit and path, from the trees of their folders: those are here, the blobs may not be."""

@@ -24,6 +24,8 @@ DIGEST = "Gitcd-Digest"
 RUN = "Gitcd-Run"
 _LINE = re.compile(rf"^[ \t]*({ENVIRONMENT}|{APP}|{DIGEST}): (\S+)\s*$", re.MULTILINE)
 
+_RUN = re.compile(rf"^[ \t]*{RUN}: (\S+)\s*$", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -57,6 +59,11 @@ def parse(message: str) -> Iterator[Move]:
             namespace, _, name = app.partition("/")
             yield Move(Identity(environment, namespace, name), value)
             app = ""
+
+
+def runs(message: str) -> list[str]:
+    """The runs that a commit message names."""
+    return _RUN.findall(message)
 
 
 def _order(move: Move) -> tuple[Identity, str]:

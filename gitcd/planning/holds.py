@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold
-from gitcd.model.site import Site
+from gitcd.model.site import Form, Site
 from gitcd.planning.moments import moment
 from gitcd.planning.wanted import Wanted
 
@@ -60,32 +61,79 @@ def _is_over(until: str, now: datetime) -> bool:
     return end is not None and end <= now
 
 
-def reverted(past: PastMove, digest: str, sites_then: Sequence[Site], wanted_now: Sequence[Wanted]) -> bool:
-    """Whether a place that gitcd had moved to this digest no longer holds it: somebody took it back."""
-    if past.digest != digest:
-        return False
-    then = {_key(site): site for site in sites_then}
+def reverted(digest: str, then: Sequence[Site], present: Sequence[Site], wanted: Sequence[Wanted]) -> bool:
+    """Whether a place held then what is wanted again, and holds it no longer: somebody took it back.
+
+    `then` are the sites of the declaration's repository in a commit of ours, `present` are those of the declaration.
+    """
+    goals = {_spot(goal.site): goal for goal in wanted}
     return any(
-        _was(then.get(_key(wanted.site)), wanted) and not _is(wanted.site, wanted)
-        for wanted in wanted_now
-        if wanted.site.repository is not None
+        goal is not None and not _holds(site, goal, digest) and any(_holds(old, goal, digest) for old in olds)
+        for site, olds in _pairs(present, then)
+        for goal in (goals.get(_spot(site)),)
     )
 
 
-def _was(site: Site | None, wanted: Wanted) -> bool:
-    return site is not None and _is(site, wanted)
+def changed(digest: str, then: Sequence[Site], present: Sequence[Site]) -> bool:
+    """Whether a place that may have held this digest then holds something else now."""
+    return any(
+        old.digest in {"", digest} and _content(old) != _content(site)
+        for site, olds in _pairs(present, then)
+        for old in olds
+    )
 
 
-def _is(site: Site, wanted: Wanted) -> bool:
-    """Whether the site holds the wanted content, be it in another spelling."""
-    if site.digest or wanted.edit.digest:
-        return site.digest == wanted.edit.digest
-    return site.tag == wanted.edit.tag
+def _pairs(present: Sequence[Site], then: Sequence[Site]) -> list[tuple[Site, list[Site]]]:
+    """The present sites, each with what it was then.
+
+    Where no image of the declaration is found again, all were renamed, and any of then may have been any of now.
+    """
+    past = _by_name(then)
+    found = [(site, [past[name]]) for name, site in _by_name(present).items() if name in past]
+    if any(site.repository is not None for site, _ in found):
+        return found
+    images = [site for site in then if site.repository is not None]
+    return found + [(site, images) for site in present if site.repository is not None]
 
 
-def _key(site: Site) -> tuple[str, str, str, str, str]:
-    """What stays the same about a site when lines are added around it."""
-    return site.path, site.form, str(site.owner), site.container, "" if site.container else site.pointer
+def _by_name(sites: Sequence[Site]) -> dict[tuple[str, ...], Site]:
+    """Sites by what stays the same when things are added around them; several of one name are told by their order."""
+    count: Counter[tuple[str, ...]] = Counter()
+    named = {}
+    for site in sites:
+        name = _name(site)
+        named[*name, str(count[name])] = site
+        count[name] += 1
+    return named
+
+
+def _name(site: Site) -> tuple[str, ...]:
+    match site.form:
+        case Form.KUSTOMIZE:
+            span = site.spans.get("name") or site.spans.get("newName")
+            place = span.value if span else ""
+        case Form.CONFIG:  # a declaration has but one key, which may have been taken out
+            place = ""
+        case _:
+            place = site.container or site.pointer
+    return site.path, site.form, site.owner.kind, site.owner.name, site.owner.namespace, place
+
+
+def _spot(site: Site) -> tuple[str, int, str]:
+    return site.path, site.document, site.pointer
+
+
+def _content(site: Site) -> tuple[str | None, str, str]:
+    return site.value, site.tag, site.digest
+
+
+def _holds(site: Site, goal: Wanted, digest: str) -> bool:
+    """Whether the site holds what the goal asks for, be it in another spelling."""
+    if site.repository is None:
+        return site.value == goal.edit.value
+    if site.digest:
+        return site.digest == digest
+    return not goal.edit.digest and site.tag == goal.edit.tag
 
 
 def _said(by: str, reason: str) -> str:

@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gitcd import manifests
-from gitcd.model.declaration import Identity
+from gitcd.model.declaration import ContainerVersion, Identity
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.reference import short
 from gitcd.model.site import Site
 from gitcd.planning.decide import Decision
-from gitcd.planning.holds import Holds, NoHistory, Past, reverted
+from gitcd.planning.holds import Holds, NoHistory, Past, changed, reverted
+from gitcd.planning.matching import Surveyed
 from gitcd.planning.screening import stem
+from gitcd.planning.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the history of some files has to answer: was this declaration moved to this digest before?
+    """What history has to answer: was this declaration moved to this digest before, and was that taken back?
 
-    An empty digest asks for the last move, wherever it went. `evidence` is the text by which a file shows that it was
-    moved there; empty: the digest.
+    An empty digest asks for the last move, wherever it went; what is `wanted` does not matter then.
     """
 
-    identity: Identity
-    digest: str
-    paths: tuple[str, ...]
-    evidence: str = ""
+    surveyed: Surveyed
+    digest: str = ""
+    wanted: tuple[Wanted, ...] = ()
 
-    def is_answered_by(self, digest: str, files: Iterable[bytes]) -> bool:
-        """Whether the files of a commit that tells of a move to this digest bear it out."""
-        evidence = (self.evidence or digest).encode()
-        return any(evidence in data for data in files)
+    @property
+    def identity(self) -> Identity:
+        return self.surveyed.declared.identity
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(self.surveyed.files)
+
+    def is_answered_by(self, digest: str, files: Mapping[str, bytes]) -> bool:
+        """Whether the files of a commit that tells of a move to this digest show a place that was taken back since."""
+        declaration, present = self.surveyed.declared.declaration, self.surveyed.sites
+        then = [site for path, data in files.items() for site in _sites(declaration, path, data)]
+        if not self.digest:
+            return changed(digest, then, present)
+        return digest == self.digest and reverted(digest, then, present, self.wanted)
 
 
 def questions(decisions: Iterable[Decision]) -> list[Question]:
     """One question for every declaration that is about to move."""
     return [
-        Question(
-            each.outcome.identity,
-            resolved.digest,
-            tuple(sorted({edit.site.path for edit in each.edits})),
-            "" if any(edit.digest for edit in each.edits) else resolved.version,
-        )
+        Question(each.surveyed, resolved.digest, each.wanted)
         for each in decisions
         if each.edits and (resolved := each.outcome.resolved)
     ]
@@ -69,7 +75,8 @@ def _honour(decision: Decision, past: Past) -> Decision:
     if isinstance(past, NoHistory):
         message = f"history that may forbid this move is missing: {past.reason}"
         return decision.stop(OutcomeKind.BLOCKED, "HistoryMissing", message, transient=True)
-    if not reverted(past, resolved.digest, _sites_then(decision, past.files), decision.wanted):
+    question = Question(decision.surveyed, resolved.digest, decision.wanted)
+    if not question.is_answered_by(past.digest, past.files):
         return decision
     name = resolved.version or short(resolved.digest)
     return decision.stop(
@@ -80,11 +87,14 @@ def _honour(decision: Decision, past: Past) -> Decision:
     )
 
 
-def _sites_then(decision: Decision, files: Mapping[str, bytes]) -> list[Site]:
-    repository = decision.surveyed.declared.declaration.spec.repository
-    return [
-        site
-        for path, data in files.items()
-        for site in manifests.find(path, data, [stem(repository)]).sites
-        if site.repository == repository
-    ]
+def _sites(declaration: ContainerVersion, path: str, data: bytes) -> Iterator[Site]:
+    """What of a file concerns a declaration, whoever its workloads belong to."""
+    spec = declaration.spec
+    for site in manifests.find(path, data, [stem(spec.repository)]).sites:
+        if site.repository == spec.repository:
+            yield site
+    others = [manifests.locate(path, data, place) for place in spec.places if f"/{path}".endswith(f"/{place.file}")]
+    if spec.config:
+        key = manifests.config_site(path, data, declaration.namespace, spec.config.name, spec.config.key)
+        others += [key] if isinstance(key, Site) and key.value is not None else []
+    yield from (each for each in others if isinstance(each, Site))

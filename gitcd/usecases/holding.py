@@ -141,10 +141,8 @@ def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> Pas
     """The last move of the declaration, if its places no longer hold it."""
     declared = next(each for each in inputs.declared if each.identity == identity)
     (surveyed,) = survey([declared], tree, inputs.scopes)
-    past = recall([Question(identity, "", tuple(surveyed.files))]).get(identity)
-    if not isinstance(past, PastMove) or all(site.digest == past.digest for site in surveyed.image_sites):
-        return None
-    return past
+    past = recall([Question(surveyed)]).get(identity)
+    return past if isinstance(past, PastMove) else None
 
 
 def _rendered(identity: Identity, hold: Hold) -> bytes:
