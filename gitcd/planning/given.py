@@ -122,7 +122,7 @@ def _check_hold(identity: Identity, tree: Tree, inputs: Inputs) -> None:
     path = hold_path(identity)
     if identity in inputs.holds:
         return
-    for _, data in tree.read([entry for entry in tree.entries() if entry.path == path]):
+    for _, data in list(tree.read([entry for entry in tree.entries() if entry.path == path])):
         _, problems = read_hold(path, data)
         raise RefusedError("; ".join(map(str, problems)) or f"{path} cannot be read", remedy="Mend or remove it.")
 

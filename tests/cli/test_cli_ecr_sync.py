@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -391,12 +392,16 @@ def start(ecr: StandIn, remote: Bare, tmp_path: Path) -> Callable[..., subproces
     """Start it as a process that polls for good."""
     (tmp_path / "tmp").mkdir()
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "INSTANCENAME": "tiles-7d9f"}
-    return lambda *arguments: subprocess.Popen(
-        [sys.executable, "-m", "gitcd", "ecr-sync", *FLAGS, *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+
+    def begin(*arguments: str) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "gitcd", "ecr-sync", *FLAGS, *arguments]
+        process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        limit = threading.Timer(60, process.kill)  # so that a test fails rather than hangs
+        limit.daemon = True
+        limit.start()
+        return process
+
+    return begin
 
 
 def wait_until(true: Callable[[], object]) -> None:
@@ -406,10 +411,36 @@ def wait_until(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def read_until(process: subprocess.Popen[bytes], text: bytes) -> None:
+    """Wait for a line on stderr with this text in it."""
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr)
+
+
 def finished(process: subprocess.Popen[bytes], number: signal.Signals) -> tuple[int, str]:
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
     return process.returncode, err.decode()
+
+
+# Runs the command, and has a signal come in the finaliser of something that the first poll leaves behind.
+DROPS = """
+import os, sys
+from gitcd.cli import ecr_sync, main
+
+class Left:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+
+def tell(*of, tell=ecr_sync.tell_published):
+    code = tell(*of)
+    Left()
+    return code
+
+ecr_sync.tell_published = tell
+main.run, run = lambda words: run(["ecr-sync", *words[1:]]), main.run
+main.main()
+"""
 
 
 class TestLoop:
@@ -426,27 +457,33 @@ class TestLoop:
         assert remote.show(PATH) == moved(ecr, "99aa99aa99")
         assert not list((tmp_path / "tmp").iterdir())
 
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_F24_a_signal_that_comes_while_a_finaliser_runs_ends_it_too(self, ecr, remote, number, code) -> None:
+        words = [sys.executable, "-c", DROPS, str(int(number)), *FLAGS, "--sync=0.002"]
+        done = subprocess.run(words, capture_output=True, timeout=20, check=False)
+        assert done.returncode == code, done.stderr
+        assert b"Exception ignored in" in done.stderr
+        assert remote.count() == 2
+
     def test_a_poll_that_fails_is_told_and_the_next_one_comes(self, ecr, remote, start) -> None:
         with start("--sync=0.002") as process:
             wait_until(lambda: remote.count() == 2)
             gone = remote.path.rename(remote.path.with_name("away"))
-            time.sleep(1.5)
+            read_until(process, b"error: ")
             gone.rename(remote.path)
             ecr.put("nearmap/tiles", tags=["99aa99aa99", "dev"])
             wait_until(lambda: remote.count() == 3)
-            _, err = finished(process, signal.SIGTERM)
-        assert "error: " in err.replace("error: terminated", "")
+            assert finished(process, signal.SIGTERM)[0] == 143
 
     def test_a_layout_that_somebody_broke_is_waited_out(self, ecr, remote, start) -> None:
         with start("--sync=0.002") as process:
             wait_until(lambda: remote.count() == 2)
             remote.commit({"gitcd.yaml": b"kind: Nonsense\n"})
-            time.sleep(1)
+            read_until(process, b"gitcd.yaml")
             remote.commit({"gitcd.yaml": LAYOUT})
             ecr.put("nearmap/tiles", tags=["99aa99aa99", "dev"])
             wait_until(lambda: remote.count() == 5)
-            _, err = finished(process, signal.SIGTERM)
-        assert "gitcd.yaml" in err
+            assert finished(process, signal.SIGTERM)[0] == 143
 
     def test_a_set_up_that_is_wrong_ends_it_at_once(self, ecr, remote, start) -> None:
         with start("-e", "nosuch") as process:
