@@ -1,6 +1,7 @@
 """A memory that is kept beside the mirror, a file for each subject. Whatever is wrong with one, it is as if empty.
 
-A file is text: a line that names format, version and subject, `key TAB fact` lines, and the SHA-256 of all that.
+A file is text: a line that names format, version, the program's digest and the subject, `key TAB fact` lines, and the
+SHA-256 of all that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +20,7 @@ from gitcd import __version__
 
 MAX_BYTES = 128 << 20  # a larger file is not read, and larger facts are not kept
 _FORMAT = f"gitcd memory 1 {__version__}"
+_PACKAGE = Path(__file__).parents[1]
 _CHECKSUM = 64
 _PIECE = 1 << 20
 _SHORT = 20
@@ -52,8 +55,27 @@ class FileMemory:
 
     def _open(self, subject: str) -> _Subject:
         name = hashlib.sha256(subject.encode()).hexdigest()[:16]
-        self._subjects[subject] = _Subject(self._folder / name, f"{_FORMAT} {subject}\n".encode())
+        self._subjects[subject] = _Subject(self._folder / name, f"{_FORMAT} {_rules()} {subject}\n".encode())
         return self._subjects[subject]
+
+
+@cache
+def _rules() -> str:
+    """Stands for the program itself: where a rule has changed, nothing that followed from the old one is recalled."""
+    sources = hashlib.sha256()
+    for path in sorted(_sources(_PACKAGE)):
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - many small files, and a start to be quick
+            sources.update(path[len(str(_PACKAGE)) :].encode() + file.read())
+    return sources.hexdigest()[:16]
+
+
+def _sources(folder: Path | str) -> Iterator[str]:
+    with os.scandir(folder) as found:
+        for item in found:
+            if item.name.endswith(".py"):
+                yield item.path
+            elif item.name != "__pycache__" and item.is_dir():
+                yield from _sources(item.path)
 
 
 class _Subject:

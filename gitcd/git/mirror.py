@@ -48,6 +48,7 @@ class Mirror:
         self.origin = origin
         self.branch = branch
         self.memory = memory
+        self.tip = ""  # what was fetched last, or landed since; empty before the first fetch
         self._extent = extent
 
     @property
@@ -65,6 +66,10 @@ class Mirror:
             ConfigError: no such repository or branch, or no permission.
             TransientError: the remote cannot be reached, or the disk is full.
         """
+        self.tip = self._fetched()
+        return self.tip
+
+    def _fetched(self) -> str:
         tip = self.origin.tip(self.branch)
         if not tip:
             raise self._no_branch()
@@ -81,6 +86,7 @@ class Mirror:
 
     def landed(self, oid: str) -> None:
         """Note that the remote's branch names `oid` now, so that the next run need not fetch it."""
+        self.tip = oid
         with suppress(TransientError):  # the push is done; the next run's fetch finds what is wrong here
             self.git.run("update-ref", f"refs/heads/{self.branch}", oid)
 

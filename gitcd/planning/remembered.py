@@ -14,7 +14,6 @@ from gitcd.model.tree import Entry, Tree
 from gitcd.planning.facts import ODD, pack_declarations, pack_found, unpack_declarations, unpack_found
 from gitcd.planning.screening import MARK_LENGTH, Screen
 
-_MARK = b"ContainerVersion"
 _DECLARATIONS = "declarations"
 _NONE = "-"  # the fact that a file holds nothing of the kind
 _NOTHING = Found()
@@ -31,7 +30,7 @@ def declarations(tree: Tree, entries: Sequence[Entry], memory: Memory) -> Iterat
         return None if fact == _NONE else unpack_declarations(entry.path, fact)
 
     def look(entry: Entry, data: bytes) -> ReadResult | None:
-        result = reading.read_declarations(entry.path, data) if _MARK in data else ReadResult()
+        result = reading.read_declarations(entry.path, data) if reading.mentions_declaration(data) else ReadResult()
         if not result.problems:
             memory.note(_DECLARATIONS, entry.oid, pack_declarations(result) if result.declarations else _NONE)
         return result if result != ReadResult() else None

@@ -91,10 +91,10 @@ class Workspace:
         return Context(self.ask, recall, self.now, selection, self.limits, self.inspect)
 
     def history(self, target: Target) -> History | MissingHistory | None:
-        """The history of the target's tip, brought as far as it is not here; None where there is none."""
+        """The history of the tip that was fetched last, which is the one planned on; None where there is none."""
         if isinstance(target, WorkTree):
             return local_history(target.root)
-        return ensure_history(target, target.fetch())
+        return ensure_history(target, target.tip or target.fetch())
 
     def ask(self, queries: Sequence[Query]) -> Answers:
         """Ask what was not asked before in this run: a tag has one digest for the whole of it."""

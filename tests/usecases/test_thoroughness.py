@@ -6,13 +6,17 @@ import pytest
 
 from gitcd.cli.main import run as cli
 from gitcd.errors import ExitCode, RefusedError
+from gitcd.git import memory
+from gitcd.git.memory import FileMemory
 from gitcd.git.origin import Origin
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import OutcomeKind
+from gitcd.model.settings import Settings
 from gitcd.planning.holds import PastMove
 from gitcd.planning.screening import Screen
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.reconcile import preview, replay, write_in_place
+from gitcd.usecases.workspace import Workspace
 from tests.support.repos import make_bare, make_worktree
 from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, mirror_of, reference, run
 from tests.usecases.test_planner import APP, HOST, SELECTOR, app, declaration, deployment, digest, only, plan
@@ -154,6 +158,51 @@ class TestMismatch:
         stranger = deployment(f"{HOST}/team/typo:1", name="c", labels="{app: c, part-of: app}")
         files = app(container="{name: main}") | {"envs/dev/b.yaml": sidecar, "envs/dev/c.yaml": stranger}
         assert only(plan(files)).kind is OutcomeKind.BUMPED
+
+
+class TestMemory:
+    @pytest.fixture(autouse=True)
+    def forgotten(self):
+        memory._rules.cache_clear()
+        yield
+        memory._rules.cache_clear()
+
+    def test_what_an_old_rule_led_to_is_not_recalled(self, tmp_path, monkeypatch):
+        program = tmp_path / "program"
+        (program / "rules").mkdir(parents=True)
+        (program / "rules" / "one.py").write_text("LIMIT = 1")
+        monkeypatch.setattr(memory, "_PACKAGE", program)
+
+        def recalled():
+            memory._rules.cache_clear()
+            return FileMemory(tmp_path / "kept").recall("subject", "key")
+
+        first = FileMemory(tmp_path / "kept")
+        first.note("subject", "key", "fact")
+        first.save()
+        assert recalled() == "fact"
+        (program / "rules" / "one.py").write_text("LIMIT = 2")
+        assert recalled() is None
+
+
+class TestHistory:
+    def test_history_is_that_of_the_tree_that_is_planned_on(self, remote, tags):
+        with mirror_of(remote.url) as mirror:
+            tip = mirror.fetch()
+            remote.commit({"readme": b"x"}, "human")
+            workspace = Workspace(Settings(repo=remote.url), now=NOW)
+            assert workspace.history(mirror).holds(tip)
+            assert not workspace.history(mirror).holds(remote.tip)
+            mirror.fetch()
+            assert workspace.history(mirror).holds(remote.tip)
+
+
+@pytest.mark.parametrize("kind", ["ContainerVersoin", "containerversion", "''"])
+def test_misspelt_kind_is_reported(kind):
+    files = app() | {"envs/dev/x.yaml": declaration("x").replace("ContainerVersion", kind)}
+    wrong = [outcome for outcome in plan(files).outcomes if outcome.kind is OutcomeKind.FAILED]
+    assert [(outcome.reason, outcome.origin.path) for outcome in wrong] == [("InvalidDeclaration", "envs/dev/x.yaml")]
+    assert kind in wrong[0].message
 
 
 def test_deep_plan_is_a_usage_error(tmp_path):
