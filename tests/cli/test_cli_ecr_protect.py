@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from gitcd.cli.main import run
 from gitcd.usecases.protecting import keep_tag
 from tests.support.ecr import StandIn
-from tests.support.repos import Bare, make_bare
+from tests.support.repos import Bare, git, make_bare
 from tests.support.scenes import HOST, LAYOUT, app_files
 
 APP = "team/app"
+TEXT = {"type": "string"}
+DIGEST = {"type": ["string", "null"], "pattern": "^sha256:[0-9a-f]{64}$"}
+WHY = {"reason": TEXT, "message": TEXT, "remedy": TEXT}
+CHANGE = {"repository": TEXT, "tag": TEXT, "action": TEXT, "old": DIGEST, "new": DIGEST}
+
+
+def closed(properties: dict, optional: dict) -> dict:
+    return {
+        "type": "object",
+        "properties": properties | optional,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+DOCUMENT = closed(
+    {
+        "apiVersion": {"const": "gitcd.io/v1"},
+        "kind": {"const": "TagChanges"},
+        "run": TEXT,
+        "dryRun": {"type": "boolean"},
+        "changes": {"type": "array", "items": closed(CHANGE, WHY | {"note": TEXT})},
+    },
+    {"problems": {"type": "array", "items": closed(WHY, {})}},
+)
 ENVIRONMENTS = ("dev", "prod")
 
 
@@ -168,3 +197,84 @@ class TestJournalAndOutput:
         tag = keep_tag("dev", versions["1.0.0"])
         assert gitcd("ecr-tags protect -e dev -o name")[0] == f"{HOST}/{APP}:{tag}\n"
         assert gitcd("ecr-tags protect -e dev -o name")[0] == ""
+
+    def test_json_tells_changes_and_problems(self, ecr, versions, remote, gitcd) -> None:
+        remote.commit(
+            {"envs/dev/bad.yaml": b"apiVersion: gitcd.io/v1\nkind: ContainerVersion\nmetadata: {name: bad}\n"}
+        )
+        for tag in ("1.0.0", "env-prod"):
+            ecr.create(APP).tags.pop(tag)
+            ecr.create(APP).images[versions["1.0.0"]].tags.discard(tag)
+        out, err = gitcd("ecr-tags protect -o json", code=5)
+        value = json.loads(out)
+        jsonschema.validate(value, DOCUMENT)
+        assert [each["reason"] for each in value["problems"]] == ["InvalidDeclaration"]
+        assert {each["reason"] for each in value["changes"]} == {"ImageNotFound"}
+        assert "envs/dev/bad.yaml" in err
+
+    def test_who_it_is_comes_from_sts_where_asked(self, ecr, versions, remote, gitcd) -> None:
+        out, _ = gitcd(
+            "ecr-tags protect -e dev --journal - --caller-identity --role-arn arn:aws:iam::123456789012:role/keep"
+        )
+        assert json.loads(out)["caller"] == "arn:aws:iam::123456789012:user/tests"
+        assert [each["RoleArn"] for each in ecr.roles] == ["arn:aws:iam::123456789012:role/keep"]
+
+
+class TestTrouble:
+    def test_a_history_that_cannot_be_had(self, ecr, versions, deploy, remote, gitcd, tmp_path) -> None:
+        """Everything is put that is known, and nothing is taken off."""
+        deploy("dev", "1.0.0", "1.1.0", "1.2.0")
+        gitcd("ecr-tags protect")
+        before = ecr.contents(APP)
+        git(tmp_path, "clone", "--quiet", "--depth=1", remote.url, "shallow")
+        _, err = gitcd("ecr-tags protect", tmp_path / "shallow", code=5)
+        assert "git fetch --unshallow" in err
+        assert ecr.contents(APP) == before
+        gitcd("ecr-tags protect --keep 0", tmp_path / "shallow")
+        assert kept(ecr, versions, "dev") == ["1.2.0"]
+
+    def test_an_image_that_has_expired_is_told(self, ecr, versions, deploy, gitcd) -> None:
+        deploy("dev", "1.0.0", "1.1.0", "1.2.0")
+        ecr.delete(APP, versions["1.1.0"])
+        _, err = gitcd("ecr-tags protect -e dev", code=5)
+        assert f"has no image {versions['1.1.0']}, and dev/team/app may be taken back to it" in err
+        assert kept(ecr, versions, "dev") == ["1.0.0", "1.2.0"]
+
+    def test_throttling_that_stays_exits_3(self, ecr, versions, remote, gitcd, monkeypatch) -> None:
+        monkeypatch.setattr("gitcd.registry.clients._ATTEMPTS", 1)
+        ecr.fail("*", "ThrottlingException", times=-1)
+        gitcd("ecr-tags protect", code=3)
+
+    def test_a_repository_without_declarations_has_nothing_to_keep(self, ecr, tmp_path, gitcd) -> None:
+        bare = make_bare(tmp_path / "plain.git", {"README.md": b"hello\n"})
+        for verb in ("protect", "unprotect"):
+            assert gitcd(f"ecr-tags {verb} --caller-identity {bare.url}") == ("", "nothing to do\n")
+        assert ecr.calls == []
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("protect -e staging", "nothing is selected by --environment staging"),
+            ("unprotect -e staging", "nothing is selected by --environment staging"),
+            ("protect --app nobody", "nothing is selected by --app nobody"),
+            ("protect --keep -1", "--keep"),
+            ("protect --journal - -o json", "--journal - takes stdout"),
+            ("protect --journal /no/such/folder/j", "cannot be written"),
+        ],
+    )
+    def test_a_wrong_line_exits_2_and_writes_nothing(self, ecr, versions, remote, gitcd, line: str, said: str) -> None:
+        assert said in gitcd(f"ecr-tags {line}", code=2)[1]
+        assert ecr.calls == []
+
+    def test_a_registry_that_the_operator_does_not_allow(self, ecr, versions, remote, gitcd, tmp_path) -> None:
+        settings = tmp_path / "settings.yaml"
+        settings.write_text("allow: {registries: ['999999999999']}\n")
+        _, err = gitcd(f"ecr-tags protect --config {settings}", code=5)
+        assert "not among the registries that the operator allows" in err
+        assert ecr.calls == []
+
+
+def test_protecting_does_not_wait_for_the_neighbours(ecr, versions, remote) -> None:
+    """What `protect` needs is loaded by it alone: the module beside it brings neither git nor YAML."""
+    script = "import sys, gitcd.cli.ecr_tags; assert not {'git', 'yaml', 'ruamel', 'boto3'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})

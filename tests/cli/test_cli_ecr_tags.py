@@ -28,7 +28,7 @@ IMAGE = {
     "size": {"type": ["integer", "null"]}, "mediaType": {"type": "string"},
 }  # fmt: skip
 TEXT = {"type": "string"}
-CHANGE = {"repository": TEXT, "tag": TEXT, "action": {"enum": ["Added", "Moved", "Unchanged", "Removed", "Absent", "Failed"]}, "old": DIGEST, "new": DIGEST}  # fmt: skip
+CHANGE = {"repository": TEXT, "tag": TEXT, "action": {"enum": ["Added", "Moved", "Unchanged", "Removed", "Absent", "Kept", "Failed"]}, "old": DIGEST, "new": DIGEST}  # fmt: skip
 WHY = {"reason": TEXT, "message": TEXT, "remedy": TEXT, "note": TEXT}
 MOVE = {"time": TEXT, "run": TEXT, "by": TEXT, "caller": {"type": ["string", "null"]}, "repository": TEXT, "tag": TEXT, "old": DIGEST, "new": DIGEST}  # fmt: skip
 

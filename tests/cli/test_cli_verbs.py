@@ -388,12 +388,15 @@ class TestConfig:
 class TestDoctor:
     def test_every_check_is_told(self, ecr, remote, capfd) -> None:
         out, _ = gitcd(capfd, "doctor", remote.url)
-        assert [line.split()[:2] for line in out.splitlines()] == [
+        assert [line.split()[:2] for line in out.splitlines() if not line.startswith(" ")] == [
             ["ok", "git:"],
             ["ok", "repository:"],
             ["ok", "push:"],
             ["ok", "declarations:"],
             ["ok", "registry:"],
+            ["ok", "lifecycle:"],
+            ["warning", "mutability:"],
+            ["warning", "mutability:"],
         ]
 
     def test_what_fails_comes_with_a_remedy_and_a_code(self, ecr, remote, capfd) -> None:
