@@ -272,10 +272,11 @@ class TestRules:
         assert "dev/default/tiles (envs/dev/tiles/cv.yaml:1) wants" in err
         assert remote.tip == tip
 
-    def test_a_declaration_that_wants_the_same_is_no_conflict(self, ecr, remote, capfd) -> None:
-        remote.commit({"envs/dev/tiles/cv.yaml": declared("tiles", "dev")})
-        sync(capfd, "--once")
-        assert remote.show(PATH) == moved(ecr)
+    def test_a_place_that_a_declaration_shares_is_left_to_reconcile(self, ecr, remote, capfd) -> None:
+        tip = remote.commit({"envs/dev/tiles/cv.yaml": declared("tiles", "dev")})
+        _, err = sync(capfd, "--once")
+        assert "is shared with dev/default/tiles" in err
+        assert remote.tip == tip
 
     def test_operator_limits_hold_for_flags_too(self, ecr, remote, capfd, tmp_path) -> None:
         settings = tmp_path / "config.yaml"
