@@ -144,6 +144,10 @@ class TestSharedPlaces:
         assert outcome.remedy.endswith("--app dev/team/second")
         assert len(plan(self.wide(), selection=chosen("app", "second")).files) == 2
 
+    def test_nothing_moves_that_is_not_selected(self):
+        outcome = only(plan(shared(), selection=chosen("app")))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.BLOCKED, "SharedPlaceNotSelected")
+
     def test_a_suspended_owner_keeps_the_place(self):
         result = plan(shared(suspend="true"))
         assert told(result) == {"app": ("Blocked", "SharedPlaceHeld"), "second": ("Suspended", "Suspended")}
