@@ -86,6 +86,8 @@ def _run(
     registry = _registry(workspace, arguments)
     with workspace.open() as target:
         known = duties(source_of(workspace, target))
+    for warning in known.warnings:
+        console.warn(f"{warning}; so more may be deployed than is kept, and no keep tag is taken off there")
     orders = {duty.repository: partial(bring_about, request, duty, registry) for duty in known.duties}
     return ecr_changes.carry_out(console, form, arguments, registry, orders, problems=known.problems)
 

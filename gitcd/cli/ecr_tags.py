@@ -1,7 +1,7 @@
 """`gitcd ecr-tags`: tags of images in ECR, looked at and moved, from a pipeline or by hand.
 
 Nothing here loads a YAML library or git: these commands start often, and have to start fast. (`protect` and `unprotect`
-start less often, and load them when they run.)
+start less often, and are a module of their own.)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 import click
 
-from gitcd.cli import ecr_changes, ecr_protect, options
+from gitcd.cli import ecr_changes, options
 from gitcd.cli import ecr_options as flags
 from gitcd.cli.terminal import Console
 from gitcd.errors import ConfigError
@@ -26,7 +26,21 @@ if TYPE_CHECKING:
     Work = Callable[[EcrTags, Repository, Record], Sequence[TagChange]]
 
 
-@click.group("ecr-tags")
+class Commands(click.Group):
+    """Loads the commands that need a config repository only where one of them, or the list of all, is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "protect", "unprotect"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in {"protect", "unprotect"}:
+            return super().get_command(ctx, cmd_name)
+        from gitcd.cli import ecr_protect
+
+        return ecr_protect.protect if cmd_name == "protect" else ecr_protect.unprotect
+
+
+@click.group("ecr-tags", cls=Commands)
 def command() -> None:
     """Read and move the tags of images in Amazon ECR.
 
@@ -196,7 +210,3 @@ def _change(console: Console, form: Any, arguments: Mapping[str, Any], work: Wor
     registry = _registry(arguments)
     orders = {repository: partial(work, registry, repository) for repository in repositories}
     return ecr_changes.carry_out(console, form, arguments, registry, orders)
-
-
-command.add_command(ecr_protect.protect)
-command.add_command(ecr_protect.unprotect)

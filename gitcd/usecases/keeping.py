@@ -59,10 +59,11 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """All duties, and what stands in the way of knowing more."""
+    """All duties, and why something may be missing from them: by mistakes, or by intent, as warnings tell."""
 
     duties: tuple[Duty, ...]
     problems: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,14 @@ def to_protect(source: Source, selection: Selection, *, past: bool = True) -> Du
     needs = {each.identity: _need(each, {} if isinstance(known, Failure) else known) for each in stands}
     blind = {each.identity.environment for each in broken}
     unsure = {
-        _unit_of(each) for each in stands if each.doubt or lost or not blind.isdisjoint({"", each.identity.environment})
+        _unit_of(each)
+        for each in stands
+        if each.doubt or each.warnings or lost or not blind.isdisjoint({"", each.identity.environment})
     }
     problems = [*map(_problem, broken), *(each.doubt for each in stands if each.doubt)]
     problems += [known] if isinstance(known, Failure) else []
-    return Duties(tuple(_duties(units, stands, needs, unsure)), tuple(problems))
+    warnings = tuple(f"{each.identity}: {warning}" for each in stands for warning in each.warnings)
+    return Duties(tuple(_duties(units, stands, needs, unsure)), tuple(problems), warnings)
 
 
 def to_unprotect(source: Source, selection: Selection) -> Duties:

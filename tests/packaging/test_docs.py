@@ -121,8 +121,10 @@ def test_every_value_of_a_template_item_is_listed() -> None:
 
 
 def flags_of(verb: str) -> set[str]:
-    command = root.get_command(click.Context(root), verb)
-    commands = [command, *getattr(command, "commands", {}).values()]
+    context = click.Context(root)
+    command = root.get_command(context, verb)
+    below = command.list_commands(context) if isinstance(command, click.Group) else ()
+    commands = [command, *(command.get_command(context, name) for name in below)]
     return {name for each in commands for parameter in each.params for name in parameter.opts}
 
 

@@ -173,6 +173,20 @@ class TestDoubt:
         duties = asked(remote.url)
         assert (duty(duties).unsure, duties.problems[0].reason) == ({"dev"}, "ImageUnclear")
 
+    @pytest.mark.parametrize("case", ["large", "container"])
+    def test_what_is_left_alone_may_deploy_more(self, remote, case: str) -> None:
+        """The file is too large to be read, or a container of the same image is nobody's."""
+        if case == "large":
+            remote.commit({"envs/dev/app/large.yaml": f"# {HOST}/team/app\n".encode() + b"#" * (1 << 20)})
+        else:
+            path = "envs/dev/app/cv.yaml"
+            side = f"        - name: side\n          image: {HOST}/team/app:0.9.0\n".encode()
+            cv = remote.show(path) + b"  container: {name: main}\n"
+            remote.commit({path: cv, APP: remote.show(APP) + side})
+        duties = asked(remote.url)
+        assert (duty(duties).unsure, duties.problems) == ({"dev"}, ())
+        assert duties.warnings[0].startswith("dev/team/app: envs/dev/app/")
+
     def test_a_shallow_clone_does_not_know_the_past(self, remote, tmp_path) -> None:
         move(remote, "1.1.0")
         move(remote, "1.2.0")
