@@ -14,6 +14,7 @@ from gitcd.model.registry import Failure, Query
 from gitcd.model.site import Form, Found, Refusal, Service, Site
 from gitcd.model.tree import Entry, Tree
 from gitcd.planning.content import carriers, held
+from gitcd.planning.leftout import warn_left_out
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns
@@ -27,7 +28,8 @@ def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, memory: Mem
     """Find the places of every declaration; what matches nothing carries a failure that says what was near."""
     index = _Index(declared)
     entries = [entry for entry in tree.entries() if is_manifest(entry.path)]
-    owners = {entry.path: _owner(scopes, entry.path) for entry in entries}
+    claims = {entry.path: scopes.environment_of(entry.path) for entry in entries}
+    owners = {path: None if isinstance(claim, Tie) else claim for path, claim in claims.items()}
     readable = [entry for entry in entries if is_readable(entry) and index.concerns(owners[entry.path])]
     screen = Screen(each.declaration for each in declared)
     for entry, (needles, found) in concerns(tree, readable, screen, memory, index.subject):
@@ -35,6 +37,7 @@ def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, memory: Mem
     _read_refusals(index, tree)
     _locate_places(index, tree, owners)
     explain_empty(index.surveyed, tree, [entry for entry in entries if is_safe(entry.path)], owners)
+    warn_left_out(index.surveyed, tree, ((entry, claims[entry.path]) for entry in entries), screen, memory)
     for surveyed in index.surveyed:
         _check_config(surveyed)
     return index.surveyed
@@ -212,8 +215,3 @@ def _place_path(declared: Declared, place: Place, entries: dict[str, Entry]) -> 
     folder = declared.declaration.origin.path.rpartition("/")[0]
     candidates = (f"{folder}/{place.file}" if folder else place.file, place.file)
     return next((path for path in candidates if path in entries and is_manifest(path)), None)
-
-
-def _owner(scopes: Scopes, path: str) -> str | None:
-    owner = scopes.environment_of(path)
-    return None if isinstance(owner, Tie) else owner

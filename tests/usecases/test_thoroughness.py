@@ -12,8 +12,9 @@ from gitcd.git.origin import Origin
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.settings import Settings
+from gitcd.planning import leftout
 from gitcd.planning.holds import PastMove
-from gitcd.planning.screening import Screen
+from gitcd.planning.screening import MAX_FILE, Screen
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.reconcile import preview, replay, write_in_place
 from gitcd.usecases.workspace import Workspace
@@ -158,6 +159,48 @@ class TestMismatch:
         stranger = deployment(f"{HOST}/team/typo:1", name="c", labels="{app: c, part-of: app}")
         files = app(container="{name: main}") | {"envs/dev/b.yaml": sidecar, "envs/dev/c.yaml": stranger}
         assert only(plan(files)).kind is OutcomeKind.BUMPED
+
+
+_TIED = """
+apiVersion: gitcd.io/v1
+kind: ConfigRepository
+environments:
+- {name: a, paths: [envs/dev, envs/shared]}
+- {name: b, paths: [envs/b, envs/shared]}
+- {name: c, paths: [envs/c]}
+"""
+
+
+class TestLeftOut:
+    def test_a_file_of_two_environments_is_told_of_to_those_it_mentions(self):
+        shared = {"envs/shared/app.yaml": deployment()}
+        stranger = declaration("other", repo=f"{HOST}/team/other", selector="{app: other}")
+        files = app() | shared | {"envs/dev/other.yaml": stranger, "envs/c/cv.yaml": declaration("far", **SELECTOR)}
+        warned = {outcome.identity.name: outcome.warnings for outcome in plan(files, layout=_TIED).outcomes}
+        message = f"envs/shared/app.yaml may hold {APP}, but belongs to a and b alike and is left alone"
+        assert warned == {"app": (message,), "other": (), "far": ()}
+
+    def test_a_large_file_is_told_of_to_those_it_mentions(self):
+        large = {"envs/dev/large.yaml": deployment(name="large") + "# " + "x" * MAX_FILE + "\n"}
+        message = f"envs/dev/large.yaml may hold {APP}, but is larger than {MAX_FILE} bytes and was not read"
+        assert only(plan(app() | large)).warnings == (message,)
+        elsewhere = {path.replace("dev", "prod"): text for path, text in large.items()}
+        unconcerned = {path: text.replace("team/app", "team/else") for path, text in large.items()}
+        assert only(plan(app() | elsewhere)).warnings == only(plan(app() | unconcerned)).warnings == ()
+
+    def test_a_file_that_is_too_large_to_search_is_told_of_to_all(self, monkeypatch):
+        monkeypatch.setattr(leftout, "MAX_SEARCHED", MAX_FILE)
+        assert only(plan(app() | {"envs/dev/large.yaml": "#" * MAX_FILE + "x"})).warnings
+
+    @pytest.mark.parametrize("moved", [False, True])
+    def test_it_is_told_again_from_memory(self, remote, tags, tmp_path, moved):
+        large = b"# " + f"{HOST}/team/app ".encode() + b"x" * MAX_FILE
+        remote.commit({"envs/dev/large.yaml": large})
+        first = of(run(remote.url, tags, tmp_path / "cache").work.plan, "app")
+        if moved:
+            tags.move("team/app", "env-dev", "1.1.0")
+        again = of(run(remote.url, tags, tmp_path / "cache").work.plan, "app")
+        assert again.warnings == first.warnings != ()
 
 
 class TestMemory:
