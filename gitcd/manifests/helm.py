@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from yaml.nodes import ScalarNode
 
@@ -56,10 +56,16 @@ def _argo(source: Cursor, collector: Collector) -> None:
     parameters = source.at("helm", "parameters")
     if parameters is None:
         return
-    values = {each.value("name"): each.get("value") for each in parameters.items()}
-    for name, repository in values.items():
-        if repository and name.endswith("image.repository"):
-            prefix = name.removesuffix("repository")
-            parts = {key: values.get(prefix + key) for key in _KEYS}
-            if parts["tag"] or parts["digest"]:
-                collector.entry(parameters, Form.HELM, parts, repository.text)
+    by_name = {each.value("name"): each for each in parameters.items()}
+    for name in by_name:
+        if name.endswith("image.repository"):
+            _prefixed(name.removesuffix("repository"), by_name, collector)
+
+
+def _prefixed(prefix: str, by_name: Mapping[str, Cursor], collector: Collector) -> None:
+    """The parameters of one image. It stands where its tag (else its digest) does, for one list may hold several."""
+    items = {key: by_name.get(prefix + key) for key in _KEYS}
+    parts = {key: item and item.get("value") for key, item in items.items()}
+    spot = items["tag"] if parts["tag"] else items["digest"]
+    if spot and parts["repository"] and (parts["tag"] or parts["digest"]):
+        collector.entry(spot, Form.HELM, parts, parts["repository"].text)

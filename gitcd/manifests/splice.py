@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from yaml.nodes import MappingNode, Node, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from gitcd.manifests.aliases import check_aliases
 from gitcd.manifests.changes import Splice, insert_keys, remove_key, replace_scalar
@@ -159,11 +159,11 @@ class _Writer:
         self._insert(site, mapping, {key: edit.value}, after)
 
     def _set(self, site: Site, key: str, text: str) -> None:
-        node = self._node(site, key)
+        node, pointer = self._spot(site, key)
         known = self._wanted.setdefault(id(node), (node, text))
         if known[1] != text:
             raise self._refuse(site, f"would have to be {known[1]!r} and {text!r} at once")
-        self._pointers.add(site.pointer if site.form not in {Form.KUSTOMIZE, Form.HELM} else f"{site.pointer}/{key}")
+        self._pointers.add(pointer)
 
     def _rename(self, site: Site, mapping: MappingNode, old: str, new: str, text: str) -> None:
         self._set(site, old, text)
@@ -177,7 +177,10 @@ class _Writer:
                 raise self._refuse(site, f"would have to be {inserted[key]!r} and {text!r} at once")
 
     def _node(self, site: Site, key: str) -> Node:
-        """The node of a site's scalar, if it still is what was found."""
+        return self._spot(site, key)[0]
+
+    def _spot(self, site: Site, key: str) -> tuple[Node, str]:
+        """The node of a site's scalar, if it still is what was found, and its pointer."""
         span = site.spans.get(key)
         if span is None:
             raise self._refuse(site, f"{site.pointer} is not a scalar on one line")
@@ -185,20 +188,19 @@ class _Writer:
             if cursor.doubt:
                 raise EditRefused(cursor.doubt)
             if self._document.span(cursor.node) == span:
-                return cursor.node
+                return cursor.node, cursor.pointer
         raise self._refuse(site, "has changed since it was read")
 
     def _candidates(self, site: Site, key: str) -> Iterator[Cursor]:
         cursor = self._root.find(site.pointer)
         if cursor is None:
             return
-        if isinstance(cursor.node, SequenceNode):  # Argo CD's list of parameters
-            yield from (value for item in cursor.items() if (value := item.get("value")))
-        elif isinstance(cursor.node, MappingNode):
-            if child := cursor.get(key):
-                yield child
-        else:
+        if isinstance(cursor.node, ScalarNode):
             yield cursor
+        elif child := cursor.get(key):
+            yield child
+        if site.form is Form.HELM and (parameters := self._root.find(site.pointer.rpartition("/")[0])):  # Argo CD
+            yield from (value for item in parameters.items() if (value := item.get("value")))
 
     def _mapping(self, site: Site) -> MappingNode:
         cursor = self._root.find(site.pointer)

@@ -54,8 +54,9 @@ class Site:
     """One spot that holds an image (or, for CONFIG and PLACE, a value derived from one).
 
     `pointer` leads to the scalar (IMAGE, CONFIG, PLACE) or to the map (KUSTOMIZE, HELM) inside document number
-    `document` of the file. `spans` holds the scalars that exist, by key: `image`, or `name`, `newName`, `newTag`,
-    `digest`, or `registry`, `repository`, `tag`, `digest`, or `value`.
+    `document` of the file; of Argo CD's parameters to the one that holds the tag, else the digest. `spans` holds the
+    scalars that exist, by key: `image`, or `name`, `newName`, `newTag`, `digest`, or `registry`, `repository`, `tag`,
+    `digest`, or `value`.
     """
 
     path: str
