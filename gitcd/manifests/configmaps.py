@@ -15,8 +15,11 @@ def pointer(key: str) -> str:
 
 
 def find(item: Cursor, collector: Collector) -> None:
-    data = item.get("data") if collector.owner.kind == "ConfigMap" else None
+    if collector.owner.kind != "ConfigMap":
+        return
+    data = item.get("data")
     if data is None or not isinstance(data.node, MappingNode):
+        collector.config(item, insertion=True)  # nothing can be inserted there, but people can be told where it is
         return
     collector.config(data, insertion=True)
     for _, child in data.children():

@@ -143,7 +143,7 @@ def _is_config(site: Site, config: ConfigKey, declared: Declared) -> bool:
         site.form is Form.CONFIG
         and site.owner.name == config.name
         and site.owner.namespace in {"", declared.declaration.namespace}
-        and site.pointer in {f"/data/{key}", "/data"}
+        and site.pointer in {f"/data/{key}", "/data", ""}
     )
 
 
@@ -168,7 +168,11 @@ def _check_config(surveyed: Surveyed) -> None:
     keys = [site for site in candidates if site.value is not None]
     keyed_files = {(site.path, site.document) for site in keys}
     drop = [site for site in candidates if site.value is None and (site.path, site.document) in keyed_files]
-    surveyed.sites = [site for site in surveyed.sites if site not in drop]
+    hollow = [site for site in candidates if not site.pointer]
+    surveyed.sites = [site for site in surveyed.sites if site not in [*drop, *hollow]]
+    if hollow and len(hollow) == len(candidates):
+        message = f"{hollow[0].where}: ConfigMap {config.name} has no data"
+        surveyed.failures.append(Failure("ConfigMapWithoutData", message, "Add `data: {}` to it."))
     if not candidates:
         surveyed.failures.append(
             Failure(
