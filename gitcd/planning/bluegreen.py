@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from gitcd.model.declaration import BlueGreen
+from gitcd.model.declaration import BlueGreen, Spec
 from gitcd.model.registry import Failure
 from gitcd.model.site import Owner, Service, Site
 from gitcd.planning.matching import Surveyed
@@ -27,8 +27,9 @@ def slots(surveyed: Surveyed, blue_green: BlueGreen) -> Slots | Failure:
     """Tell live from idle by the Service in git."""
     workloads: defaultdict[tuple[str, str], list[Site]] = defaultdict(list)
     for site in surveyed.image_sites:
-        if site.workload:
-            workloads[site.owner.kind, site.owner.name].append(site)
+        if not site.workload:
+            return _overriding(site)
+        workloads[site.owner.kind, site.owner.name].append(site)
     if len(workloads) != _SLOTS:
         names = ", ".join(f"{kind}/{name}" for kind, name in sorted(workloads)) or "none"
         return Failure(
@@ -50,6 +51,27 @@ def slots(surveyed: Surveyed, blue_green: BlueGreen) -> Slots | Failure:
         )
     idle = next(key for key in workloads if key != live[0])
     return Slots(tuple(workloads[live[0]]), tuple(workloads[idle]), "/".join(live[0]), "/".join(idle))
+
+
+def _overriding(site: Site) -> Failure:
+    return Failure(
+        "BlueGreenOverridden",
+        f"{site.where}: strategy ServiceBlueGreen bumps the idle slot alone, and this place ({site.form}) sets the "
+        "image of both",
+        "Let each workload name its own image and remove this place, or leave its file out with spec.paths.",
+    )
+
+
+def unsupported(spec: Spec) -> Failure | None:
+    """What cannot be had together with two slots."""
+    if spec.strategy.blue_green is None or spec.config is None:
+        return None
+    return Failure(
+        "BlueGreenConfig",
+        f"spec.config cannot be used with strategy ServiceBlueGreen: ConfigMap {spec.config.name} would change before "
+        "the switch, under the slot that is live",
+        "Remove spec.config, and give each slot a ConfigMap of its own.",
+    )
 
 
 def _service(services: list[Service], name: str) -> Service | Failure:

@@ -119,18 +119,19 @@ def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:
 def _unsupported(spec: Spec, environment: Environment) -> Failure | None:
     """What is written down validly but has no effect in this version: refused by name, never ignored."""
     delivery = spec.delivery.mode if spec.delivery else environment.delivery.mode
+    moves = not environment.promote_from  # what only says how to move has no effect where nothing does
     fields = {
         "spec.follow": spec.follow is not None,
-        "delivery.mode: PullRequest": "PullRequest" in {delivery, environment.delivery.mode},
+        "delivery.mode: PullRequest": moves and "PullRequest" in {delivery, environment.delivery.mode},
         "environments[].markers": environment.markers,
     }
-    name = next((name for name, asked in fields.items() if asked), "") or gates.unsupported(environment.gates)
-    if name:
+    name = next((name for name, asked in fields.items() if asked), "")
+    if name := name or (gates.unsupported(environment.gates) if moves else ""):
         return Failure("NotSupportedYet", f"{name} is not supported by this version of gitcd", "Remove it for now.")
     if spec.strategy.kind == "Canary" and environment.applier == "external":
         message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
         return Failure("CanaryRefused", message, "Choose another strategy.")
-    return None
+    return bluegreen.unsupported(spec)
 
 
 def _survey_failure(surveyed: Surveyed) -> Failure | None:
@@ -153,7 +154,7 @@ def _decide_resolved(decision: Decision, resolved: Resolved, environment: Enviro
     decision = replace(decision, wanted=goals)
     if environment.promote_from:
         return _await_promotion(decision, environment)
-    if sites.live and all(_holds(site, spec, facts.answers, resolved.digest) for site in sites.live):
+    if sites.live and all(_is_live(site, spec, facts.answers, resolved) for site in sites.live):
         return decision.stop(OutcomeKind.CURRENT, "Live", f"{sites.live_name} is live and holds it")
     open_goals = tuple(each for each in goals if not each.met)
     if not open_goals:
@@ -230,6 +231,13 @@ def _message(goals: Sequence[Wanted]) -> str:
 
 def _holds(site: Site, spec: Spec, answers: Answers, digest: str) -> bool:
     return held(site, spec.repository).is_image(digest, spec.repository, answers)
+
+
+def _is_live(site: Site, spec: Spec, answers: Answers, resolved: Resolved) -> bool:
+    """Whether a live slot holds the image for good: the bare tag that moves would be anything tomorrow."""
+    present = held(site, spec.repository)
+    moves = not present.digest and present.tag == spec.tag != resolved.version
+    return not moves and _holds(site, spec, answers, resolved.digest)
 
 
 def _stopped(decision: Decision, new: Image, environment: Environment, facts: Facts) -> Decision | None:

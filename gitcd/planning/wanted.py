@@ -82,8 +82,16 @@ def _bare_helm(site: Site, pin: Pin, resolved: Resolved, environment: Environmen
             f"{site.where}: pin is Digest, but the map has no digest key, and a chart would join a digest wrongly",
             'Add `digest: ""` beside the tag if the chart reads it, or choose another pin.',
         )
+    bare = environment.helm_tag == "Version"
+    if bare and pin == "TagAndDigest":
+        return Failure(
+            "HelmTagMoves",
+            f"{site.where}: pin is TagAndDigest, but environment {environment.name} says helmTag: Version and the map "
+            f"has no digest key: {resolved.tag} would stand alone, and what it names would change unseen",
+            'Add `digest: ""` beside the tag if the chart reads it, or choose another pin.',
+        )
     tag, digest = _content(pin, resolved)
-    return Wanted(SiteEdit(site, tag=tag, digest="" if environment.helm_tag == "Version" else digest))
+    return Wanted(SiteEdit(site, tag=tag, digest="" if bare else digest))
 
 
 def _config_value(pin: Pin, resolved: Resolved) -> str:

@@ -6,8 +6,10 @@ from gitcd.model.plan import Direction, OutcomeKind
 from tests.usecases.test_planner import (
     APP,
     HOST,
+    LAYOUT,
     SELECTOR,
     Registry,
+    TestBlueGreen,
     app,
     declaration,
     deployment,
@@ -130,3 +132,101 @@ class TestDirection:
         registry = Registry(app=[["1.0.0"], ["1.1.0", "env-dev", "latest"]])
         assert only(plan(app(APP), registry)).kind is OutcomeKind.PIN_ONLY
         assert only(plan(app(APP), Registry(app=[["1.0.0", "latest"], ["1.1.0", "env-dev"]]))).old == "latest"
+
+
+class TestHelmTag:
+    @pytest.mark.parametrize("tag", ["1.0.0", "env-dev"])
+    def test_a_moving_tag_never_stands_alone(self, tag):
+        values = {"envs/dev/values.yaml": f"image:\n  repository: {APP}\n  tag: {tag}\n"}
+        files = {"envs/dev/cv.yaml": declaration(pin="TagAndDigest")} | values
+        outcome = only(plan(files, layout=LAYOUT % ", helmTag: Version"))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "HelmTagMoves")
+        assert "envs/dev/values.yaml:" in outcome.message
+
+    def test_other_pins_write_the_bare_version(self):
+        values = f"image:\n  repository: {APP}\n  tag: 1.0.0\n"
+        files = {"envs/dev/cv.yaml": declaration(), "envs/dev/values.yaml": values}
+        (change,) = plan(files, layout=LAYOUT % ", helmTag: Version").files
+        assert change.after == values.replace("1.0.0", "1.1.0").encode()
+
+
+class TestArgoParameters:
+    HEAD = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec: {source: {helm: {parameters: [\n"
+
+    def application(self, other=APP):
+        pairs = {
+            "web.image.repository": APP,
+            "web.image.tag": "1.0.0",
+            "job.image.repository": other,
+            "job.image.tag": "0.9.0",
+        }
+        return self.HEAD + "".join(f"  {{name: {key}, value: {pairs[key]}}},\n" for key in pairs) + "]}}}\n"
+
+    def test_each_prefix_is_a_place_of_its_own(self):
+        files = {"envs/dev/cv.yaml": declaration(), "envs/dev/a.yaml": self.application()}
+        (change,) = plan(files).files
+        assert change.after.count(f"value: 1.1.0@{NEW}".encode()) == 2
+        assert only(plan(files | {"envs/dev/a.yaml": change.after})).kind is OutcomeKind.CURRENT
+
+    def test_two_declarations_share_the_list(self):
+        other = f"{HOST}/team/other"
+        registry = Registry(app=[["1.0.0"], ["1.1.0", "env-dev"]], other=[["0.9.0"], ["2.1.0", "env-dev"]])
+        files = {
+            "envs/dev/cv.yaml": declaration(),
+            "envs/dev/cv2.yaml": declaration("b", repo=other),
+            "envs/dev/a.yaml": self.application(other),
+        }
+        result = plan(files, registry)
+        assert [each.kind for each in result.outcomes] == [OutcomeKind.BUMPED] * 2
+        after = result.files[0].after
+        assert f"web.image.tag, value: 1.1.0@{NEW}".encode() in after
+        assert f"job.image.tag, value: 2.1.0@{digest('2.1.0')}".encode() in after
+
+
+class TestSlots:
+    GREEN = TestBlueGreen()
+
+    def test_a_live_slot_on_the_moving_tag_does_not_hold_it(self):
+        assert [change.path for change in plan(self.GREEN.files(blue=f"{APP}:env-dev")).files] == [
+            "envs/dev/green.yaml"
+        ]
+
+    def test_a_followed_version_is_held_without_a_digest(self):
+        files = self.GREEN.files(blue=f"{APP}:1.1.0")
+        files["envs/dev/cv.yaml"] = declaration(tag="1.1.0", pin="Version", strategy=self.GREEN.STRATEGY, **SELECTOR)
+        assert only(plan(files)).reason == "Live"
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("kustomization.yaml", f"kind: Kustomization\nimages:\n- name: {APP}\n  newTag: 1.0.0\n"),
+            ("values.yaml", f"image:\n  repository: {APP}\n  tag: 1.0.0\n"),
+        ],
+    )
+    def test_what_sets_the_image_of_both_slots_is_refused(self, name, text):
+        outcome = only(plan(self.GREEN.files() | {f"envs/dev/{name}": text}))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "BlueGreenOverridden")
+        assert f"envs/dev/{name}:" in outcome.message
+
+    def test_a_key_that_the_live_pods_read_is_refused(self):
+        files = self.GREEN.files() | {"envs/dev/cfg.yaml": CONFIG_MAP + "data: {version: 1.0.0}\n"}
+        config = "{name: cfg, key: version}"
+        files["envs/dev/cv.yaml"] = declaration(strategy=self.GREEN.STRATEGY, config=config, **SELECTOR)
+        outcome = only(plan(files))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "BlueGreenConfig")
+
+
+@pytest.mark.parametrize("more", ["delivery: {mode: PullRequest}", "gates: {minSoak: 24h}"])
+def test_what_says_how_to_move_is_no_mistake_where_nothing_moves(more):
+    assert only(plan(app(), layout=LAYOUT % f", promoteFrom: prod, {more}")).kind is OutcomeKind.PROMOTED
+    assert only(plan(app(), layout=LAYOUT % f", {more}")).reason == "NotSupportedYet"
+
+
+@pytest.mark.parametrize("data", ["", "data:\n", "binaryData: {}\n"])
+def test_a_config_map_without_data_is_named_with_the_remedy(data):
+    files = app(config="{name: cfg, key: version}") | {"envs/dev/cfg.yaml": CONFIG_MAP + data}
+    outcome = only(plan(files))
+    assert (outcome.reason, outcome.remedy) == ("ConfigMapWithoutData", "Add `data: {}` to it.")
+    assert "envs/dev/cfg.yaml:" in outcome.message
+    files["envs/dev/cfg.yaml"] = CONFIG_MAP + "data: {}\n"
+    assert b"version: 1.1.0" in plan(files).files[1].after
