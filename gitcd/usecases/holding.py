@@ -66,6 +66,8 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
     identity = find_identity(inputs, request.app)
     if request.reject and not is_digest(request.reject):
         raise ConfigError(f"{request.reject!r} is not a digest", remedy="Give sha256: and 64 hexadecimal digits.")
+    if problem := inputs.unreadable.get(identity):
+        raise ConfigError(str(problem), remedy=f"Mend it, or remove it with `gitcd release {identity}`.")
     old = inputs.holds.get(identity, Hold())
     said = f"Hold {identity}"
     if request.reject:
@@ -77,27 +79,32 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
         new = replace(old, freeze=True, until=request.until)
         new = replace(new, reason=request.reason or old.reason, by=request.by or old.by)
     said += f" until {request.until}" if request.until else ""
-    return Held(identity, _change(tree, identity, _rendered(identity, new)), said, request.reason)
+    return Held(identity, _change(tree, hold_path(identity), _rendered(identity, new)), said, request.reason)
 
 
 def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str = "", now: datetime) -> Held:
-    """Remove the hold file; where a human's revert is what holds, write down that its digest may come again.
+    """End what holds; where that is a person's revert too, write down that its digest may come again.
+
+    A hold file that cannot be read is removed.
 
     Raises:
         ConfigError: no declaration of that name, or several.
     """
     inputs = read_inputs(tree)
     identity = find_identity(inputs, app)
-    held = inputs.holds.get(identity)
-    if held and (held.reject or held.freeze):
-        return Held(identity, _change(tree, identity, None), f"Release {identity}", reason)
+    said = f"Release {identity}"
+    if problem := inputs.unreadable.get(identity):
+        return Held(identity, _change(tree, problem.path, None), said, reason)
+    old = inputs.holds.get(identity, Hold())
     past = _past(tree, inputs, identity, recall)
-    allowed = {each.digest for each in held.allow} if held else set()
-    if past is None or past.digest in allowed:
+    allow = old.allow
+    if past and all(each.digest != past.digest for each in allow):
+        allow = (*allow, Allow(past.digest, reason, by, _stamp(now)))
+        said += f": let {short(past.digest)} in again"
+    if allow == old.allow and not old.reject and not old.freeze:
         return Held(identity, None, f"Nothing holds {identity}")
-    new = Hold(allow=(Allow(past.digest, reason, by, _stamp(now)),))
-    said = f"Release {identity}: let {short(past.digest)} in again"
-    return Held(identity, _change(tree, identity, _rendered(identity, new)), said, reason)
+    after = _rendered(identity, Hold(allow=allow)) if allow else None
+    return Held(identity, _change(tree, hold_path(identity), after), said, reason)
 
 
 def commit(
@@ -129,6 +136,7 @@ def find_identity(inputs: Inputs, app: str) -> Identity:
         ConfigError: none, or several.
     """
     known = [each.identity for each in inputs.declared]
+    known += [each.identity for each in inputs.broken if each.identity in inputs.unreadable]
     found = [identity for identity in known if Selection(apps=frozenset({app})).takes(identity)]
     if len(found) == 1:
         return found[0]
@@ -154,8 +162,7 @@ def _rendered(identity: Identity, hold: Hold) -> bytes:
     return data
 
 
-def _change(tree: Tree, identity: Identity, after: bytes | None) -> FileChange | None:
-    path = hold_path(identity)
+def _change(tree: Tree, path: str, after: bytes | None) -> FileChange | None:
     entries = [entry for entry in tree.entries() if entry.path == path]
     before = next((data for _, data in tree.read(entries)), None)
     return None if before == after else FileChange(path, Mode.FILE, before, after)

@@ -15,6 +15,7 @@ from gitcd.model.plan import Outcome, Plan
 from gitcd.model.registry import Answers, Query
 from gitcd.model.tree import Tree
 from gitcd.planning.absent import absent_members
+from gitcd.planning.allowances import spend_allowances
 from gitcd.planning.assemble import Source, assemble, edited_paths
 from gitcd.planning.decide import Decision, Facts, decide
 from gitcd.planning.holds import Past
@@ -107,6 +108,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     decisions = settle(judge(decisions, inspected, inputs.scopes), absent)
     decisions = select(decisions, context.selection.takes, absent, acts=context.selection.acts)
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
+    plan = spend_allowances(plan, inputs.holds, lambda paths: _sources(tree, paths))
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
     warnings = () if context.given else stray_holds(inputs)

@@ -75,6 +75,8 @@ def write_in_place(tree: WorkTree, plan: Plan) -> None:
     for change in plan.files:
         if change.after is not None:
             tree.write(change.path, change.after)
+        else:
+            tree.remove(change.path)
 
 
 def with_messages(planned: Planned, templates: Path | None = None, run: str = "") -> Planned:

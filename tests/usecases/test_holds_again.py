@@ -5,12 +5,20 @@ from datetime import timedelta
 import pytest
 
 from gitcd.errors import ConfigError
+from gitcd.git.worktree import WorkTree
+from gitcd.manifests.reading import read_hold
+from gitcd.model.hold import Hold, Reject
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree, Mode
+from gitcd.usecases import holding
 from gitcd.usecases.holding import HoldRequest, hold
 from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.reconcile import write_in_place
+from tests.support.scenes import AUTHOR, app_files, context, mirror_of, run
+from tests.support.scenes import digest as image
 from tests.usecases.test_planner import LAYOUT, NOW, TWO, app, declaration, digest, only, plan, tree
 
+PATH = "envs/dev/app/deployment.yaml"
 HOLD = ".gitcd/holds/dev/team.app.yaml"
 LATER = NOW + timedelta(days=2)
 
@@ -75,3 +83,101 @@ class TestNeverInSilence:
     def test_a_namespace_with_a_dot_is_refused_for_hold_paths_could_not_tell_it(self):
         files = app() | {"envs/dev/cv.yaml": declaration().replace("namespace: team", "namespace: te.am")}
         assert only(plan(files)).reason == "InvalidDeclaration"
+
+
+def released(remote, tags):
+    with mirror_of(remote.url) as mirror:
+        recall = context(mirror, tags).recall
+        return holding.commit(mirror, lambda tree, _: holding.release(tree, "app", recall, now=NOW), AUTHOR, NOW)
+
+
+def outcome(remote, tags):
+    return next(each for each in run(remote.url, tags).work.plan.outcomes if each.identity.name == "app")
+
+
+def held_files(remote):
+    return remote.git("ls-tree", "-r", "--name-only", "main", ".gitcd").split()
+
+
+def rolled_back(remote, tags, *, spec=b"", beside=None):
+    """gitcd wrote 1.1.0, and a person took it back; with what else the person's commit holds."""
+    declared = remote.show("envs/dev/app/cv.yaml") + spec
+    remote.commit({"envs/dev/app/cv.yaml": declared})
+    for version in ("1.0.1", "1.1.0"):
+        tags.move("team/app", "env-dev", version)
+        before = remote.show(PATH)
+        assert run(remote.url, tags).commits
+    remote.commit({PATH: before, **(beside or {})}, "Roll back")
+    return before
+
+
+REJECT = {HOLD: f"reject: [{{digest: '{image('team/app:1.1.0')}'}}]\n".encode()}
+
+
+class TestRelease:
+    def test_an_allowance_ends_with_the_move_that_it_allows(self, remote, tags):
+        before = rolled_back(remote, tags)
+        assert outcome(remote, tags).reason == "Reverted"
+        released(remote, tags)
+        assert held_files(remote) == [HOLD]
+        assert outcome(remote, tags).kind is OutcomeKind.BUMPED
+        assert held_files(remote) == []
+        remote.commit({PATH: before}, "Revert again, it still crashes")
+        assert outcome(remote, tags).reason == "Reverted"
+
+    def test_other_parts_of_the_hold_file_outlive_a_spent_allowance(self):
+        entry = f"reject: [{{digest: '{digest('9.9')}'}}]\nallow: [{{digest: '{digest('1.1.0')}'}}]\n"
+        (commit,) = plan(app() | {HOLD: entry}).commits
+        change = next(each for each in commit.files if each.path == HOLD)
+        assert read_hold(HOLD, change.after) == (Hold(reject=(Reject(digest("9.9")),)), ())
+
+    def test_a_version_without_digest_is_released(self, remote, tags):
+        rolled_back(remote, tags, spec=b"  pin: Version\n")
+        assert outcome(remote, tags).reason == "Reverted"
+        released(remote, tags)
+        assert outcome(remote, tags).kind is OutcomeKind.BUMPED
+
+    def test_one_release_ends_a_rollback_with_a_hold(self, remote, tags):
+        rolled_back(remote, tags, beside=REJECT)
+        assert outcome(remote, tags).reason == "Rejected"
+        released(remote, tags)
+        assert outcome(remote, tags).kind is OutcomeKind.BUMPED
+
+    def test_a_release_keeps_what_an_earlier_one_allowed(self, remote, tags):
+        rolled_back(remote, tags)
+        released(remote, tags)
+        with mirror_of(remote.url) as mirror:
+            holding.commit(mirror, lambda tree, _: hold(tree, HoldRequest("app"), NOW), AUTHOR, NOW)
+        released(remote, tags)
+        assert outcome(remote, tags).kind is OutcomeKind.BUMPED
+
+    def test_a_place_that_lags_behind_is_nothing_to_release(self, remote, tags):
+        run(remote.url, tags)
+        tags.move("team/app", "env-dev", "1.1.0")
+        run(remote.url, tags)
+        more = app_files("app")[PATH].replace(b"name: app\n", b"name: app-two\n")
+        remote.commit({"envs/dev/app/two.yaml": more})
+        assert released(remote, tags).work.change is None
+
+    @pytest.mark.parametrize("path", [HOLD, HOLD.replace(".yaml", ".yml")])
+    def test_a_hold_that_cannot_be_read_is_released(self, remote, tags, path):
+        remote.commit({path: b"frieze: true\n"})
+        assert outcome(remote, tags).reason == "HoldUnreadable"
+        with pytest.raises(ConfigError, match=path):
+            hold(
+                MemoryTree({"gitcd.yaml": remote.show("gitcd.yaml"), path: b"x", **app_files("app")}),
+                HoldRequest("app"),
+                NOW,
+            )
+        released(remote, tags)
+        assert held_files(remote) == []
+        assert outcome(remote, tags).kind is OutcomeKind.PIN_ONLY
+
+    def test_in_a_work_tree_a_spent_hold_file_is_removed(self, tmp_path):
+        entry = f"allow: [{{digest: '{digest('1.1.0')}'}}]\n"
+        for path, data in tree(app() | {HOLD: entry}).files.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(data)
+        files = WorkTree(tmp_path)
+        write_in_place(files, planned(files))
+        assert not (tmp_path / HOLD).exists()
