@@ -85,7 +85,7 @@ def _read_layout(tree: Tree, entries: Iterable[Entry]) -> ConfigRepository | Non
     for entry in found:
         if why := _unfit(entry):
             raise ConfigError(f"{entry.path} {why}, so the layout is not known", remedy=f"Make {layout.FILE_NAME} one.")
-    for _, data in tree.read(found):
+    for _, data in list(tree.read(found)):  # read to the end: a reader that is left early has to be killed
         config, problems = reading.read_layout(layout.FILE_NAME, data)
         if config is None or problems:
             raise ConfigError(
