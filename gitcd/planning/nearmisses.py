@@ -6,14 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from gitcd import manifests
+from gitcd.manifests.chunks import is_disguised
 from gitcd.model.registry import Failure
-from gitcd.model.site import Site
+from gitcd.model.site import Found, Site
 from gitcd.model.tree import Entry, Mode, Tree
 from gitcd.planning.matching import NearMiss, Surveyed
 from gitcd.planning.scopes import Reach
 from gitcd.planning.screening import MAX_FILE, is_readable, needle
 
 _SHOWN = 8
+_DECLARES = b"ContainerVersion"
+_UNKNOWN_FORM = "in no form that is known; spec.places can name the spot"
 
 
 def explain_empty(
@@ -33,7 +36,7 @@ def explain_empty(
             for each in (each for reach in reaches for each in seekers[reach]):
                 each.near.append(_skipped(entry))
     for entry, data in tree.read([entry for entry, reaches in scopes.items() if reaches and is_readable(entry)]):
-        _look(entry, data, [each for reach in scopes[entry] for each in seekers[reach] if _may_hold(each, data)])
+        _look(entry, data, [each for reach in scopes[entry] for each in seekers[reach]])
     for each in (each for group in seekers.values() for each in group):
         if _is_empty(each):
             each.failures.append(_matched_nothing(each, files[each.declared.reach]))
@@ -44,12 +47,31 @@ def _is_empty(surveyed: Surveyed) -> bool:
     return not (owned or surveyed.refusals or surveyed.failures)
 
 
-def _look(entry: Entry, data: bytes, seekers: Sequence[Surveyed]) -> None:
-    sites = manifests.find(entry.path, data).sites if seekers else ()
-    for each in seekers:
-        for site in sites:
+def _look(entry: Entry, data: bytes, seekers: Iterable[Surveyed]) -> None:
+    """Take what is theirs in one file, and note what only looks like it."""
+    disguised = is_disguised(data)
+    hopeful = [each for each in seekers if disguised or _may_hold(each, data)]
+    found = manifests.find(entry.path, data) if hopeful else Found()
+    for each in hopeful:
+        repository = each.declared.declaration.spec.repository
+        for site in found.sites:
             if site.repository is not None and _selected(each, site):
                 each.take(site)
+        if disguised:
+            each.near += [NearMiss(refusal.where, "is not searched", refusal.reason) for refusal in found.refusals]
+        elif needle(repository) in data and _DECLARES not in data and not _told(each, entry.path):
+            line = data[: data.index(needle(repository))].count(b"\n") + 1
+            each.near.append(NearMiss(f"{entry.path}:{line}", "mentions the repository", _UNKNOWN_FORM))
+
+
+def _told(surveyed: Surveyed, path: str) -> bool:
+    """Whether a place of this file is taken, or was passed over with a reason, already."""
+    return any(where.startswith(f"{path}:") for where in _places(surveyed))
+
+
+def _places(surveyed: Surveyed) -> Iterable[str]:
+    yield from (site.where for site in surveyed.sites)
+    yield from (near.where for near in surveyed.near)
 
 
 def _may_hold(surveyed: Surveyed, data: bytes) -> bool:

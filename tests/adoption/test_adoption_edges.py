@@ -97,7 +97,6 @@ UNKNOWN_FORMS = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="gitcd.planning.survey says that no manifest mentions the repository; one does")
 @pytest.mark.parametrize("text", UNKNOWN_FORMS.values(), ids=UNKNOWN_FORMS)
 def test_a_mention_in_an_unknown_form_is_a_near_miss(text):
     """Who adopts gitcd has to learn that the file was seen, and that spec.places can name the spot."""

@@ -100,7 +100,7 @@ def test_F20_a_push_that_hangs_is_ended_and_lands_once(gitcd, remote, place, tmp
 @pytest.mark.parametrize("first", ["late push", "next run"])
 def test_a_push_that_outlives_its_killed_run_makes_no_twin(zygote, gitcd, remote, place, tags, tmp_path, first):
     """gitcd and its git are killed while the server still thinks; then the next run comes, with other commit ids."""
-    wait = "sleep 1" if first == "late push" else "test -e again || { touch again; sleep 8; }"
+    wait = "sleep 1" if first == "late push" else "test -e again || { touch again; sleep 4; }"
     remote.hook("pre-receive", f"touch {tmp_path}/seen; {wait}")
     with serve(tmp_path / "served") as server:
         url = server.url(remote.path)

@@ -127,21 +127,16 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 411\n" %
 SOPS = PLAIN + b"sops:\n  mac: ENC[AES256_GCM,data:x,type:str]\n  version: 3.9.0\n"
 
 
-UNHEARD = pytest.mark.xfail(
-    strict=True, reason="gitcd.planning.survey says that nothing mentions the repository, not that a file is unreadable"
-)
-
-
 class TestContent:
     @pytest.mark.parametrize(
         ("data", "reason"),
         [
             pytest.param(SOPS, "SOPS", id="F30-sops"),
-            pytest.param(PLAIN.decode().encode("utf-16"), "UTF-16", id="F28-utf-16", marks=UNHEARD),
+            pytest.param(PLAIN.decode().encode("utf-16"), "UTF-16", id="F28-utf-16"),
             pytest.param(PLAIN.replace(b"# moves", "# beweglich, für alle".encode("latin-1")), "", id="F28-latin-1"),
             pytest.param(PLAIN.replace(b"# moves", b"# \0moves"), "NUL", id="F29-nul"),
             pytest.param(PLAIN + b"# pad\n" * 350_000, "larger than", id="F29-2-MiB"),
-            pytest.param(LFS, "lfs", id="F30-lfs", marks=UNHEARD),
+            pytest.param(LFS, "lfs", id="F30-lfs"),
             pytest.param(PLAIN.replace(b"# other", "# \u0085".encode()), "U+0085", id="F28-next-line"),
         ],
     )

@@ -111,7 +111,7 @@ def processes_of(root: Path) -> list[str]:
     return found
 
 
-def await_no_processes(root: Path, seconds: float = 5) -> list[str]:
+def await_no_processes(root: Path, seconds: float = 30) -> list[str]:
     """What still runs on a folder after a while; nothing should."""
     deadline = time.monotonic() + seconds
     while (alive := processes_of(root)) and time.monotonic() < deadline:
