@@ -101,6 +101,7 @@ class Terminated(BaseException):
 def main() -> NoReturn:
     """Run the command line of this process."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _say_what_was_dropped
     gc.set_threshold(_RARELY, 20, 20)
     sys.exit(run(sys.argv[1:]))
 
@@ -162,3 +163,9 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     """Raise once; a second signal must not break the clean-up that the first one began."""
     signal.signal(signal.SIGTERM, lambda *_: None)
     raise Terminated
+
+
+def _say_what_was_dropped(dropped: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised in a finaliser, and says so; a signal that arrived there is no fault to show."""
+    if not isinstance(dropped.exc_value, Terminated | KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
