@@ -21,6 +21,7 @@ class PastMove:
     commit: str
     digest: str
     files: Mapping[str, bytes]
+    when: datetime | None = None  # the commit's date
 
 
 @dataclass(frozen=True, slots=True)

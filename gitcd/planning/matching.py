@@ -19,6 +19,9 @@ class Declared:
     reach: Reach
 
 
+MOST_NEAR = 50  # kept for each declaration: many may share one image, and each would hold all the others
+
+
 @dataclass(frozen=True, slots=True)
 class NearMiss:
     """A place that was looked at and not taken, and why."""
@@ -68,7 +71,7 @@ class Surveyed:
         reason = mismatch(declaration, site)
         if not reason:
             self._take_container(site)
-        else:
+        elif len(self.near) < MOST_NEAR:
             self.near.append(NearMiss(site.where, _described(site), reason))
 
     def _take_container(self, site: Site) -> None:

@@ -11,8 +11,9 @@ from gitcd.model.plan import OutcomeKind
 from gitcd.model.reference import short
 from gitcd.model.site import Site
 from gitcd.planning.decide import Decision
-from gitcd.planning.holds import Holds, NoHistory, Past, changed, reverted
+from gitcd.planning.holds import Holds, NoHistory, Past, PastMove, changed, reverted
 from gitcd.planning.matching import Surveyed
+from gitcd.planning.moments import moment
 from gitcd.planning.screening import stem
 from gitcd.planning.wanted import Wanted
 
@@ -56,19 +57,23 @@ def questions(decisions: Iterable[Decision]) -> list[Question]:
 
 def honour(decisions: Iterable[Decision], past: Mapping[Identity, Past], holds: Holds) -> list[Decision]:
     """Hold what a human took back; block what cannot be known."""
-    return [
-        _honour(each, past.get(each.outcome.identity)) if each.edits and not _allowed(each, holds) else each
-        for each in decisions
-    ]
+    return [_honour(each, past.get(each.outcome.identity), holds) if each.edits else each for each in decisions]
 
 
-def _allowed(decision: Decision, holds: Holds) -> bool:
-    """Whether a hold file lets the digest in again."""
+def _allowed(decision: Decision, past: PastMove, holds: Holds) -> bool:
+    """Whether a hold file lets the digest in again, and was written after the move that was taken back.
+
+    A revert of the move that an allowance let in brings the spent allowance back, and must not bring the move back too.
+    """
     hold, resolved = holds.get(decision.outcome.identity), decision.outcome.resolved
-    return hold is not None and resolved is not None and any(each.digest == resolved.digest for each in hold.allow)
+    return any(
+        each.digest == (resolved and resolved.digest)
+        and not ((given := moment(each.time)) and past.when and given < past.when)
+        for each in (hold.allow if hold else ())
+    )
 
 
-def _honour(decision: Decision, past: Past) -> Decision:
+def _honour(decision: Decision, past: Past, holds: Holds) -> Decision:
     resolved = decision.outcome.resolved
     if past is None or resolved is None:
         return decision
@@ -76,7 +81,7 @@ def _honour(decision: Decision, past: Past) -> Decision:
         message = f"history that may forbid this move is missing: {past.reason}"
         return decision.stop(OutcomeKind.BLOCKED, "HistoryMissing", message, transient=True)
     question = Question(decision.surveyed, resolved.digest, decision.wanted)
-    if not question.is_answered_by(past.digest, past.files):
+    if not question.is_answered_by(past.digest, past.files) or _allowed(decision, past, holds):
         return decision
     name = resolved.version or short(resolved.digest)
     return decision.stop(

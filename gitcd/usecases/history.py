@@ -73,26 +73,26 @@ def _search(
     answers: dict[Identity, Past] = {}
     searches = [(question, _candidates(question, trail)) for question, trail in asked]
     while heads := [(question, rest, told) for question, rest in searches if (told := next(rest, None))]:
-        files = _files(history, [(question, told[0]) for question, _, told in heads], renamed=renamed)
+        files = _files(history, [(question, told[0].oid) for question, _, told in heads], renamed=renamed)
         if isinstance(files, MissingHistory):
             return answers | _missing([question for question, _, _ in heads], files)
         searches = []
         for question, rest, (commit, digest) in heads:
-            if question.is_answered_by(digest, files[commit]):
-                answers[question.identity] = PastMove(commit, digest, files[commit])
+            if question.is_answered_by(digest, files[commit.oid]):
+                answers[question.identity] = PastMove(commit.oid, digest, files[commit.oid], commit.when)
             else:  # it repeats our trailers only, or squashed a move and its revert: look further back
                 searches.append((question, rest))
     return answers
 
 
-def _candidates(question: Question, trail: Trail) -> Iterator[Told]:
+def _candidates(question: Question, trail: Trail) -> Iterator[tuple[PastCommit, str]]:
     """The commits that tell of the move that is asked for, newest first, until another move came before them."""
     sought = {question.digest} - {""}
     for number, (commit, digests) in enumerate(trail):
         copied = _is_copy(commit, trail[number + 1 :])
         sought = sought or set([] if copied else digests)
         if not sought.isdisjoint(digests):
-            yield from ((commit.oid, digest) for digest in reversed(digests) if digest in sought)
+            yield from ((commit, digest) for digest in reversed(digests) if digest in sought)
         elif not copied:
             return
 

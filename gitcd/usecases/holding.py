@@ -19,6 +19,7 @@ from gitcd.model.reference import is_digest, short
 from gitcd.model.tree import Mode, Tree
 from gitcd.planning.holds import Past, PastMove
 from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.moments import moment
 from gitcd.planning.precedents import Question
 from gitcd.planning.survey import survey
 from gitcd.rendering.text import one_line
@@ -64,6 +65,8 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
     """
     inputs = read_inputs(tree)
     identity = find_identity(inputs, request.app)
+    if (end := moment(request.until)) and end <= now:
+        raise ConfigError(f"the hold would have ended at {request.until}", remedy="Give a time to come, or none.")
     if request.reject and not is_digest(request.reject):
         raise ConfigError(f"{request.reject!r} is not a digest", remedy="Give sha256: and 64 hexadecimal digits.")
     if problem := inputs.unreadable.get(identity):

@@ -11,7 +11,8 @@ from gitcd.git.commit import Author, NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
-from gitcd.model.plan import FileChange, Outcome, Plan, PlannedCommit
+from gitcd.model.plan import FileChange, Outcome, OutcomeKind, Plan, PlannedCommit
+from gitcd.model.registry import Failure
 from gitcd.rendering.messages import commit_message
 from gitcd.usecases import standstill
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
@@ -92,8 +93,20 @@ def with_failure(published: Published[Planned]) -> Published[Planned]:
     if published.failure is None:
         return published
     planned = published.work
-    plan = replace(planned.plan, failures=(*planned.plan.failures, published.failure))
+    plan = replace(
+        planned.plan,
+        outcomes=tuple(_not_pushed(each, published.failure) for each in planned.plan.outcomes),
+        failures=(*planned.plan.failures, published.failure),
+    )
     return replace(published, work=replace(planned, plan=plan))
+
+
+def _not_pushed(outcome: Outcome, failure: Failure) -> Outcome:
+    """What was decided and did not land is no bump."""
+    if not outcome.changed:
+        return outcome
+    message = f"{outcome.kind} was decided, but the push did not land"
+    return replace(outcome, kind=OutcomeKind.BLOCKED, reason="NotPushed", message=message, transient=failure.transient)
 
 
 def _check_unchanged(reviewed: Plan, now: Plan) -> None:

@@ -17,7 +17,8 @@ from gitcd.git.commit import Author
 from gitcd.git.history import History, MissingHistory, ensure_history, local_history
 from gitcd.git.mirror import Mirror, open_mirror
 from gitcd.git.remote import Remote
-from gitcd.git.worktree import WorkTree, is_bare
+from gitcd.git.worktree import WorkTree, is_bare, is_worktree
+from gitcd.model import layout
 from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.registry import Answers, Query
 from gitcd.model.settings import Settings
@@ -54,7 +55,17 @@ class Workspace:
 
     @property
     def templates(self) -> Path | None:
-        return Path(self.settings.templates) if self.settings.templates else None
+        """The operator's folder of templates.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        if not self.settings.templates:
+            return None
+        folder = Path(self.settings.templates).expanduser()
+        if not folder.is_dir():
+            raise ConfigError(f"the folder of templates {folder} does not exist", remedy="Correct GITCD_TEMPLATES.")
+        return folder
 
     @property
     def registry_calls(self) -> int:
@@ -134,7 +145,22 @@ def locate(repo: str, *, local: bool = True, allowed_hosts: Sequence[str] = ()) 
         return Remote.parse(repo, allowed_hosts=allowed_hosts)
     if is_bare(path):
         return Remote.parse(str(path.resolve()))
+    if root := _governing_root(path):
+        raise ConfigError(
+            f"{path} is a folder of {root}, whose {layout.FILE_NAME} says what holds there",
+            remedy=f"Name {root}, and narrow the run with --environment or --app.",
+        )
     return WorkTree(path)
+
+
+def _governing_root(path: Path) -> Path | None:
+    """The folder above, within the same git work tree, whose gitcd.yaml a run from here would not see."""
+    folder = path.resolve()
+    while not (folder / ".git").exists() and not (folder / layout.FILE_NAME).exists() and folder != folder.parent:
+        folder = folder.parent
+        if (folder / layout.FILE_NAME).exists() and is_worktree(folder):
+            return folder
+    return None
 
 
 def cache_dir(settings: Settings) -> Path | None:

@@ -11,7 +11,7 @@ from gitcd.model.hold import Hold, Reject
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree, Mode
 from gitcd.usecases import holding
-from gitcd.usecases.holding import HoldRequest, hold
+from gitcd.usecases.holding import HoldRequest, hold, release
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.reconcile import write_in_place
 from tests.support.scenes import AUTHOR, app_files, context, mirror_of, run
@@ -181,3 +181,25 @@ class TestRelease:
         files = WorkTree(tmp_path)
         write_in_place(files, planned(files))
         assert not (tmp_path / HOLD).exists()
+
+
+def test_a_git_revert_of_the_bump_that_a_release_let_in_is_respected(remote, tags):
+    """That revert brings the spent allowance back too; it is older than the bump, so it counts no more."""
+    later = NOW + timedelta(minutes=10)
+    run(remote.url, tags)
+    before = remote.show(PATH)
+    tags.move("team/app", "env-dev", "1.1.0")
+    run(remote.url, tags)
+    remote.commit({PATH: before}, "No")
+    with mirror_of(remote.url) as mirror:
+        recall = context(mirror, tags).recall
+        holding.commit(mirror, lambda tree, _: release(tree, "app", recall, now=NOW), AUTHOR, NOW)
+    allowed = remote.show(HOLD)
+    assert run(remote.url, tags, now=later).commits
+    remote.commit({PATH: before, HOLD: allowed}, "Revert it again")
+    assert run(remote.url, tags, now=later).commits == ()
+
+
+def test_an_end_that_is_over_is_refused():
+    with pytest.raises(ConfigError, match="would have ended"):
+        hold(tree(app()), HoldRequest("app", until="2020-01-01"), NOW)

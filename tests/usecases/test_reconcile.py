@@ -69,6 +69,9 @@ class TestRuns:
         assert published.failure.reason == "PushDeclined"
         assert "pull request" in published.failure.remedy
         assert (published.attempts, remote.tip) == (1, tip)
+        changed = [each for each in published.work.plan.outcomes if each.changed]
+        reasons = [each.reason for each in published.work.plan.outcomes]
+        assert (changed, reasons) == ([], ["NotPushed", "NotPushed"])
         assert plan_exit_code(published.work.plan) is ExitCode.ITEMS_FAILED
 
     def test_F13_a_push_that_loses_the_race_is_recomputed(self, remote, tags, tmp_path):

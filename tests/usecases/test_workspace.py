@@ -1,0 +1,34 @@
+"""Which repository a run works on, and what it refuses before it begins."""
+
+import pytest
+
+from gitcd.errors import ConfigError
+from gitcd.git.worktree import WorkTree
+from gitcd.model.settings import Settings
+from gitcd.usecases.workspace import Workspace, locate
+from tests.support.repos import make_worktree
+from tests.support.scenes import LAYOUT, app_files
+
+
+def test_a_folder_below_the_one_that_holds_the_layout_is_refused(tmp_path):
+    """Freezes, gates and holds stand at the root: a run that does not see them must not begin."""
+    root = make_worktree(tmp_path / "tree", {"gitcd.yaml": LAYOUT} | app_files("app"))
+    with pytest.raises(ConfigError, match="is a folder of") as caught:
+        locate(str(root / "envs" / "dev"))
+    assert str(root) in caught.value.remedy
+    assert isinstance(locate(str(root)), WorkTree)
+
+
+def test_a_folder_with_a_layout_of_its_own_or_without_any_is_fine(tmp_path):
+    root = make_worktree(tmp_path / "tree", {"inner/gitcd.yaml": LAYOUT} | app_files("app"))
+    assert isinstance(locate(str(root / "inner")), WorkTree)
+    assert isinstance(locate(str(root / "envs" / "dev")), WorkTree)
+    plain = tmp_path / "plain" / "sub"
+    plain.mkdir(parents=True)
+    (tmp_path / "plain" / "gitcd.yaml").write_bytes(LAYOUT)
+    assert isinstance(locate(str(plain)), WorkTree)
+
+
+def test_a_folder_of_templates_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        assert Workspace(Settings(templates=str(tmp_path / "none"))).templates
