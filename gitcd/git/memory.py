@@ -55,12 +55,12 @@ class FileMemory:
 
     def _open(self, subject: str) -> _Subject:
         name = hashlib.sha256(subject.encode()).hexdigest()[:16]
-        self._subjects[subject] = _Subject(self._folder / name, f"{_FORMAT} {_rules()} {subject}\n".encode())
+        self._subjects[subject] = _Subject(self._folder / name, f"{_FORMAT} {rules()} {subject}\n".encode())
         return self._subjects[subject]
 
 
 @cache
-def _rules() -> str:
+def rules() -> str:
     """Stands for the program itself: where a rule has changed, nothing that followed from the old one is recalled."""
     sources = hashlib.sha256()
     for path in sorted(_sources(_PACKAGE)):
