@@ -206,9 +206,9 @@ class TestLeftOut:
 class TestMemory:
     @pytest.fixture(autouse=True)
     def forgotten(self):
-        memory._rules.cache_clear()
+        memory.rules.cache_clear()
         yield
-        memory._rules.cache_clear()
+        memory.rules.cache_clear()
 
     def test_what_an_old_rule_led_to_is_not_recalled(self, tmp_path, monkeypatch):
         program = tmp_path / "program"
@@ -217,7 +217,7 @@ class TestMemory:
         monkeypatch.setattr(memory, "_PACKAGE", program)
 
         def recalled():
-            memory._rules.cache_clear()
+            memory.rules.cache_clear()
             return FileMemory(tmp_path / "kept").recall("subject", "key")
 
         first = FileMemory(tmp_path / "kept")
