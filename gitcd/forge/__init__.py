@@ -1,0 +1,1 @@
+"""Pull requests on the forges: one module for each behind one small protocol."""
