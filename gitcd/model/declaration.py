@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
-from gitcd.model import duration
 from gitcd.model.fields import (
-    AnnotationMap,
     Doc,
     Duration,
     FilePath,
@@ -25,18 +23,16 @@ from gitcd.model.fields import (
     Number,
     OptionalEnvironment,
     OptionalLabel,
-    OptionalName,
     Pointer,
     Regex,
     Rule,
     Tag,
     Text,
-    belongs,
     either,
-    needs,
     not_both,
 )
 from gitcd.model.reference import Repository
+from gitcd.model.strategy import Strategy
 
 API_VERSION: Literal["gitcd.io/v1"] = "gitcd.io/v1"
 KIND: Literal["ContainerVersion"] = "ContainerVersion"
@@ -103,123 +99,6 @@ class Gates:
     max_severity: Annotated[Severity, Doc("The worst scan finding that may pass; empty: not asked.")] = ""
     require_signed: Annotated[bool, Doc("Only images with a valid signature pass.")] = False
     allow_downgrade: Annotated[bool, Doc("Whether an image pushed before the present one may replace it.")] = True
-
-
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    name: Annotated[str, Text(min=1, max=253)]
-    value: Annotated[str, Text(max=4096)]
-
-
-@dataclass(frozen=True, slots=True)
-class Verify:
-    """One verification. A verdict is pass, fail or inconclusive; "could not run" is never "version bad"."""
-
-    kind: Literal["Image", "HTTP", "Prometheus"]
-    name: OptionalName = ""
-    image: Annotated[str, Text(max=511), Doc("Image: repository of the image to run as a Job.")] = ""
-    tag: Tag = ""
-    annotations: Annotated[AnnotationMap, Doc("Image: annotations copied to the pod.")] = field(default_factory=dict)
-    service: Annotated[OptionalName, Doc("HTTP: a Service of the declaration's own namespace.")] = ""
-    path: Annotated[str, Text(r"(/[^\s]*)?", max=1024, hint="a path that begins with /")] = ""
-    expect: Annotated[int, Number(min=100, max=599), Doc("HTTP: the status expected.")] = 200
-    query: Annotated[str, Text(max=4096), Doc("Prometheus: an instant query.")] = ""
-    min: Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")] = ""
-    max: Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")] = ""
-    on_empty: Literal["Inconclusive", "Pass", "Fail"] = "Inconclusive"
-    interval: Duration = timedelta(seconds=30)
-    count: Annotated[int, Number(min=1, max=1000)] = 1
-    failure_limit: Annotated[int, Number(min=0, max=1000)] = 0
-    inconclusive_limit: Annotated[int, Number(min=0, max=1000)] = 0
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.kind != 'Image' || (has(self.image) && self.image != '')",
-            "kind Image needs image",
-            lambda verify: verify.kind != "Image" or bool(verify.image),
-            "image",
-            needs("kind", "Image", "image"),
-        ),
-        Rule(
-            "self.kind != 'HTTP' || (has(self.service) && self.service != '')",
-            "kind HTTP needs service",
-            lambda verify: verify.kind != "HTTP" or bool(verify.service),
-            "service",
-            needs("kind", "HTTP", "service"),
-        ),
-        Rule(
-            "self.kind != 'Prometheus' || (has(self.query) && self.query != '')",
-            "kind Prometheus needs query",
-            lambda verify: verify.kind != "Prometheus" or bool(verify.query),
-            "query",
-            needs("kind", "Prometheus", "query"),
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class BlueGreen:
-    service_name: Annotated[Name, Doc("The Service that carries live traffic.")]
-    label_names: Annotated[
-        tuple[Annotated[str, Text(min=1, max=317)], ...],
-        Items(min=1, max=8),
-        Doc("Labels that tell the two workloads apart, as the Service selects them."),
-    ]
-    verification_service_name: Annotated[OptionalName, Doc("A Service that selects the idle workload.")] = ""
-    scale_down: bool = True
-    scale_down_delay: Duration = timedelta(seconds=30)
-    watch: Annotated[Duration, Doc("How long the new live workload is watched before the switch counts as done.")] = (
-        timedelta(minutes=2)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryStep:
-    weight: Annotated[int, Number(min=1, max=100), Doc("Percent of the traffic.")]
-    pause: Annotated[
-        str,
-        Text(rf"(Approval|{duration.PATTERN})", max=32, hint="a duration or Approval"),
-    ] = "0s"
-    verify: Annotated[tuple[Verify, ...], Items(max=16)] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRoute:
-    name: OptionalName = ""
-    stable_service: OptionalName = ""
-    canary_service: OptionalName = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Canary:
-    steps: Annotated[tuple[CanaryStep, ...], Items(min=1, max=32)]
-    http_route: HttpRoute = field(default_factory=HttpRoute)
-
-
-@dataclass(frozen=True, slots=True)
-class Strategy:
-    kind: Literal["RollingUpdate", "ServiceBlueGreen", "Canary"] = "RollingUpdate"
-    group: Annotated[GroupName, Doc("Declarations of one group roll out and roll back together.")] = ""
-    blue_green: BlueGreen | None = None
-    canary: Canary | None = None
-    verify: Annotated[tuple[Verify, ...], Items(max=16)] = ()
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "(self.kind == 'ServiceBlueGreen') == has(self.blueGreen)",
-            "blueGreen belongs to kind ServiceBlueGreen, and that kind needs it",
-            lambda strategy: (strategy.kind == "ServiceBlueGreen") == (strategy.blue_green is not None),
-            "blueGreen",
-            belongs("kind", "ServiceBlueGreen", "blueGreen"),
-        ),
-        Rule(
-            "(self.kind == 'Canary') == has(self.canary)",
-            "canary belongs to kind Canary, and that kind needs it",
-            lambda strategy: (strategy.kind == "Canary") == (strategy.canary is not None),
-            "canary",
-            belongs("kind", "Canary", "canary"),
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True)

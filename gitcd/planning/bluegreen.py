@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from gitcd.model.declaration import BlueGreen, Spec
+from gitcd.model.declaration import Spec
 from gitcd.model.registry import Failure
 from gitcd.model.site import Owner, Service, Site
+from gitcd.model.strategy import BlueGreen
 from gitcd.planning.matching import Surveyed
 
 _SLOTS = 2

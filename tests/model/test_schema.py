@@ -14,7 +14,7 @@ from jsonschema.validators import extend
 
 from gitcd.errors import RefusedError
 from gitcd.model import schema
-from gitcd.model.declaration import Document, Spec, Verify
+from gitcd.model.declaration import Document, Spec
 from gitcd.model.duration import format_duration, parse_duration
 from gitcd.model.hold import Hold
 from gitcd.model.layout import ConfigRepository
@@ -29,6 +29,7 @@ from gitcd.model.shapes import (
     ObjectShape,
     TextShape,
 )
+from gitcd.model.strategy import Verify
 
 CLASSES = [Document, ConfigRepository, Hold, Settings]
 
