@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from gitcd.model.fields import (
     REGISTRY_HOST,
@@ -24,6 +24,7 @@ from gitcd.model.fields import (
     Secret,
     Text,
     either,
+    given,
     not_both,
 )
 from gitcd.model.reference import PATH_PATTERN
@@ -65,6 +66,63 @@ class Git:
             "!(has(self.token) && self.token != '' && has(self.tokenEnv) && self.tokenEnv != '')",
             "give either token or tokenEnv",
             lambda git: not (git.token and git.token_env),
+            "tokenEnv",
+            not_both("token", "tokenEnv"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubApp:
+    """A GitHub App that gitcd acts as: tokens are minted for each run and end by themselves."""
+
+    id: Annotated[str, Text(r"([0-9]{1,20}|Iv[A-Za-z0-9.]{4,40})?", hint="the id or client id of an App")] = ""
+    key_file: Annotated[LocalPath, Doc("File of its private key, in PEM form.")] = ""
+    installation: Annotated[str, Text(r"([0-9]{1,20})?", hint="a number"), Doc("Empty: the repository's own.")] = ""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.id) && self.id != '') == (has(self.keyFile) && self.keyFile != '')",
+            "give both id and keyFile, or neither",
+            lambda app: bool(app.id) == bool(app.key_file),
+            "keyFile",
+            {
+                "oneOf": [
+                    {"allOf": [given("id"), given("keyFile")]},
+                    {"not": {"anyOf": [given("id"), given("keyFile")]}},
+                ]
+            },
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Forge:
+    """Where pull requests are made; which forge that is follows from the repository's host where it is well known."""
+
+    kind: Annotated[
+        Literal["", "github", "gitlab", "gitea", "bitbucket", "codecommit"],
+        Doc("Forgejo counts as gitea. Empty: by the repository's host."),
+    ] = ""
+    url: Annotated[Url, Doc("Address of the forge; empty: https at the repository's host.")] = ""
+    token: Annotated[str, Text(r"[^\x00-\x20\x7f]*", max=8192, hint="a token"), Secret(), Doc("Empty: git's.")] = field(
+        default="", repr=False
+    )
+    token_env: Annotated[
+        str,
+        Text(r"([A-Za-z_][A-Za-z0-9_]*)?", max=255, hint="the name of a variable"),
+        Doc("The environment variable that holds the token."),
+    ] = ""
+    app: Annotated[GitHubApp, Doc("Used instead of a token.")] = field(default_factory=GitHubApp)
+    labels: Annotated[tuple[Line, ...], Items(max=20), Doc("Given to every pull request.")] = ()
+    reviewers: Annotated[tuple[Line, ...], Items(max=20), Doc("Users, or teams as org/team.")] = ()
+    api_commits: Annotated[bool, Doc("Whether GitHub makes and signs the commits of pull requests itself.")] = False
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!(has(self.token) && self.token != '' && has(self.tokenEnv) && self.tokenEnv != '')",
+            "give either token or tokenEnv",
+            lambda forge: not (forge.token and forge.token_env),
             "tokenEnv",
             not_both("token", "tokenEnv"),
         ),
@@ -164,6 +222,7 @@ class Settings:
     templates: Annotated[LocalPath, Doc("Folder of templates that replace gitcd's own.")] = ""
     author: Annotated[Author, Doc("Who commits.")] = field(default_factory=Author)
     git: Git = field(default_factory=Git)
+    forge: Forge = field(default_factory=Forge)
     ecr: Ecr = field(default_factory=Ecr)
     registries: Annotated[tuple[RegistryAccess, ...], Items(max=1000)] = ()
     allow: Allow = field(default_factory=Allow)

@@ -26,12 +26,13 @@ _ALIASES = {
     "ecr.endpointUrl": ("AWS_ENDPOINT_URL_ECR",),
     "ecr.region": ("AWS_DEFAULT_REGION", "AWS_REGION"),
 }
-_TOKEN, _TOKEN_ENV = ("git", "token"), ("git", "tokenEnv")
-_RIVALS: Mapping[Steps, Steps] = {
-    _TOKEN: _TOKEN_ENV,
-    _TOKEN_ENV: _TOKEN,
-}  # where one is given, a lower source's other one no longer counts
-_LOCAL_PATHS = frozenset({("cacheDir",), ("templates",), ("git", "sshKey"), ("git", "knownHosts")})
+_TOKENS: tuple[Steps, ...] = (("git", "token"), ("forge", "token"))
+_TOKEN_ENVS: tuple[Steps, ...] = (("git", "tokenEnv"), ("forge", "tokenEnv"))
+# Where one is given, a lower source's other one no longer counts.
+_RIVALS: Mapping[Steps, Steps] = dict(zip(_TOKENS + _TOKEN_ENVS, _TOKEN_ENVS + _TOKENS, strict=True))
+_LOCAL_PATHS = frozenset(
+    {("cacheDir",), ("templates",), ("git", "sshKey"), ("git", "knownHosts"), ("forge", "app", "keyFile")}
+)
 _OTHERS_MAY_READ = 0o004
 
 
@@ -98,7 +99,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     if problems or settings is None:
         lines = "\n".join(str(problem) for problem in problems)
         raise ConfigError(f"the settings are not valid:\n{lines}")
-    redact.register(settings.git.token)
+    for token in (settings.git.token, settings.forge.token):
+        redact.register(token)
     redact.register_environment({"repo": settings.repo})
     origins = {leaf.key: _origin(leaf.steps, path, value, sources) for leaf in _leaves()}
     cache = settings.cache_dir or _default_cache(environ)
@@ -111,10 +113,20 @@ def git_token(settings: Settings, environ: Mapping[str, str]) -> str:
     Raises:
         ConfigError: `git.tokenEnv` names a variable that is not set.
     """
-    if not (name := settings.git.token_env):
-        return settings.git.token
+    return _token("git", settings.git.token, settings.git.token_env, environ)
+
+
+def forge_token(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The token for the forge's API, git's where it has none of its own. Raises as `git_token` does."""
+    forge = settings.forge
+    return _token("forge", forge.token, forge.token_env, environ) or git_token(settings, environ)
+
+
+def _token(section: str, value: str, name: str, environ: Mapping[str, str]) -> str:
+    if not name:
+        return value
     if not (token := environ.get(name, "").strip()):
-        raise ConfigError(f"git.tokenEnv names the variable {name}, which is not set", remedy=f"set {name}")
+        raise ConfigError(f"{section}.tokenEnv names the variable {name}, which is not set", remedy=f"set {name}")
     redact.register(token)
     return token
 
@@ -142,10 +154,12 @@ def _read_file(path: Path | None) -> tuple[Path | None, Map, list[Problem]]:
         problems.append(Problem("a map is wanted", path=str(path)))
     if not isinstance(value, Map):
         value = Map()
-    if mode & _OTHERS_MAY_READ and _get(value, _TOKEN):
-        problems.append(
-            placed(str(path), value, Problem("everybody may read this token", f"chmod o-r {path}", _TOKEN)),
-        )
+    if mode & _OTHERS_MAY_READ:
+        problems += [
+            placed(str(path), value, Problem("everybody may read this token", f"chmod o-r {path}", token))
+            for token in _TOKENS
+            if _get(value, token)
+        ]
     return path, value, problems
 
 
