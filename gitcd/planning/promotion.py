@@ -1,0 +1,152 @@
+"""Aims: images that git held, to which a promotion or a rollback moves declarations in place of what tags name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gitcd.model.declaration import Identity
+from gitcd.model.plan import Outcome
+from gitcd.model.reference import Repository, short
+from gitcd.model.registry import Answers, Failure, Image, Query
+from gitcd.planning.content import Held
+from gitcd.planning.matching import Declared
+from gitcd.planning.overview import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where a declaration shall move, and why.
+
+    `name` is what git calls the image. `absent` is what is said where the registry does not hold it. `source` is the
+    declaration whose value it was, whose soak time counts. `back`: it returns to what it held before, which neither a
+    gate nor a frozen environment stops.
+    """
+
+    digest: str
+    name: str
+    reason: str
+    message: str
+    absent: Failure | None = None
+    source: Identity | None = None
+    back: bool = False
+
+
+Aims = Mapping[Identity, Aim | Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A declaration, and the one of the same namespace and name whose image it gets."""
+
+    target: Declared
+    source: Declared
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """What two environments have in common by namespace and name, and what only one of them has."""
+
+    pairs: tuple[Pair, ...]
+    without_source: tuple[Identity, ...]
+    without_target: tuple[Identity, ...]
+
+
+def match(declared: Iterable[Declared], source: str, target: str) -> Matching:
+    """Pair the declarations of two environments."""
+    by_place: defaultdict[str, dict[str, Declared]] = defaultdict(dict)
+    for each in declared:
+        by_place[each.identity.environment][each.identity.app] = each
+    sources, targets = by_place[source], by_place[target]
+    return Matching(
+        tuple(Pair(targets[app], sources[app]) for app in sorted(targets.keys() & sources.keys())),
+        tuple(targets[app].identity for app in sorted(targets.keys() - sources.keys())),
+        tuple(sources[app].identity for app in sorted(sources.keys() - targets.keys())),
+    )
+
+
+def source_queries(pairs: Iterable[Pair], stands: Mapping[Identity, Standing]) -> list[Query]:
+    """What the registry has to be asked where a source names its image by tag alone."""
+    named = [(each.source, stands[each.source.identity]) for each in pairs]
+    return merged(
+        Query(declared.declaration.spec.repository, tags=frozenset({image.tag}))
+        for declared, stand in named
+        for image in stand.images
+        if not image.digest
+    )
+
+
+def aims(
+    pairs: Iterable[Pair], stands: Mapping[Identity, Standing], answers: Answers, broken: Iterable[Outcome]
+) -> dict[Identity, Aim | Failure]:
+    """For every target what its source deploys now, or why that is not known."""
+    found = {each.target.identity: _aim(each, stands[each.source.identity], answers) for each in pairs}
+    return found | {identity: _broken(identity, why) for identity, why in _by_app(broken).items() if identity in found}
+
+
+def _aim(pair: Pair, stand: Standing, answers: Answers) -> Aim | Failure:
+    source = pair.source.identity
+    image = _deployed(pair, stand, answers)
+    if isinstance(image, Failure):
+        return image
+    name = image.tag or short(image.digest)
+    message = f"promoted from {source.environment}"
+    return Aim(image.digest, image.tag, "Promoted", message, _absent(pair, name, image.digest), source)
+
+
+def _deployed(pair: Pair, stand: Standing, answers: Answers) -> Held | Failure:
+    """The one image that the source deploys."""
+    declared, spec = pair.source, pair.source.declaration.spec
+    who = f"{declared.identity} ({declared.declaration.origin})"
+    if stand.doubt:
+        return Failure("SourceUnclear", f"what {who} deploys is not known: {stand.doubt.message}", stand.doubt.remedy)
+    if len({image.identifier for image in stand.images}) > 1:
+        shown = " and ".join(f"{image.tag or short(image.digest)} ({where})" for image, where in stand.placed)
+        return Failure("SourceUnclear", f"{who} deploys several images: {shown}", "Let all its places name one.")
+    (image,) = stand.images[:1]
+    if image.digest:
+        return image
+    if image.tag == spec.tag:
+        message = f"{who} names its image by the tag {spec.tag} alone, which moves"
+        return Failure("SourceNotPinned", message, f"`gitcd reconcile -e {declared.identity.environment}` pins it.")
+    answer = image.answer(spec.repository, answers)
+    return Held(image.tag, answer.digest) if isinstance(answer, Image) else answer
+
+
+def _absent(pair: Pair, name: str, digest: str) -> Failure:
+    """What is missing where the target's repository does not hold the image."""
+    source, target = pair.source.declaration.spec.repository, pair.target.declaration.spec.repository
+    which = f"{name} ({digest})" if name != short(digest) else digest
+    if source == target:
+        message = f"{target} no longer holds {which}, which {pair.source.identity} deploys"
+        return Failure("ImageMissing", message, "Push it again, or let the source deploy another one first.")
+    message = f"{target} does not hold {which}, which {pair.source.identity} deploys from {source}: its copy is missing"
+    return Failure("CopyMissing", message, f"Copy {source}@{digest} to {target}, digest and all.")
+
+
+def _by_app(broken: Iterable[Outcome]) -> dict[Identity, Outcome]:
+    return {each.identity: each for each in broken if each.identity.environment}
+
+
+def _broken(identity: Identity, outcome: Outcome) -> Failure:
+    return Failure(outcome.reason, f"{identity}: {outcome.message}", outcome.remedy)
+
+
+def aim_queries(declared: Iterable[Declared], found: Aims) -> list[Query]:
+    """What the registry has to be asked about aims: whether the target's own repository holds the digest."""
+    return merged(
+        Query(each.declaration.spec.repository, digests=frozenset({aim.digest}))
+        for each in declared
+        if isinstance(aim := found.get(each.identity), Aim)
+    )
+
+
+def merged(queries: Iterable[Query]) -> list[Query]:
+    """One query for each repository, in their order."""
+    tags: defaultdict[Repository, set[str]] = defaultdict(set)
+    digests: defaultdict[Repository, set[str]] = defaultdict(set)
+    for query in queries:
+        tags[query.repository] |= query.tags
+        digests[query.repository] |= query.digests
+    return [Query(each, frozenset(tags[each]), frozenset(digests[each])) for each in sorted(tags)]
