@@ -36,7 +36,7 @@ VERBS = {
     "hold": Verb("hold", "Keep a declaration from moving."),
     "release": Verb("release", "Let a held declaration move again."),
     "validate": Verb("validate", "Check declarations, gitcd.yaml and hold files."),
-    "schema": Verb("schema", "Print the JSON Schema of a kind of document."),
+    "schema": Verb("schema", "Print the JSON Schema of a kind of document, or the CRD."),
     "config": Verb("config", "Show the settings in force, and where each comes from."),
     "doctor": Verb("doctor", "Check git, credentials, the registry and permissions."),
     "ecr-tags": Verb("ecr_tags", "Read and move the tags of images in Amazon ECR."),

@@ -1,4 +1,4 @@
-"""`gitcd schema`: the JSON Schemas of all documents, input and output."""
+"""`gitcd schema`: the JSON Schemas of all documents, input and output, and the definition for clusters."""
 
 from __future__ import annotations
 
@@ -17,17 +17,26 @@ SOURCES = {
     "Settings": ("settings", "Settings"),
 }
 KINDS = (*SOURCES, "Plan", "Report")
+DEFINITION = "CRD"
 
 
 @click.command("schema")
-@click.argument("kind", type=click.Choice(KINDS, case_sensitive=False), default=KINDS[0])
+@click.argument("kind", type=click.Choice([*KINDS, DEFINITION], case_sensitive=False), default=KINDS[0])
 @options.verb
 def command(console: Console, kind: str) -> None:
     """Print the JSON Schema of a kind of document, for editors and other checkers.
 
-    KIND is ContainerVersion where none is given.
+    KIND is ContainerVersion where none is given. CRD prints the CustomResourceDefinition of ContainerVersion, for
+    `gitcd schema crd | kubectl apply --server-side -f -`.
     """
-    console.out.write_data(json.dumps(_schema(kind), indent=2) + "\n")
+    console.out.write_data(_definition() if kind == DEFINITION else json.dumps(_schema(kind), indent=2) + "\n")
+
+
+def _definition() -> str:
+    from gitcd.manifests.dump import to_yaml
+    from gitcd.model.crd import custom_resource_definition
+
+    return to_yaml(custom_resource_definition())
 
 
 def _schema(kind: str) -> object:

@@ -420,6 +420,11 @@ class TestSchemaAndVersion:
     def test_the_default_is_the_declaration(self, capfd) -> None:
         assert json.loads(gitcd(capfd, "schema")[0])["title"] == "ContainerVersion"
 
+    def test_the_definition_for_clusters_is_yaml_that_kubectl_takes(self, capfd) -> None:
+        text = gitcd(capfd, "schema", "crd")[0]
+        assert text.startswith("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n")
+        assert "  name: containerversions.gitcd.io\n" in text
+
     def test_versions(self, capfd) -> None:
         assert [line.split()[0] for line in gitcd(capfd, "version")[0].splitlines()] == ["gitcd", "python", "git"]
         assert json.loads(gitcd(capfd, "version", "-o", "json")[0])["kind"] == "Version"
