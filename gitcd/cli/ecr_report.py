@@ -56,7 +56,7 @@ def show_changes(
     if form == "name":
         output.write_names(stream, (f"{change.repository}:{change.tag}" for change in changes if change.writes))
     elif form == "table":
-        stream.write(output.table(("REPOSITORY", "TAG", "FROM", "TO", "RESULT", "REASON"), map(_row, changes)))
+        stream.write(changes_table(changes))
     else:
         items = list(map(_change, changes))
         output.write_document(
@@ -69,6 +69,10 @@ def show_changes(
     for message, remedy in dict.fromkeys((each.message, each.remedy) for each in failures):
         console.error(message, remedy)
     console.say(closing_line(changes, dry_run=details["dryRun"]))
+
+
+def changes_table(changes: Iterable[TagChange]) -> str:
+    return output.table(("REPOSITORY", "TAG", "FROM", "TO", "RESULT", "REASON"), map(_row, changes))
 
 
 def closing_line(changes: Iterable[TagChange], *, dry_run: bool) -> str:

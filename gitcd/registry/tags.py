@@ -38,8 +38,11 @@ class Manifest:
 class EcrTags(Ecr):
     """A registry whose tags can be written. Methods answer with a Failure where ECR refuses.
 
-    Each raises ConfigError where there are no usable AWS credentials, or no region.
+    Each raises ConfigError where there are no usable AWS credentials, or no region. `closing` tells those who write
+    many tags to begin with no further one.
     """
+
+    closing = False
 
     def find(self, repository: Repository, ids: Sequence[str]) -> dict[str, Answer]:
         """Like `look_up`, for any number of tags and digests."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 from typing import BinaryIO
 
 from gitcd.errors import ConfigError
@@ -23,15 +25,20 @@ Append = Callable[[bytes], None]
 
 @dataclass(slots=True)
 class Journal:
-    """Takes down moves. What could not be written is kept in `lost`; the moves are made all the same."""
+    """Takes down moves. What could not be written is kept in `lost`; the moves are made all the same.
+
+    `made` holds the moves themselves, in their order.
+    """
 
     append: Append
     by: str
     run: str
     caller: str = ""
     lost: list[tuple[str, str]] = field(default_factory=list)
+    made: list[TagChange] = field(default_factory=list)
 
     def record(self, change: TagChange) -> None:
+        self.made.append(change)
         entry = Entry(
             datetime.now(UTC),
             self.run,
@@ -60,14 +67,41 @@ def appending(path: str) -> Iterator[Append]:
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise ConfigError(f"the journal {path} cannot be written: {error.strerror}") from error
-
-    def append(line: bytes) -> None:
-        os.write(file, line)
-
     try:
-        yield append
+        yield appending_to(file, torn=_ends_in_a_torn_line(path, file))
     finally:
         os.close(file)
+
+
+def appending_to(file: int, *, torn: bool = False) -> Append:
+    """Append to an open file; any thread may. Where its last line is `torn`, the next one begins below it.
+
+    A write that fails half way, on a full disk, leaves a torn line, too, as does a process that is killed.
+    """
+    lock = Lock()
+
+    def append(line: bytes) -> None:
+        nonlocal torn
+        with lock:
+            rest, torn = b"\n" + line if torn else line, True
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            torn = False
+
+    return append
+
+
+def _ends_in_a_torn_line(path: str, file: int) -> bool:
+    """Whether the last line has no end; False where that cannot be seen, as in a pipe."""
+    state = os.fstat(file)
+    if not stat.S_ISREG(state.st_mode) or not state.st_size:
+        return False
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib would be one more import
+            stream.seek(-1, os.SEEK_END)
+            return stream.read(1) != b"\n"
+    except OSError:
+        return False
 
 
 def actor(environ: Mapping[str, str]) -> str:

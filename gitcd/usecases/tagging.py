@@ -59,6 +59,7 @@ class TagChange:
         return replace(self, action=Action.FAILED, failure=failure)
 
 
+CLOSING = Failure("Interrupted", "its turn did not come", "run again")
 Record = Callable[[TagChange], None]
 Work = Callable[[Repository], Sequence[TagChange]]
 
@@ -82,6 +83,8 @@ def add(request: Add, registry: EcrTags, repository: Repository, record: Record)
     Raises:
         ConfigError: there are no usable AWS credentials.
     """
+    if registry.closing:
+        return [TagChange(repository, tag, Action.FAILED, failure=CLOSING) for tag in request.tags]
     found = registry.find(repository, list(dict.fromkeys([request.version, *request.tags])))
     image = found[request.version]
     if isinstance(image, Failure):
@@ -144,7 +147,7 @@ def _put(registry: EcrTags, image: Image, pending: Sequence[TagChange], record: 
 
 
 def _put_one(registry: EcrTags, manifest: Manifest, change: TagChange, record: Record) -> TagChange:
-    failure = registry.put(change.repository, manifest, change.tag)
+    failure = CLOSING if registry.closing else registry.put(change.repository, manifest, change.tag)
     change = replace(change, home=manifest.home)
     if failure:
         return change.failed(failure)
@@ -183,15 +186,22 @@ def _overtaken(change: TagChange, digest: str) -> Failure:
     return Failure("Overtaken", message, "look who else moves it, and decide which move is meant")
 
 
-def every(repositories: Sequence[Repository], work: Work) -> list[TagChange]:
-    """Do the work for each repository, several at a time; what one cannot do keeps no other from it."""
-    if len(repositories) < 2:  # noqa: PLR2004 - for these no thread is started
-        return [change for repository in repositories for change in work(repository)]
+def every(registry: EcrTags, repositories: Sequence[Repository], work: Work) -> list[TagChange]:
+    """Do the work for each repository, several at a time; what one cannot do keeps no other from it.
+
+    Signals reach the main thread alone, so none comes between a move and its record. When this is interrupted, tags
+    whose turn has not come stay where they are, and what was begun is ended first.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
+    if not repositories:
+        return []
     pool = ThreadPoolExecutor(min(_WORKERS, len(repositories)))
     try:
         return [change for changes in pool.map(work, repositories) for change in changes]
+    except BaseException:
+        registry.closing = True
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Failure, Image
 from gitcd.registry.tags import EcrTags, Manifest
-from gitcd.usecases.tagging import Action, Record, TagChange, is_absent, no_version
+from gitcd.usecases.tagging import CLOSING, Action, Record, TagChange, is_absent, no_version
 
 Manifests = Mapping[str, Manifest | Failure]
 LAST_TAG = "LastTag"  # the reason why a tag is not removed that is the last of its image
@@ -34,6 +34,8 @@ def remove(request: Remove, registry: EcrTags, repository: Repository, record: R
     Raises:
         ConfigError: there are no usable AWS credentials.
     """
+    if registry.closing:
+        return [TagChange(repository, tag, Action.FAILED, failure=CLOSING) for tag in request.tags]
     ids = [*request.tags, *([request.version] if request.version else [])]
     found = registry.find(repository, list(dict.fromkeys(ids)))
     changes = {tag: _decide(repository, tag, found, request.version) for tag in request.tags}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -430,6 +432,33 @@ class TestJournal:
         assert '"tag":"env-prod"' in err
         assert ecr.contents(APP)[two] == {"2.0.0", "env-prod"}
 
+    def test_a_stdout_that_takes_nothing_is_told_with_every_line(
+        self, ecr: StandIn, one, two, gitcd, monkeypatch
+    ) -> None:
+        if not os.access("/dev/full", os.W_OK):
+            pytest.skip("no /dev/full here")
+        with Path("/dev/full").open("w") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            _, err = gitcd(f"add --ecr {APP} --version 2.0.0 --tags env-prod,a,b --journal -", code=5)
+        assert [f'"tag":"{tag}"' in err for tag in ("env-prod", "a", "b")] == [True, True, True]
+        assert ecr.contents(APP)[two] == {"2.0.0", "env-prod", "a", "b"}
+
+    def test_a_reader_that_went_away_loses_no_line(self, ecr: StandIn, one, two, gitcd, monkeypatch) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as gone:
+            monkeypatch.setattr(sys, "stdout", gone)
+            _, err = gitcd(f"add --ecr {APP} --version 2.0.0 --tags env-prod --journal -", code=5)
+        assert "the journal could not be written: Broken pipe" in err
+        assert '"tag":"env-prod"' in err
+
+    def test_a_closed_stdout_moves_nothing(self, ecr: StandIn, one, two, gitcd, monkeypatch) -> None:
+        before = ecr.contents(APP)
+        monkeypatch.setattr(sys, "stdout", None)
+        _, err = gitcd(f"add --ecr {APP} --version 2.0.0 --tags env-prod --journal -", code=2)
+        assert "stdout is closed" in err
+        assert ecr.contents(APP) == before
+
     def test_hostile_lines_are_warned_of_and_cannot_steer_the_terminal(self, gitcd, tmp_path) -> None:
         journal = tmp_path / "journal"
         entry = {
@@ -443,6 +472,51 @@ class TestJournal:
         assert f"warning: {journal}:2: skipped, as its tag is none" in err
         assert "eve" in out
         assert "\x1b" not in out
+
+
+class TestInterrupted:
+    """A signal comes when a request has reached ECR, and its answer has not reached gitcd."""
+
+    @pytest.fixture
+    def interrupt(self, ecr: StandIn) -> Callable[..., None]:
+        def before(operation: str, *acts: Callable[[], object]) -> None:
+            ecr.before(
+                operation, lambda: ([act() for act in acts], os.kill(os.getpid(), signal.SIGINT), time.sleep(0.3))
+            )
+
+        return before
+
+    def test_F24_what_was_moved_is_told_and_journalled_and_nothing_more_moves(
+        self, ecr: StandIn, one, two, gitcd, interrupt, tmp_path
+    ) -> None:
+        journal = tmp_path / "journal"
+        interrupt("PutImage")
+        out, err = gitcd(f"add --ecr {APP} --version 2.0.0 --tags env-prod,b,c,d --journal {journal}", code=130)
+        assert (out, ecr.contents(APP)[two]) == ("", {"2.0.0", "env-prod"})
+        assert [json.loads(line)["tag"] for line in journal.read_text().splitlines()] == ["env-prod"]
+        assert [line.split()[1:] for line in err.splitlines()[:2]] == [
+            ["TAG", "FROM", "TO", "RESULT", "REASON"],
+            ["env-prod", one[7:19], two[7:19], "Moved", "-"],
+        ]
+
+    def test_F24_an_image_that_another_one_stripped_is_put_back_all_the_same(
+        self, ecr: StandIn, gitcd, interrupt, tmp_path
+    ) -> None:
+        image = ecr.put(APP, tags=["1.0.0", "env-prod"])
+        stored = ecr.create(APP)
+        interrupt("BatchDeleteImage", lambda: (stored.tags.pop("1.0.0"), stored.images[image].tags.remove("1.0.0")))
+        gitcd(f"remove --ecr {APP} --tags env-prod --journal {tmp_path / 'journal'}", code=130)
+        assert ecr.contents(APP) == {image: {"env-prod"}}
+        entries = [json.loads(line) for line in (tmp_path / "journal").read_text().splitlines()]
+        assert [(each["old"], each["new"]) for each in entries] == [(image, ""), ("", image)]
+
+    def test_what_one_repository_got_is_told_where_another_has_no_region(
+        self, ecr: StandIn, one, two, gitcd, monkeypatch
+    ) -> None:
+        monkeypatch.delenv("AWS_REGION")
+        _, err = gitcd(f"add --ecr {HOST}/{APP} --ecr {APP} --version 2.0.0 --tags env-prod", code=2)
+        assert ("Moved" in err) is (ecr.contents(APP)[two] == {"2.0.0", "env-prod"})
+        assert "no region is known" in err
 
 
 def process(body: str, ecr: StandIn) -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -17,7 +19,7 @@ from gitcd.model.registry import Failure, Image
 from gitcd.registry.settings import RegistrySettings
 from gitcd.registry.tags import EcrTags, Manifest
 from gitcd.usecases import tagging, untagging
-from gitcd.usecases.journal import Journal, Skipped, Wanted, actor, appending, new_run, read
+from gitcd.usecases.journal import Journal, Skipped, Wanted, actor, appending, appending_to, new_run, read
 from gitcd.usecases.tag_reading import get, listed, platforms_of
 from gitcd.usecases.tagging import Action, Add, TagChange, every, exit_code, parse_repository, settings_for
 from gitcd.usecases.untagging import Remove
@@ -454,15 +456,24 @@ class TestReading:
 class TestSeveral:
     def test_each_repository_gets_its_turn_in_order(self) -> None:
         repositories = [Repository("", f"r{number}") for number in range(20)]
-        changes = every(repositories, lambda each: [TagChange(each, "a", Action.ADDED)])
+        changes = every(EcrTags(), repositories, lambda each: [TagChange(each, "a", Action.ADDED)])
         assert [change.repository for change in changes] == repositories
 
     def test_trouble_with_one_keeps_no_other_from_it(self, scene: Scene, one: str, two: str) -> None:
         repositories = [Repository("", "no/such"), BARE, Repository("", "nor/this")]
         request = Add("2.0.0", ["env-prod"])
-        changes = every(repositories, lambda each: tagging.add(request, scene.registry, each, lambda _: None))
+        changes = every(
+            scene.registry, repositories, lambda each: tagging.add(request, scene.registry, each, lambda _: None)
+        )
         assert [change.action for change in changes] == [Action.FAILED, Action.MOVED, Action.FAILED]
         assert scene.contents[two] == {"2.0.0", "env-prod"}
+
+    def test_no_move_is_begun_once_the_end_is_near(self, scene: Scene, one: str, two: str) -> None:
+        before, made = scene.contents, []
+        scene.registry.closing = True
+        tagging.add(Add("2.0.0", ["env-prod"]), scene.registry, BARE, made.append)
+        untagging.remove(Remove(["env-prod"]), scene.registry, BARE, made.append)
+        assert (scene.contents, made, scene.ecr.calls) == (before, [], [])
 
     def test_the_worst_failure_decides_the_exit_code(self) -> None:
         done = TagChange(BARE, "a", Action.ADDED)
@@ -530,6 +541,42 @@ class TestJournal:
         ((line, reason),) = journal.lost
         assert reason == "No space left on device"
         assert '"tag":"a"' in line
+
+    @pytest.mark.parametrize("before", [b"", b"{}\n", b'{"kind":"TagM', b"{}\n{"])
+    def test_a_line_that_was_cut_off_spoils_no_other(self, tmp_path, before: bytes) -> None:
+        path = tmp_path / "journal"
+        path.write_bytes(before)
+        with appending(str(path)) as append:
+            assert path.read_bytes() == before
+            append(b"one\n")
+            append(b"two\n")
+        kept = before if not before or before.endswith(b"\n") else before + b"\n"
+        assert path.read_bytes() == kept + b"one\ntwo\n"
+
+    def test_a_write_that_fails_half_way_spoils_no_later_line(self, monkeypatch) -> None:
+        written = bytearray()
+        room = [3, OSError(28, "No space left on device"), 1000]
+
+        def write(_file: int, data: bytes) -> int:
+            taken = room.pop(0)
+            if isinstance(taken, OSError):
+                raise taken
+            written.extend(data[:taken])
+            return min(taken, len(data))
+
+        monkeypatch.setattr(os, "write", write)
+        append = appending_to(9)
+        with pytest.raises(OSError, match="No space"):
+            append(b"first\n")
+        append(b"second\n")
+        assert bytes(written) == b"fir\nsecond\n"
+
+    def test_processes_and_threads_share_a_journal(self, tmp_path) -> None:
+        path = tmp_path / "journal"
+        texts = {f"{number} {'x' * 2000}\n".encode() for number in range(64)}
+        with appending(str(path)) as one, appending(str(path)) as other, ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda text: (one if len(text) % 2 else other)(text), texts))
+        assert set(path.read_bytes().splitlines(keepends=True)) == texts
 
     def test_a_journal_that_cannot_be_opened_is_said(self, tmp_path) -> None:
         with pytest.raises(ConfigError, match="cannot be written: Is a directory"), appending(str(tmp_path)):
