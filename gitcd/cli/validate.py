@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Check declarations, gitcd.yaml and hold files.
 
-    No registry is asked. Exit code 2 says that something is wrong.
+    No registry is asked. Exit code 2 says that something is wrong; a warning tells what is not supported yet, or most
+    likely not meant.
     """
     from gitcd.usecases.validate import validate
 
-    with session.workspace(arguments).open() as target:
-        report = validate(session.tree(target))
+    run = session.workspace(arguments)
+    with run.open() as target:
+        report = validate(session.tree(target), [each.host for each in run.settings.registries if each.endpoint_url])
     if form == "table":
-        console.out.write("".join(f"{problem}\n" for problem in report.problems))
+        lines = [*map(str, report.problems), *(f"warning: {each}" for each in report.warnings)]
+        console.out.write("".join(f"{line}\n" for line in lines))
     else:
         output.write_document(console.out, _document(report), form)
     console.say(_summary(report))
@@ -40,7 +43,9 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 def _summary(report: Report) -> str:
     counts = {"declaration": report.declarations, "environment": report.environments, "hold": report.holds}
     read = ", ".join(output.counted(count, noun) for noun, count in counts.items())
-    return f"{read}: {output.counted(len(report.problems), 'problem') if report.problems else 'no problems'}"
+    found = output.counted(len(report.problems), "problem") if report.problems else "no problems"
+    more = f", {output.counted(len(report.warnings), 'warning')}" if report.warnings else ""
+    return f"{read}: {found}{more}"
 
 
 def _document(report: Report) -> dict[str, Any]:
@@ -50,6 +55,7 @@ def _document(report: Report) -> dict[str, Any]:
         environments=report.environments,
         holds=report.holds,
         problems=list(map(_item, report.problems)),
+        warnings=list(map(_item, report.warnings)),
     )
 
 

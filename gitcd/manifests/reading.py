@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
@@ -116,6 +116,17 @@ def read_plain(path: str, data: bytes) -> tuple[Any, tuple[Problem, ...]]:
 def placed(path: str, value: Any, problem: Problem) -> Problem:
     """A problem of a value that `read_plain` gave, with its file, line and column."""
     return _File(path).placed(value, problem)
+
+
+def placed_in(declaration: ContainerVersion, data: bytes, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Problems of a declaration that was read from these bytes, with the line and column of their fields."""
+    file = _File(declaration.origin.path)
+    for first_line, part in documents.split(documents.decode(data)):
+        file.first_line = first_line
+        for item in (item for value in documents.compose(part) for item in _candidates(value)):
+            if first_line + documents.start(item)[0] + 1 == declaration.origin.line:
+                yield from (file.placed(item, problem) for problem in problems)
+                return
 
 
 def render_hold(hold: Hold) -> bytes:

@@ -37,11 +37,6 @@ class Asked:
         return bool(self.max_severity or self.signed)
 
 
-def unsupported(environment: EnvironmentGates) -> str:
-    """The first gate that is asked for and cannot be checked by this version; empty when there is none."""
-    return "gates.minSoak" if environment.min_soak else ""
-
-
 def asked(declaration: Gates, environment: EnvironmentGates) -> Asked:
     """What the registry has to be asked: the stricter of declaration and environment."""
     limits = [each for each in (declaration.max_severity, environment.max_severity) if each]

@@ -19,6 +19,7 @@ class Declared:
     reach: Reach
 
 
+UNSELECTED = "the declaration has neither spec.selector nor spec.workload"
 MOST_NEAR = 50  # kept for each declaration: many may share one image, and each would hold all the others
 
 
@@ -45,6 +46,7 @@ class Surveyed:
     warnings: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    left_alone: list[Site] = field(default_factory=list)  # other containers of the same repository
 
     @property
     def image_sites(self) -> list[Site]:
@@ -81,10 +83,7 @@ class Surveyed:
         if same_repository and named:
             self.sites.append(site)
         elif same_repository and spec.container:
-            self.warnings.append(
-                f"{site.where}: container {site.container} of {site.owner} runs the same repository, "
-                f"but spec.container.name is {spec.container.name}; it is left alone",
-            )
+            self._leave_alone(site, spec.container.name)
         elif named:
             self.failures.append(
                 Failure(
@@ -94,6 +93,15 @@ class Surveyed:
                     "Correct spec.imageRepo or spec.container.name, or the manifest.",
                 ),
             )
+
+    def _leave_alone(self, site: Site, wanted: str) -> None:
+        if any(site.where == other.where and site.pointer == other.pointer for other in self.left_alone):
+            return
+        self.left_alone.append(site)
+        self.warnings.append(
+            f"{site.where}: container {site.container} of {site.owner} runs the same repository, "
+            f"but spec.container.name is {wanted}; it is left alone",
+        )
 
 
 def mismatch(declaration: ContainerVersion, site: Site) -> str:
@@ -107,7 +115,7 @@ def mismatch(declaration: ContainerVersion, site: Site) -> str:
         wanted = f"{spec.workload.kind}/{spec.workload.name}"
         return "" if wanted == str(owner) else f"spec.workload is {wanted}"
     if not spec.selector:
-        return "the declaration has neither spec.selector nor spec.workload"
+        return UNSELECTED
     return "" if owner.matches(spec.selector) else _label_reason(spec.selector, owner)
 
 

@@ -10,7 +10,7 @@ from gitcd.manifests.chunks import is_disguised
 from gitcd.model.registry import Failure
 from gitcd.model.site import Found, Site
 from gitcd.model.tree import Entry, Mode, Tree
-from gitcd.planning.matching import NearMiss, Surveyed
+from gitcd.planning.matching import UNSELECTED, NearMiss, Surveyed
 from gitcd.planning.scopes import Reach
 from gitcd.planning.screening import MAX_FILE, is_readable, needle
 
@@ -39,7 +39,7 @@ def explain_empty(
         _look(entry, data, [each for reach in scopes[entry] for each in seekers[reach]])
     for each in (each for group in seekers.values() for each in group):
         if _is_empty(each):
-            each.failures.append(_matched_nothing(each, files[each.declared.reach]))
+            _fail(each, files[each.declared.reach])
 
 
 def _is_empty(surveyed: Surveyed) -> bool:
@@ -96,6 +96,18 @@ def _skipped(entry: Entry) -> NearMiss:
     return NearMiss(entry.path, "is not read", reasons.get(entry.mode, f"larger than {MAX_FILE} bytes"))
 
 
+def _fail(surveyed: Surveyed, files: int) -> None:
+    """What owns nothing fails; which mistake it most likely is, as far as the near misses tell."""
+    spec = surveyed.declared.declaration.spec
+    if spec.container and surveyed.left_alone:
+        found = ", ".join(sorted({f"{each.container} ({each.owner}, {each.where})" for each in surveyed.left_alone}))
+        message = f"no container is called {spec.container.name}; {spec.image_repo} runs in {found}"
+        surveyed.warnings.clear()
+        surveyed.failures.append(Failure("ContainerNotFound", message, "Correct spec.container.name."))
+        return
+    surveyed.failures.append(_matched_nothing(surveyed, files))
+
+
 def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
     declared = surveyed.declared
     where = (
@@ -106,5 +118,11 @@ def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
         lines.append(f"    and {hidden} more")
     near = "\n".join(["Near misses:", *lines]) if lines else "No manifest there mentions that repository."
     repository = declared.declaration.spec.image_repo
+    if any(each.reason == UNSELECTED for each in surveyed.near):
+        message = f"workloads run {repository}, but {UNSELECTED}"
+        return Failure("NothingSelected", message, f"Say which of them with spec.selector or spec.workload. {near}")
+    if not files and declared.reach.paths:
+        given = ", ".join(pattern.text for pattern in declared.reach.paths)
+        near = f"spec.paths names {given}: paths count from the root of the repository."
     message = f"{repository} was found in none of the {files} manifests of {where or 'the repository'}"
     return Failure("MatchedNothing", message, near)

@@ -94,6 +94,23 @@ def _bare_helm(site: Site, pin: Pin, resolved: Resolved, environment: Environmen
     return Wanted(SiteEdit(site, tag=tag, digest="" if bare else digest))
 
 
+def bare_tag(spec: Spec, pin: Pin) -> Failure | None:
+    """A place for a tag alone, where the pin has no version for it and no place beside it takes the digest."""
+    if pin not in {"Digest", "TagAndDigest"}:
+        return None
+    digests = {place.file for place in spec.places if place.format == "digest"}
+    bare = next((place for place in spec.places if place.format == "tag" and place.file not in digests), None)
+    if bare is None:
+        return None
+    return Failure(
+        "PlaceTagMoves",
+        f"pin is {pin}, but spec.places writes a tag alone to {bare.file} {bare.pointer}: {spec.tag} would stand "
+        "there, and what it names would change unseen",
+        "Choose format: reference or format: digest, add a place for the digest to the same file, or choose a pin with "
+        "Version.",
+    )
+
+
 def _config_value(pin: Pin, resolved: Resolved) -> str:
     match pin:
         case "VersionAndDigest" | "Version":

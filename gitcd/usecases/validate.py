@@ -6,7 +6,7 @@ Nothing is asked of a registry, a remote or a cluster, and every fault is report
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitcd.manifests import reading
@@ -16,8 +16,10 @@ from gitcd.model.faults import did_you_mean
 from gitcd.model.layout import FILE_NAME, ConfigRepository, Environment
 from gitcd.model.problem import Problem
 from gitcd.model.tree import Entry, Tree
+from gitcd.planning.moments import moment
 from gitcd.planning.scopes import ScopeError, Scopes
 from gitcd.planning.survey import is_readable
+from gitcd.usecases.foresight import Foreseen, foresee
 
 _YAML = (".yaml", ".yml")
 
@@ -30,14 +32,18 @@ class Report:
     holds: int
     environments: int
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:
         return not self.problems
 
 
-def validate(tree: Tree) -> Report:
-    """Check a tree. A gitcd.yaml that cannot be read is reported, and the rest is checked as far as it goes."""
+def validate(tree: Tree, registries: Collection[str] = ()) -> Report:
+    """Check a tree. A gitcd.yaml that cannot be read is reported, and the rest is checked as far as it goes.
+
+    `registries` are hosts besides private ECR that the operator has named a way to.
+    """
     entries = [entry for entry in tree.entries() if is_readable(entry)]
     documents = [entry for entry in entries if entry.path.endswith(_YAML)]
     layout, problems = _check_layout(tree, entries)
@@ -52,8 +58,15 @@ def validate(tree: Tree) -> Report:
     holds = [entry for entry in documents if _is_hold(entry)]
     for entry, data in tree.read(holds):
         problems += _check_hold(entry.path, data, known)
-    ordered = sorted(problems, key=lambda problem: (problem.path, problem.line, problem.column, problem.steps))
-    return Report(len(declared), len(holds), len(layout.environments) if layout else 0, tuple(ordered))
+    foreseen = foresee(tree, layout, declared, registries) if not problems else Foreseen()
+    environments = len(layout.environments) if layout else 0
+    return Report(
+        len(declared), len(holds), environments, _ordered([*problems, *foreseen.problems]), _ordered(foreseen.warnings)
+    )
+
+
+def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda each: (each.path, each.line, each.column, each.pointer, each.message)))
 
 
 def _is_hold(entry: Entry) -> bool:
@@ -68,7 +81,8 @@ def _check_layout(tree: Tree, entries: Sequence[Entry]) -> tuple[ConfigRepositor
             return None, list(faults)
         layout, found = schema.read(ConfigRepository, value)
         if layout:
-            found += [*_check_promotion(layout), *_check_ties(layout, [entry.path for entry in entries])]
+            paths = [entry.path for entry in entries]
+            found += [*_check_promotion(layout), *_check_freezes(layout), *_check_ties(layout, paths)]
         problems = [*faults, *(reading.placed(FILE_NAME, value, problem) for problem in found)]
         return None if faults else layout, problems
     return None, []
@@ -84,6 +98,15 @@ def _check_promotion(layout: ConfigRepository) -> Iterator[Problem]:
             yield Problem(f"{source!r} is not an environment of this file", did_you_mean(source, sources), steps)
         elif circle := _circle(environment.name, sources):
             yield Problem(f"environments promote from each other in a circle: {' from '.join(circle)}", steps=steps)
+
+
+def _check_freezes(layout: ConfigRepository) -> Iterator[Problem]:
+    for index, environment in enumerate(layout.environments):
+        for number, freeze in enumerate(environment.freeze):
+            begin, end = moment(freeze.from_), moment(freeze.until)
+            if begin and end and end <= begin:
+                message = f"ends at {freeze.until}, which is not after {freeze.from_}, so it never freezes anything"
+                yield Problem(message, "exchange from and until", ("environments", index, "freeze", number, "until"))
 
 
 def _circle(name: str, sources: Mapping[str, str]) -> list[str]:

@@ -85,12 +85,6 @@ def test_only_what_is_too_severe_is_counted_in_the_message(findings, limit, show
     assert block.message == f"gates.maxSeverity is {limit}, and it has {shown}"
 
 
-def test_only_soak_time_is_not_supported():
-    every = EnvironmentGates(timedelta(1), max_severity="LOW", require_signed=True, allow_downgrade=False)
-    assert gates.unsupported(every) == ""
-    assert gates.unsupported(EnvironmentGates(min_soak=timedelta(1))) == "gates.minSoak"
-
-
 class TestFindings:
     @given(FINDINGS, FINDINGS)
     def test_the_most_of_two_is_no_less_than_either(self, one, other):

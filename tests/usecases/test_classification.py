@@ -230,3 +230,53 @@ def test_a_config_map_without_data_is_named_with_the_remedy(data):
     assert "envs/dev/cfg.yaml:" in outcome.message
     files["envs/dev/cfg.yaml"] = CONFIG_MAP + "data: {}\n"
     assert b"version: 1.1.0" in plan(files).files[1].after
+
+
+class TestPlacesOfATagAlone:
+    PLACE = "{file: values.yaml, pointer: /tag, format: tag}"
+
+    def plan(self, pin: str, places: str):
+        files = {"envs/dev/values.yaml": "tag: env-dev\ndigest: ''\n"}
+        return plan(files | {"envs/dev/cv.yaml": declaration(pin=pin, places=f"[{places}]")})
+
+    @pytest.mark.parametrize("pin", ["Digest", "TagAndDigest"])
+    def test_a_moving_tag_may_not_stand_alone(self, pin):
+        outcome = only(self.plan(pin, self.PLACE))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "PlaceTagMoves")
+        assert "values.yaml /tag: env-dev would stand there" in outcome.message
+
+    @pytest.mark.parametrize("pin", ["Digest", "TagAndDigest"])
+    def test_it_may_stand_beside_the_digest(self, pin):
+        result = self.plan(pin, f"{self.PLACE}, {self.PLACE.replace('tag', 'digest')}")
+        assert only(result).kind is OutcomeKind.BUMPED
+        assert result.files[0].after.startswith(b"tag: env-dev\ndigest: 'sha256:")
+
+
+class TestWhatOwnsNothing:
+    def test_a_wrong_container_is_named_with_those_that_are_there(self):
+        outcome = only(plan(app(container="{name: wrong}")))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "ContainerNotFound")
+        assert outcome.message.startswith("no container is called wrong; ")
+        assert "runs in main (Deployment/app, envs/dev/" in outcome.message
+        assert outcome.warnings == ()
+
+    def test_a_workload_that_nothing_selects_is_named_with_the_remedy(self):
+        files = app()
+        files["envs/dev/cv.yaml"] = declaration()
+        outcome = only(plan(files))
+        assert outcome.reason == "NothingSelected"
+        assert outcome.remedy.startswith("Say which of them with spec.selector or spec.workload. Near misses:\n")
+
+    def test_paths_that_leave_nothing_are_named(self):
+        outcome = only(plan(app(paths="[dev/app]")))
+        assert outcome.reason == "MatchedNothing"
+        assert outcome.remedy == "spec.paths names dev/app: paths count from the root of the repository."
+
+    def test_all_that_is_not_supported_yet_is_named(self):
+        outcome = only(
+            plan(app(delivery="{mode: PullRequest}"), layout=LAYOUT % ", markers: true, gates: {minSoak: 1h}")
+        )
+        assert outcome.message == (
+            "spec.delivery.mode, environments[dev].markers, environments[dev].gates.minSoak are not supported by this "
+            "version of gitcd"
+        )

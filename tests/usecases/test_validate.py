@@ -46,7 +46,8 @@ def test_the_example_is_valid():
 
 def test_a_repository_without_layout_is_valid():
     report = check({"app/cv.yaml": cv(), "app/deployment.yaml": "kind: Deployment\n", "README.md": "ContainerVersion"})
-    assert report == Report(declarations=1, holds=0, environments=0, problems=())
+    assert report.ok
+    assert (report.declarations, report.holds, report.environments) == (1, 0, 0)
 
 
 def test_F51_faults_of_all_files_are_reported_at_once():
@@ -176,3 +177,92 @@ def test_T32_one_hostile_declaration_lets_fifty_others_be_read():
     report = check({"gitcd.yaml": LAYOUT, "envs/dev/hostile.yaml": hostile, **files})
     assert report.declarations == 50
     assert {problem.path for problem in report.problems} == {"envs/dev/hostile.yaml"}
+
+
+REPO = "123456789012.dkr.ecr.us-east-1.amazonaws.com/maps/tiles"
+DEPLOYMENT = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: tiles, labels: {{app: tiles}}}}
+spec: {{template: {{spec: {{containers: [{{name: main, image: "{REPO}:1.0.0"}}]}}}}}}
+"""
+
+
+def ecr(more="  selector: {app: tiles}\n"):
+    return cv(more=more).replace("registry.example.com/maps/tiles", REPO)
+
+
+def warnings(files: dict[str, str]) -> list[str]:
+    report = check(files)
+    assert report.problems == ()
+    return [str(each) for each in report.warnings]
+
+
+class TestForesight:
+    """What a run would say, as far as no registry is needed to know it."""
+
+    LAYOUT = LAYOUT.partition("- name: prod")[0]
+
+    def files(self, declaration: str, layout: str = LAYOUT) -> dict[str, str]:
+        return {"gitcd.yaml": layout, "envs/dev/cv.yaml": declaration, "envs/dev/app.yaml": DEPLOYMENT}
+
+    def test_what_runs_is_not_warned_of(self):
+        assert warnings(self.files(ecr(), self.LAYOUT)) == []
+
+    def test_every_field_that_is_not_supported_yet_is_named_where_it_stands(self):
+        layout = self.LAYOUT + "  markers: true\n  gates: {minSoak: 24h}\n"
+        follow = "  selector: {app: tiles}\n  follow: {semver: '>=1'}\n"
+        found = warnings(self.files(ecr(follow).replace("  tag: env\n", ""), layout))
+        assert [each.partition(" is not supported")[0] for each in found] == [
+            "envs/dev/cv.yaml:7:3: maps/tiles: spec.follow:",
+            "gitcd.yaml:6:3: environments[0].markers:",
+            "gitcd.yaml:7:11: environments[0].gates.minSoak:",
+        ]
+        assert "Give spec.tag" in found[0]
+
+    def test_a_registry_that_is_not_read_yet_is_named(self):
+        files = self.files(cv(more="  selector: {app: tiles}\n"))
+        files["envs/dev/app.yaml"] = DEPLOYMENT.replace(REPO, "registry.example.com/maps/tiles")
+        (found,) = warnings(files)
+        assert found.startswith("envs/dev/cv.yaml:5:3: maps/tiles: spec.imageRepo: registry.example.com is not private")
+        report = validate(MemoryTree({path: text.encode() for path, text in files.items()}), ["registry.example.com"])
+        assert report.warnings == ()
+
+    def test_paths_that_match_nothing_are_named(self):
+        layout = self.LAYOUT + "- name: prod\n  paths: [envs/prod, envs/production]\n"
+        paths = "  selector: {app: tiles}\n  paths: [envs/dev, dev/tiles]\n"
+        files = self.files(ecr(paths), layout) | {"envs/prod/README.md": ""}
+        assert warnings(files) == [
+            (
+                "envs/dev/cv.yaml:8:21: maps/tiles: spec.paths[1]: matches no file of environment dev\n"
+                "  Correct it. Paths count from the root of the repository."
+            ),
+            "gitcd.yaml:7:22: environments[1].paths[1]: matches no file\n  Correct it, or add the folder.",
+        ]
+
+    def test_a_workload_that_nothing_selects_is_a_problem(self):
+        (found,) = problems(self.files(ecr("")))
+        assert found.startswith("envs/dev/cv.yaml:1: maps/tiles: ")
+        assert "neither spec.selector nor spec.workload" in found
+        assert "envs/dev/app.yaml:4 Deployment/tiles" in found
+
+    def test_manifests_may_come_later(self):
+        files = self.files(ecr())
+        del files["envs/dev/app.yaml"]
+        (found,) = warnings(files)
+        assert "was found in none of the 1 manifests of environment dev" in found
+
+    def test_what_contradicts_a_manifest_is_a_problem(self):
+        files = self.files(ecr("  selector: {app: tiles}\n  container: {name: main}\n"))
+        files["envs/dev/app.yaml"] = DEPLOYMENT.replace("maps/tiles", "maps/others")
+        (found,) = problems(files)
+        assert "but imageRepo is" in found
+
+    def test_a_freeze_that_ends_before_it_begins_is_a_problem(self):
+        layout = self.LAYOUT + "  freeze: [{from: 2026-12-20, until: 2026-12-01}]\n"
+        assert problems(self.files(ecr(), layout)) == [
+            (
+                "gitcd.yaml:6:31: environments[0].freeze[0].until: ends at 2026-12-01, which is not after 2026-12-20, "
+                "so it never freezes anything\n  exchange from and until"
+            )
+        ]

@@ -1,0 +1,137 @@
+"""What a run would say of valid documents, as far as that can be known without a registry."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from gitcd.manifests import reading
+from gitcd.model.declaration import ContainerVersion, Origin
+from gitcd.model.layout import FILE_NAME, ConfigRepository
+from gitcd.model.problem import Problem
+from gitcd.model.reference import EcrRegistry
+from gitcd.model.registry import Failure
+from gitcd.model.tree import Tree
+from gitcd.planning import bluegreen, unsupported
+from gitcd.planning.decide import objections
+from gitcd.planning.inputs import read_inputs
+from gitcd.planning.matching import Declared, Surveyed
+from gitcd.planning.scopes import Pattern, Scopes
+from gitcd.planning.survey import survey
+
+_FORESEEN_ELSEWHERE = "NotSupportedYet"  # told field by field, with their lines
+_NOTHING_YET = "MatchedNothing"  # the manifests may come with a later commit
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """`problems` will make a run fail; `warnings` are what is not supported yet, or most likely not meant."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def foresee(
+    tree: Tree, layout: ConfigRepository | None, declared: Sequence[ContainerVersion], registries: Collection[str]
+) -> Foreseen:
+    """Look ahead for a tree whose documents are valid."""
+    paths = [entry.path for entry in tree.entries()]
+    foreseen = Foreseen()
+    if layout:
+        foreseen.warnings.extend(_placed_in_layout(tree, _about_layout(layout, paths)))
+    inputs = read_inputs(tree)
+    named = {each.declaration.origin: each for each in inputs.declared}
+    fields = {
+        each.origin: [
+            *unsupported.in_declaration(each.spec, inputs.scopes.layout_of(named[each.origin].identity.environment)),
+            *_about_registry(each, registries),
+            *_about_paths(named[each.origin], paths, inputs.scopes),
+        ]
+        for each in declared
+    }
+    foreseen.warnings.extend(_placed_in_declarations(tree, declared, fields))
+    for surveyed in survey(inputs.declared, tree, inputs.scopes):
+        _add_survey(foreseen, surveyed, inputs.scopes)
+    return foreseen
+
+
+def _about_layout(layout: ConfigRepository, paths: Sequence[str]) -> Iterator[Problem]:
+    for index, environment in enumerate(layout.environments):
+        for each in unsupported.in_environment(environment):
+            yield replace(each, steps=("environments", index, *each.steps))
+        for number, scope in enumerate(environment.scopes):
+            if not _matches(scope, paths):
+                steps = ("paths", number) if environment.paths else ("path",)
+                yield Problem("matches no file", "Correct it, or add the folder.", ("environments", index, *steps))
+
+
+def _about_registry(declaration: ContainerVersion, registries: Collection[str]) -> Iterator[Problem]:
+    host = declaration.spec.repository.registry
+    if EcrRegistry.parse(host) is None and host not in registries:
+        yield Problem(
+            f"{host} is not private Amazon ECR, the only kind of registry that is supported yet",
+            "Name a private ECR repository, such as a pull-through cache or a copy of this one.",
+            ("spec", "imageRepo"),
+        )
+
+
+def _about_paths(declared: Declared, paths: Sequence[str], scopes: Scopes) -> Iterator[Problem]:
+    environment = declared.identity.environment
+    inside = [path for path in paths if replace(declared.reach, paths=()).holds(path, _owner(path, scopes))]
+    for number, text in enumerate(declared.declaration.spec.paths):
+        if not _matches(text, inside):
+            hint = "Paths count from the root of the repository." if not _matches(text, paths) else ""
+            message = f"matches no file of environment {environment}"
+            yield Problem(message, f"Correct it. {hint}".strip(), ("spec", "paths", number))
+
+
+def _owner(path: str, scopes: Scopes) -> str | None:
+    owner = scopes.environment_of(path)
+    return owner if isinstance(owner, str) else None
+
+
+def _matches(text: str, paths: Iterable[str]) -> bool:
+    pattern = Pattern.compile(text)
+    return any(pattern.covers(path) >= 0 for path in paths)
+
+
+def _add_survey(foreseen: Foreseen, surveyed: Surveyed, scopes: Scopes) -> None:
+    origin = surveyed.declared.declaration.origin
+    subject = surveyed.declared.identity.app
+    for failure in _failures(surveyed, scopes):
+        wish = foreseen.warnings if failure.reason == _NOTHING_YET else foreseen.problems
+        wish.append(_problem(failure.message, failure.remedy, origin, subject))
+    foreseen.warnings.extend(_problem(text, "", origin, subject) for text in surveyed.warnings)
+
+
+def _failures(surveyed: Surveyed, scopes: Scopes) -> list[Failure]:
+    surveyed = surveyed.in_order()
+    environment = scopes.layout_of(surveyed.declared.identity.environment)
+    found = [each for each in objections(surveyed, environment) if each.reason != _FORESEEN_ELSEWHERE]
+    blue_green = surveyed.declared.declaration.spec.strategy.blue_green
+    slots = bluegreen.slots(surveyed, blue_green) if blue_green and not found else None
+    return [*found, slots] if isinstance(slots, Failure) else found
+
+
+def _problem(message: str, remedy: str, origin: Origin, subject: str) -> Problem:
+    return Problem(message, remedy, path=origin.path, line=origin.line, subject=subject)
+
+
+def _placed_in_layout(tree: Tree, problems: Iterable[Problem]) -> Iterator[Problem]:
+    found = list(problems)
+    for _, data in list(tree.read([entry for entry in tree.entries() if entry.path == FILE_NAME and found])):
+        value, _ = reading.read_plain(FILE_NAME, data)
+        yield from (reading.placed(FILE_NAME, value, problem) for problem in found)
+
+
+def _placed_in_declarations(
+    tree: Tree, declared: Iterable[ContainerVersion], problems: dict[Origin, list[Problem]]
+) -> Iterator[Problem]:
+    by_path: defaultdict[str, list[ContainerVersion]] = defaultdict(list)
+    for each in declared:
+        if problems[each.origin]:
+            by_path[each.origin.path].append(each)
+    for entry, data in tree.read([entry for entry in tree.entries() if entry.path in by_path]):
+        for each in by_path[entry.path]:
+            yield from reading.placed_in(each, data, problems[each.origin])
