@@ -9,17 +9,22 @@ from datetime import datetime
 from gitcd.model.declaration import Pin, Spec
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Change, Outcome, OutcomeKind, Resolved
-from gitcd.model.reference import EcrRegistry
+from gitcd.model.reference import EcrRegistry, short
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.site import Form, Site, SiteEdit
 from gitcd.model.version import VersionProblem, pick_version
-from gitcd.planning import bluegreen, gates, holds, unsupported
+from gitcd.planning import bluegreen, gates, holds
 from gitcd.planning.content import before, carriers, held
 from gitcd.planning.holds import Holds
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
+from gitcd.planning.promotion import Aim, Aims
 from gitcd.planning.scopes import Scopes
-from gitcd.planning.wanted import Wanted, bare_tag, wanted
+from gitcd.planning.wanted import Wanted, wanted
+
+_MISSING = frozenset({"ImageNotFound", "RepositoryNotFound"})
+# Why a tag that nobody follows cannot be compared; that it names no image, or none with a version, is no mistake.
+_INCOMPARABLE = _MISSING | {"VersionUnknown", "ImageArchived"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class Decision:
     outcome: Outcome
     wanted: tuple[Wanted, ...] = ()  # every place it owns and what belongs there, met or not
     edits: tuple[SiteEdit, ...] = ()
+    aim: Aim | None = None  # where it shall move in place of what its tag names
 
     def stop(
         self, kind: OutcomeKind, reason: str, message: str, remedy: str = "", *, transient: bool = False
@@ -54,6 +60,7 @@ class Facts:
     answers: Answers
     now: datetime
     holds: Holds = field(default_factory=dict)
+    aims: Aims = field(default_factory=dict)
 
 
 def decide(surveyed: Surveyed, facts: Facts) -> Decision:
@@ -64,28 +71,42 @@ def decide(surveyed: Surveyed, facts: Facts) -> Decision:
     environment = facts.scopes.layout_of(surveyed.declared.identity.environment)
     if spec.suspend:
         return decision.stop(OutcomeKind.SUSPENDED, "Suspended", "spec.suspend is set")
-    if found := objections(surveyed, environment):
-        return decision.fail(found[0])
-    resolved = resolve(spec, facts.answers)
+    if failure := _unsupported(spec, environment) or _survey_failure(surveyed):
+        return decision.fail(failure)
+    aim = facts.aims.get(surveyed.declared.identity)
+    if isinstance(aim, Failure):
+        return decision.fail(aim)
+    resolved = resolve(spec, facts.answers, aim)
     if isinstance(resolved, Failure):
+        if environment.promote_from and aim is None and not resolved.transient and resolved.reason in _INCOMPARABLE:
+            return _await_promotion(decision, environment, f"the tag cannot be compared: {resolved.message}")
         return decision.fail(resolved)
-    return _decide_resolved(_blank(surveyed, resolved), resolved, environment, facts)
+    blank = replace(_blank(surveyed, resolved), aim=aim)
+    return _decide_resolved(blank, resolved, environment, facts)
 
 
-def resolve(spec: Spec, answers: Answers) -> Resolved | Failure:
-    """What the followed tag names, with the version where the pin needs one."""
-    image = answers.get(spec.repository, spec.tag)
+def resolve(spec: Spec, answers: Answers, aim: Aim | None = None) -> Resolved | Failure:
+    """What the followed tag names, or the image that is aimed at, with the version where the pin needs one."""
+    image = answers.get(spec.repository, aim.digest if aim else spec.tag)
     if isinstance(image, Failure):
-        return image
+        return aim.absent if aim and aim.absent and image.reason in _MISSING else image
+    name = f"@{aim.digest}" if aim else f":{spec.tag}"
     if image.archived:
-        message = f"{spec.image_repo}:{spec.tag} is archived in the registry and cannot be pulled"
-        return Failure("ImageArchived", message, "Restore the image, or move the tag.")
-    version = pick_version(image.tags, spec.version_syntax, followed=spec.tag)
+        message = f"{spec.image_repo}{name} is archived in the registry and cannot be pulled"
+        return Failure("ImageArchived", message, "Restore the image, or choose another one.")
+    version = _known_name(spec, image, aim) or pick_version(image.tags, spec.version_syntax, followed=spec.tag)
     if isinstance(version, VersionProblem):
         if _needs_version(spec):
-            return Failure("VersionUnknown", f"{spec.image_repo}:{spec.tag}: {version.message}", version.remedy)
+            return Failure("VersionUnknown", f"{spec.image_repo}{name}: {version.message}", version.remedy)
         version = ""
     return Resolved(spec.tag, version, image.digest, image.pushed_at)
+
+
+def _known_name(spec: Spec, image: Image, aim: Aim | None) -> str:
+    """What git calls the image that is aimed at, where that is a version and names this image still, or by digest."""
+    if aim is None or aim.name in {"", spec.tag} or pick_version([aim.name], spec.version_syntax) != aim.name:
+        return ""
+    return aim.name if aim.name in image.tags or pin_of(spec) != "Version" else ""
 
 
 def _needs_version(spec: Spec) -> bool:
@@ -116,26 +137,29 @@ def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:
     )
 
 
-def objections(surveyed: Surveyed, environment: Environment) -> list[Failure]:
-    """What stands against a declaration whatever the registry says; the first counts most."""
-    spec = surveyed.declared.declaration.spec
-    found = [unsupported.failure(spec, environment), _canary_refused(spec, environment), bluegreen.unsupported(spec)]
-    found += [bare_tag(spec, pin_of(spec)), _refused(surveyed), *surveyed.failures]
-    return [each for each in found if each]
+def _unsupported(spec: Spec, environment: Environment) -> Failure | None:
+    """What is written down validly but has no effect in this version: refused by name, never ignored."""
+    delivery = spec.delivery.mode if spec.delivery else environment.delivery.mode
+    moves = not environment.promote_from  # what only says how to move has no effect where nothing does
+    fields = {
+        "spec.follow": spec.follow is not None,
+        "delivery.mode: PullRequest": moves and "PullRequest" in {delivery, environment.delivery.mode},
+        "environments[].markers": environment.markers,
+    }
+    name = next((name for name, asked in fields.items() if asked), "")
+    if name := name or (gates.unsupported(environment.gates) if moves else ""):
+        return Failure("NotSupportedYet", f"{name} is not supported by this version of gitcd", "Remove it for now.")
+    if spec.strategy.kind == "Canary" and environment.applier == "external":
+        message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
+        return Failure("CanaryRefused", message, "Choose another strategy.")
+    return bluegreen.unsupported(spec)
 
 
-def _canary_refused(spec: Spec, environment: Environment) -> Failure | None:
-    if spec.strategy.kind != "Canary" or environment.applier != "external":
-        return None
-    message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
-    return Failure("CanaryRefused", message, "Choose another strategy.")
-
-
-def _refused(surveyed: Surveyed) -> Failure | None:
-    if not surveyed.refusals:
-        return None
-    shown = "; ".join(f"{each.where}: {each.reason}" for each in surveyed.refusals)
-    return Failure("ManifestRefused", shown, "Mend the file, or leave it out with spec.paths.")
+def _survey_failure(surveyed: Surveyed) -> Failure | None:
+    if surveyed.refusals:
+        shown = "; ".join(f"{each.where}: {each.reason}" for each in surveyed.refusals)
+        return Failure("ManifestRefused", shown, "Mend the file, or leave it out with spec.paths.")
+    return surveyed.failures[0] if surveyed.failures else None
 
 
 def _decide_resolved(decision: Decision, resolved: Resolved, environment: Environment, facts: Facts) -> Decision:
@@ -149,8 +173,8 @@ def _decide_resolved(decision: Decision, resolved: Resolved, environment: Enviro
             return decision.fail(each)
     goals = tuple(each for each in asked if isinstance(each, Wanted))
     decision = replace(decision, wanted=goals)
-    if environment.promote_from:
-        return _await_promotion(decision, environment)
+    if environment.promote_from and decision.aim is None:
+        return _await_promotion(decision, environment, _drift(sites, spec, resolved, facts.answers))
     if sites.live and all(_is_live(site, spec, facts.answers, resolved) for site in sites.live):
         return decision.stop(OutcomeKind.CURRENT, "Live", f"{sites.live_name} is live and holds it")
     open_goals = tuple(each for each in goals if not each.met)
@@ -183,18 +207,30 @@ def _sites(surveyed: Surveyed, spec: Spec) -> _Sites | Failure:
     return _Sites([*slots.idle, *others], slots.live, slots.live_name, slots.idle_name)
 
 
-def _await_promotion(decision: Decision, environment: Environment) -> Decision:
-    behind = [each for each in decision.wanted if not each.met]
-    drift = f"; the tag now names {behind[0].text}" if behind else ""
-    message = f"moves by promotion from {environment.promote_from} only{drift}"
-    return decision.stop(OutcomeKind.PROMOTED, "PromotionOnly", message)
+def _await_promotion(decision: Decision, environment: Environment, drift: str) -> Decision:
+    message = f"moves by promotion from {environment.promote_from} only"
+    if not drift:
+        return decision.stop(OutcomeKind.PROMOTED, "PromotionOnly", message)
+    remedy = f"`gitcd promote --settle {environment.promote_from} {environment.name}` moves the tag to what git says."
+    return decision.stop(OutcomeKind.PROMOTED, "TagDrift", f"{message}; {drift}", remedy)
+
+
+def _drift(sites: _Sites, spec: Spec, resolved: Resolved, answers: Answers) -> str:
+    """How the tag differs from what git deploys; empty where it does not."""
+    places = carriers(sites.live or sites.all)
+    stray = next((site for site in places if not _holds(site, spec, answers, resolved.digest)), None)
+    if stray is None:
+        return ""
+    present = held(stray, spec.repository)
+    tagged = " ".join(filter(None, (resolved.version, f"({short(resolved.digest)})")))
+    return f"the tag {resolved.tag} names {tagged}, git says {present.tag or short(present.digest)}"
 
 
 def _move(decision: Decision, goals: tuple[Wanted, ...], environment: Environment, facts: Facts) -> Decision:
     """Something is to be written: say what, unless a hold, a freeze or a gate forbids it."""
     spec, outcome = decision.surveyed.declared.declaration.spec, decision.outcome
     resolved = outcome.resolved
-    new = facts.answers.get(spec.repository, spec.tag)
+    new = facts.answers.get(spec.repository, decision.aim.digest if decision.aim else spec.tag)
     if resolved is None or isinstance(new, Failure):
         return decision
     telling = [site for site in carriers(decision.surveyed.sites) if any(each.site is site for each in goals)]
@@ -215,6 +251,8 @@ def _move(decision: Decision, goals: tuple[Wanted, ...], environment: Environmen
         reason="PinOnly" if same_content else "Bumped",
         message=_message(goals) if same_content else "",
     )
+    if decision.aim and not same_content:
+        outcome = replace(outcome, reason=decision.aim.reason, message=decision.aim.message)
     moved = replace(decision, outcome=outcome, edits=tuple(each.edit for each in goals))
     return _stopped(moved, new, environment, facts) or moved
 
@@ -243,6 +281,8 @@ def _stopped(decision: Decision, new: Image, environment: Environment, facts: Fa
         return decision.stop(
             OutcomeKind.HELD, held.reason, held.message, f"Release it with `gitcd release {outcome.identity}`."
         )
+    if decision.aim and decision.aim.back:
+        return None
     if freeze := running_freeze(environment, facts.now):
         until = f" until {freeze.until}" if freeze.until else ""
         why = f": {freeze.reason}" if freeze.reason else ""

@@ -30,7 +30,8 @@ def judge(decisions: Iterable[Decision], inspected: Inspected, scopes: Scopes) -
 
 def _asked(decision: Decision, scopes: Scopes) -> Asked:
     """What is asked of this move; nothing where no other content moves in."""
-    if not decision.edits or decision.outcome.kind is not OutcomeKind.BUMPED:
+    back = decision.aim is not None and decision.aim.back
+    if back or not decision.edits or decision.outcome.kind is not OutcomeKind.BUMPED:
         return Asked()
     declared = decision.surveyed.declared
     return gates.asked(declared.declaration.spec.gates, scopes.layout_of(declared.identity.environment).gates)

@@ -51,13 +51,18 @@ def questions(decisions: Iterable[Decision]) -> list[Question]:
     return [
         Question(each.surveyed, resolved.digest, each.wanted)
         for each in decisions
-        if each.edits and (resolved := each.outcome.resolved)
+        if each.edits and (resolved := each.outcome.resolved) and not _returns(each)
     ]
 
 
 def honour(decisions: Iterable[Decision], past: Mapping[Identity, Past], holds: Holds) -> list[Decision]:
     """Hold what a human took back; block what cannot be known."""
     return [_honour(each, past.get(each.outcome.identity), holds) if each.edits else each for each in decisions]
+
+
+def _returns(decision: Decision) -> bool:
+    """Whether a person asks by name for what stood there before."""
+    return decision.aim is not None and decision.aim.back
 
 
 def _allowed(decision: Decision, past: PastMove, holds: Holds) -> bool:

@@ -24,7 +24,9 @@ from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
+from gitcd.planning.promotion import Aims, aim_queries, merged
 from gitcd.planning.settling import select, settle
+from gitcd.planning.soak import Soaked, SoakQuestion, ripen, soak_questions
 from gitcd.planning.survey import queries, survey
 
 _SHOWN = 20
@@ -32,11 +34,17 @@ _SHOWN = 20
 Resolve = Callable[[Sequence[Query]], Answers]
 Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
 Inspect = Callable[[Sequence[Inspection]], Inspected]
+Soak = Callable[[Sequence[SoakQuestion]], Soaked]
 
 
 def uninspected(_: Sequence[Inspection]) -> Inspected:
     """For those who have nobody to ask: no answer, so no gate opens."""
     return Inspected()
+
+
+def unsoaked(_: Sequence[SoakQuestion]) -> Soaked:
+    """For those who know no history: nothing has soaked."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,8 @@ EVERYTHING = Selection()
 class Context:
     """What a plan is made with: who answers for the registry, for history and to gates, and what time it is.
 
-    `given` are declarations that do not stand in the tree; they are planned beside those that do.
+    `given` are declarations that do not stand in the tree; they are planned beside those that do. `aims` are where
+    declarations shall move in place of what their tags name; `soak` answers for how long such an image was in use.
     """
 
     resolve: Resolve
@@ -74,6 +83,8 @@ class Context:
     limits: Limits = field(default_factory=dict)
     inspect: Inspect = uninspected
     given: tuple[Declared, ...] = ()
+    aims: Aims = field(default_factory=dict)
+    soak: Soak = unsoaked
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +110,14 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     # A search for a few apps must not take the place of what is remembered of the search for all.
     sought_in = FORGETFUL if context.selection.apps or context.given else memory
     surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in)
-    answers = context.resolve(queries(surveyed))
-    facts = Facts(inputs.scopes, answers, context.now, inputs.holds)
+    asked = queries(surveyed)
+    answers = context.resolve(merged([*asked, *aim_queries(permitted, context.aims)]) if context.aims else asked)
+    facts = Facts(inputs.scopes, answers, context.now, inputs.holds, context.aims)
     absent = absent_members((*inputs.broken, *refused), tree, inputs.scopes)
     decisions = settle([decide(each, facts) for each in surveyed], absent)
     decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds), absent)
+    if soaking := soak_questions(decisions, inputs.scopes, context.now):
+        decisions = settle(ripen(decisions, context.soak(soaking), inputs.scopes, context.now), absent)
     inspected = context.inspect(inspections(decisions, inputs.scopes))
     decisions = settle(judge(decisions, inspected, inputs.scopes), absent)
     decisions = select(decisions, context.selection.takes, absent, acts=context.selection.acts)

@@ -3,7 +3,7 @@
 A plan follows from the commit, the operator's limits, the selection, the registry's answers, the time and the history.
 A plan in which every declaration stays for a reason that neither time nor history has a part in follows from the first
 four alone. Such a plan is kept under the first three, with the questions to the registry and a seal of the answers:
-equal answers, equal plan. Where declarations are given beside the commit, nothing is remembered.
+equal answers, equal plan. Where declarations or aims are given beside the commit, nothing is remembered.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def recall(memory: Memory, context: Context, tip: str) -> Planned | None:
 
     The steps that led to it are left out.
     """
-    fact = None if context.given else memory.recall(_SUBJECT, _key(context, tip))
+    fact = None if context.given or context.aims else memory.recall(_SUBJECT, _key(context, tip))
     if fact is None:
         return None
     try:
@@ -56,7 +56,7 @@ def note(memory: Memory, context: Context, planned: Planned) -> None:
     """Remember the plan if it is a lasting one."""
     plan = planned.plan
     moved = plan.commits or plan.failures or plan.warnings
-    if context.given or moved or not all(map(_lasts, plan.outcomes)):
+    if context.given or context.aims or moved or not all(map(_lasts, plan.outcomes)):
         return
     queries = _asked(planned.answers)
     pieces = _fact(plan, queries, _seal(queries, planned.answers))
