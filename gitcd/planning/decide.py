@@ -13,14 +13,14 @@ from gitcd.model.reference import EcrRegistry, short
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.site import Form, Site, SiteEdit
 from gitcd.model.version import VersionProblem, pick_version
-from gitcd.planning import bluegreen, gates, holds
+from gitcd.planning import bluegreen, gates, holds, unsupported
 from gitcd.planning.content import before, carriers, held
 from gitcd.planning.holds import Holds
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
 from gitcd.planning.promotion import Aim, Aims
 from gitcd.planning.scopes import Scopes
-from gitcd.planning.wanted import Wanted, wanted
+from gitcd.planning.wanted import Wanted, bare_tag, wanted
 
 _MISSING = frozenset({"ImageNotFound", "RepositoryNotFound"})
 # Why a tag that nobody follows cannot be compared; that it names no image, or none with a version, is no mistake.
@@ -71,8 +71,8 @@ def decide(surveyed: Surveyed, facts: Facts) -> Decision:
     environment = facts.scopes.layout_of(surveyed.declared.identity.environment)
     if spec.suspend:
         return decision.stop(OutcomeKind.SUSPENDED, "Suspended", "spec.suspend is set")
-    if failure := _unsupported(spec, environment) or _survey_failure(surveyed):
-        return decision.fail(failure)
+    if found := objections(surveyed, environment):
+        return decision.fail(found[0])
     aim = facts.aims.get(surveyed.declared.identity)
     if isinstance(aim, Failure):
         return decision.fail(aim)
@@ -137,29 +137,26 @@ def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:
     )
 
 
-def _unsupported(spec: Spec, environment: Environment) -> Failure | None:
-    """What is written down validly but has no effect in this version: refused by name, never ignored."""
-    delivery = spec.delivery.mode if spec.delivery else environment.delivery.mode
-    moves = not environment.promote_from  # what only says how to move has no effect where nothing does
-    fields = {
-        "spec.follow": spec.follow is not None,
-        "delivery.mode: PullRequest": moves and "PullRequest" in {delivery, environment.delivery.mode},
-        "environments[].markers": environment.markers,
-    }
-    name = next((name for name, asked in fields.items() if asked), "")
-    if name := name or (gates.unsupported(environment.gates) if moves else ""):
-        return Failure("NotSupportedYet", f"{name} is not supported by this version of gitcd", "Remove it for now.")
-    if spec.strategy.kind == "Canary" and environment.applier == "external":
-        message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
-        return Failure("CanaryRefused", message, "Choose another strategy.")
-    return bluegreen.unsupported(spec)
+def objections(surveyed: Surveyed, environment: Environment) -> list[Failure]:
+    """What stands against a declaration whatever the registry says; the first counts most."""
+    spec = surveyed.declared.declaration.spec
+    found = [unsupported.failure(spec, environment), _canary_refused(spec, environment), bluegreen.unsupported(spec)]
+    found += [bare_tag(spec, pin_of(spec)), _refused(surveyed), *surveyed.failures]
+    return [each for each in found if each]
 
 
-def _survey_failure(surveyed: Surveyed) -> Failure | None:
-    if surveyed.refusals:
-        shown = "; ".join(f"{each.where}: {each.reason}" for each in surveyed.refusals)
-        return Failure("ManifestRefused", shown, "Mend the file, or leave it out with spec.paths.")
-    return surveyed.failures[0] if surveyed.failures else None
+def _canary_refused(spec: Spec, environment: Environment) -> Failure | None:
+    if spec.strategy.kind != "Canary" or environment.applier != "external":
+        return None
+    message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
+    return Failure("CanaryRefused", message, "Choose another strategy.")
+
+
+def _refused(surveyed: Surveyed) -> Failure | None:
+    if not surveyed.refusals:
+        return None
+    shown = "; ".join(f"{each.where}: {each.reason}" for each in surveyed.refusals)
+    return Failure("ManifestRefused", shown, "Mend the file, or leave it out with spec.paths.")
 
 
 def _decide_resolved(decision: Decision, resolved: Resolved, environment: Environment, facts: Facts) -> Decision:
