@@ -8,10 +8,10 @@ PYTHON ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean distclean
+.PHONY: help setup demo test check format bench control-plane helm lock clean distclean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY)  ## prepare .venv and stop there
 
@@ -34,6 +34,13 @@ format: $(READY)  ## let ruff format the code
 
 bench: $(READY)  ## measure against the budgets
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Servers and programs that tests run against; they land in a cache outside this folder and are built once.
+control-plane:  ## build etcd, Kubernetes and kwok for the tests of the cluster; needs Go
+	@$(or $(PYTHON),python3) tools/parts.py control-plane
+
+helm:  ## build helm for the tests of the chart; needs Go
+	@$(or $(PYTHON),python3) tools/parts.py helm
 
 # A lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).
 # requirements.lock is for work on gitcd; requirements-run.lock is the part of it that the image runs.

@@ -1,0 +1,221 @@
+"""Build the servers and programs that the tests run against, from their Go modules.
+
+    python3 tools/parts.py control-plane    # etcd, the four programs of Kubernetes, kwok
+    python3 tools/parts.py helm
+    python3 tools/parts.py --path helm      # print the folder and build nothing
+
+Needed: Go (the version that tools/parts/*/go.mod names, or newer) and a module proxy. Each go.mod pins the versions
+and each go.sum their hashes. The binaries go to $GITCD_PARTS, else to gitcd-parts in the user's cache folder, there
+into a folder named after what was built; where that folder is, it is complete and nothing is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODULES = Path(__file__).parent / "parts"
+KUBERNETES = "v1.36.4"
+
+
+class BuildError(Exception):
+    """The parts cannot be built; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of tools/parts: which commands of it are built, by binary name."""
+
+    name: str
+    commands: dict[str, str]
+    stamps: tuple[str, ...] = ()  # arguments of the linker's -X
+
+    @property
+    def folder(self) -> Path:
+        return MODULES / self.name
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one target of the Makefile builds into one folder."""
+
+    name: str
+    modules: tuple[Module, ...]
+    minutes: int = field(repr=False)
+
+    @property
+    def binaries(self) -> tuple[str, ...]:
+        return tuple(binary for module in self.modules for binary in module.commands)
+
+    def identity(self) -> str:
+        """Name of the folder: it changes with every version, dependency and build flag."""
+        digest = hashlib.sha256(repr(self).encode())
+        for module in self.modules:
+            digest.update((module.folder / "go.mod").read_bytes())
+            digest.update((module.folder / "go.sum").read_bytes())
+        return f"{self.name}-{digest.hexdigest()[:12]}"
+
+    def bin(self) -> Path:
+        return store() / self.identity() / "bin"
+
+
+def _kubernetes_stamps() -> tuple[str, ...]:
+    """Unstamped, /version has no minor, and clients that compare versions stumble over it."""
+    _, minor, _ = KUBERNETES.split(".")
+    values = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": minor, "gitTreeState": "clean"}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return tuple(f"{package}.{name}={value}" for package in packages for name, value in values.items())
+
+
+# The published go.mod of Kubernetes and of etcd only works inside their own repositories; as a dependency of a module
+# of ours, with the staging modules replaced by their released versions, both build.
+_KUBERNETES = Module(
+    "kubernetes",
+    {
+        name: f"k8s.io/kubernetes/cmd/{name}"
+        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+    },
+    _kubernetes_stamps(),
+)
+_ETCD = Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"})
+_KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+_HELM = Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"})
+
+CONTROL_PLANE = Part("control-plane", (_ETCD, _KWOK, _KUBERNETES), minutes=6)
+HELM = Part("helm", (_HELM,), minutes=2)
+PARTS = {part.name: part for part in (CONTROL_PLANE, HELM)}
+
+
+def store() -> Path:
+    """The folder that holds every built part, outside of any checkout."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GITCD_PARTS") or Path(cache) / "gitcd-parts").absolute()
+
+
+def build(part: Part) -> Path:
+    """Build `part` unless it is there; return its folder of binaries.
+
+    Raises:
+        BuildError: without a Go that is new enough, or when Go fails.
+    """
+    if part.bin().is_dir():
+        return part.bin()
+    go = find_go(part)
+    with _alone(store()):
+        if not part.bin().is_dir():
+            _build(part, go)
+    return part.bin()
+
+
+def _build(part: Part, go: str) -> None:
+    started = time.monotonic()
+    say(f"Building {', '.join(part.binaries)} into {part.bin()}; once, about {part.minutes} minutes on two cores.")
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=store()) as scratch:
+        for module in part.modules:
+            _build_module(module, go, Path(scratch))
+        (Path(scratch) / "done" / "bin").parent.mkdir()
+        (Path(scratch) / "bin").rename(Path(scratch) / "done" / "bin")
+        (Path(scratch) / "done").rename(part.bin().parent)  # the one step that makes it exist
+    say(f"Done in {time.monotonic() - started:.0f} s.")
+
+
+def _build_module(module: Module, go: str, scratch: Path) -> None:
+    flags = " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in module.stamps)])
+    for binary, package in module.commands.items():
+        target = scratch / "bin" / binary
+        say(f"  {binary}")
+        done = subprocess.run(
+            [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(target), package],
+            cwd=module.folder,
+            env=_environment(scratch),
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BuildError(f"go build {package} failed with exit status {done.returncode}; its messages stand above")
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Go with caches of its own, 5 GB that go when the build ends, and nothing of the user's flags."""
+    own = {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(scratch / "cache"),
+        "GOMODCACHE": str(scratch / "modules"),
+        "GOFLAGS": "-mod=readonly -modcacherw",
+        "GOWORK": "off",
+        "GOTOOLCHAIN": "local",
+    }
+    return {**os.environ, **own}
+
+
+def find_go(part: Part) -> str:
+    """The Go program, checked to be new enough for every module of `part`.
+
+    Raises:
+        BuildError: when there is none.
+    """
+    wanted = max(_wanted_go(module) for module in part.modules)
+    text = ".".join(map(str, wanted))
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        raise BuildError(
+            f"building {part.name} needs Go {text} or newer, and there is no `go` in PATH (https://go.dev/dl)"
+        )
+    answer = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()
+    found = re.match(r"go(\d+)\.(\d+)", answer)
+    if found is None or (int(found[1]), int(found[2])) < wanted[:2]:
+        raise BuildError(f"building {part.name} needs Go {text} or newer; {go} is {answer} (https://go.dev/dl)")
+    return go
+
+
+def _wanted_go(module: Module) -> tuple[int, ...]:
+    line = re.search(r"^go ([\d.]+)$", (module.folder / "go.mod").read_text(), re.MULTILINE)
+    if line is None:
+        raise BuildError(f"{module.folder}/go.mod has no go line")
+    return tuple(map(int, line[1].split(".")))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One build at a time; under the lock, what an interrupted build left behind is nobody's any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(".building-*"):
+            shutil.rmtree(left)
+        yield
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Build the named part, or print where it lies or would lie."""
+    parser = argparse.ArgumentParser(description="Build what the tests run against.")
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--path", action="store_true", help="print the folder of the binaries and build nothing")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder goes
+    try:
+        print(PARTS[given.part].bin() if given.path else build(PARTS[given.part]))
+    except BuildError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
