@@ -256,13 +256,17 @@ def _sweep(root: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a private folder, its lock last: what is cut short is left for the next sweep to know."""
+    """Remove a private folder, its lock last: what is cut short is left for the next sweep to know.
+
+    So is what a git that outlived its killed caller still writes.
+    """
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
         elif entry.name != "lock":
             entry.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    if all(entry.name == "lock" for entry in folder.iterdir()):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pack_is_whole(index: Path) -> bool:

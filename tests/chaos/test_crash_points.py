@@ -40,6 +40,8 @@ def broken_promises(world, when, step, number):
     yield from (f"still runs: {each}" for each in await_no_processes(world.place.root))
     if (end := Branch.of(world.remote)) != world.end:
         yield f"{end} instead of {world.end}"
+    if world.place.leftovers():  # a git that came late wrote into what was being swept
+        world.run()
     yield from (f"left in the end: {each}" for each in world.place.leftovers())
 
 

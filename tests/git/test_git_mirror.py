@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -279,6 +280,29 @@ def test_F21_T28_what_a_killed_run_left_is_swept(remote: Bare, temporary_folder:
         assert not stale.exists()
         assert len(list(temporary_folder.iterdir())) == 2
         mirror.fetch()
+
+
+def test_F24_what_a_late_git_writes_during_a_sweep_is_left_to_the_next(
+    remote: Bare, temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = temporary_folder / "gitcd-stale"
+    (stale / "repo.git").mkdir(parents=True)
+    (stale / "lock").touch()
+
+    real = shutil.rmtree
+
+    def hindered(folder: Path, **options: bool) -> None:
+        if stale not in folder.parents:
+            real(folder, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", hindered)
+        with opened(remote):
+            pass
+    assert (stale / "lock").exists()
+    with opened(remote):
+        pass
+    assert not stale.exists()
 
 
 def test_T28_a_sweep_touches_nothing_that_is_not_ours(remote: Bare, temporary_folder: Path, tmp_path: Path) -> None:
