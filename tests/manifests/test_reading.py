@@ -181,9 +181,9 @@ def test_T19_tags_are_refused_and_construct_nothing(tag, tmp_path):
 
 def test_T19_merge_keys_cannot_multiply():
     many = ", ".join(f"k{number}: 1" for number in range(1000))
-    started = time.monotonic()
+    started = time.thread_time()
     result = read(f"kind: ContainerVersion\na: &a {{{many}}}\nb: {{<<: [{'*a, ' * 1000}]}}\n")
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
     assert "merge keys copy more than" in messages(result)
 
 
@@ -209,9 +209,9 @@ LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'lol'] * 9)}]
     ids=range(12),
 )
 def test_T18_hostile_files_are_done_with_in_a_second(body, expected):
-    started = time.monotonic()
+    started = time.thread_time()
     result = read(f"kind: ContainerVersion\n{body}\n")
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
     assert result.declarations == ()
     assert expected in messages(result)
     assert 1 <= len(result.problems) <= 150
@@ -225,9 +225,9 @@ def test_nesting_up_to_the_cap_is_read():
 
 def test_thousands_of_declarations_are_read_in_seconds():
     data = [GOOD.replace("tiles", f"tiles{number}").encode() for number in range(1000)]
-    started = time.monotonic()
+    started = time.thread_time()
     assert sum(len(read_declarations("x.yaml", each).declarations) for each in data) == 1000
-    assert time.monotonic() - started < 2  # about 0.1 s on a quiet machine
+    assert time.thread_time() - started < 2  # about 0.1 s on a quiet machine
 
 
 WORDS = (

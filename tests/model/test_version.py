@@ -160,18 +160,18 @@ class TestPattern:
         ["(a|a)*b", "(a+)+b", "(.*)*b", ".*.*.*.*.*.*.*.*b", "(a?){100}a{100}b", "(?:a|b|ab)*c", "([a-z]+)*[0-9]"],
     )
     def test_T32_no_pattern_runs_away(self, pattern: str) -> None:
-        started = time.perf_counter()
+        started = time.thread_time()
         assert check_regex(pattern) == ""
         assert not compile_pattern(pattern).matches("a" * 128)
-        assert time.perf_counter() - started < 1
+        assert time.thread_time() - started < 1
 
     @pytest.mark.parametrize(
         "pattern", ["((){999}){999}", "((a{99}){99}){99}", "(" * 128 + ")" * 128, "(((a?)*)*)*" * 20]
     )
     def test_T32_no_pattern_is_slow_to_compile(self, pattern: str) -> None:
-        started = time.perf_counter()
+        started = time.thread_time()
         check_regex(pattern)
-        assert time.perf_counter() - started < 1
+        assert time.thread_time() - started < 1
 
     @pytest.mark.parametrize(
         ("pattern", "reason"),
