@@ -17,11 +17,23 @@ def flag(name: str, *more: str, **how: Any) -> Decorator:
     return click.option(name, *more, envvar=variable, show_envvar=True, **how)
 
 
+def _role(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value and not (value.startswith("arn:") and ":role/" in value):
+        raise click.BadParameter(f"{value!r} is not the Amazon Resource Name of a role")
+    return value
+
+
+def _region(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value and not (value.isascii() and value.replace("-", "").isalnum()):
+        raise click.BadParameter(f"{value!r} is not a region")
+    return value
+
+
 def _access(command: Command) -> Command:
     for decorate in (
-        flag("--role-arn", metavar="ARN", help="Assume this role for every request."),
+        flag("--role-arn", metavar="ARN", callback=_role, help="Assume this role for every request."),
         flag("--profile", metavar="NAME", variable="AWS_PROFILE", help="The profile of the AWS configuration."),
-        flag("--region", metavar="REGION", variable="GITCD_ECR_REGION",
+        flag("--region", metavar="REGION", variable="GITCD_ECR_REGION", callback=_region,
              help="Where a bare repository name is; else AWS_DEFAULT_REGION, AWS_REGION, or the profile's."),
     ):  # fmt: skip
         command = decorate(command)
@@ -73,7 +85,7 @@ def digest(_context: click.Context, parameter: click.Parameter, value: str | Non
 
 def _several(command: Command) -> Command:
     for decorate in (
-        flag("--ecr-file", metavar="FILE", type=click.File("r", encoding="utf-8"),
+        flag("--ecr-file", metavar="FILE", type=click.File("r", encoding="utf-8-sig"),
              help="More repositories, one a line; # begins a comment. - is stdin."),
         flag("--ecr", "ecr", multiple=True, metavar="REPO",
              help="The repository: team/app in the account and region of the AWS environment, or with its registry's "

@@ -197,7 +197,10 @@ def _repository(text: str) -> Repository:
 
 
 def _repositories(ecr: Iterable[str], file: TextIO | None) -> list[Repository]:
-    lines = [line.partition("#")[0].strip() for line in file or ()]
+    try:
+        lines = [line.partition("#")[0].strip() for line in file or ()]
+    except ValueError as error:
+        raise click.BadParameter(f"it is not UTF-8: {error}", param_hint="--ecr-file") from None
     names = dict.fromkeys([*ecr, *filter(None, lines)])
     if not names:
         raise click.UsageError("name a repository with --ecr")

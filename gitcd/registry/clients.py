@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from gitcd import __version__
+from gitcd.registry.faults import MalformedAnswerError, parsing
 from gitcd.registry.route import Route
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Clients:
     def caller(self, route: Route) -> str:
         """The Amazon Resource Name of whoever asks by this route, as AWS STS says it."""
         sts: Any = self._client("sts", route, _config())
-        return str(sts.get_caller_identity()["Arn"])
+        with parsing():
+            return str(sts.get_caller_identity()["Arn"])
 
     def _make(self, route: Route) -> ECRClient:
         endpoint = route.access.endpoint_url
@@ -111,7 +113,7 @@ class Clients:
         if role not in self._roles:
             try:
                 self._roles[role] = self._assume(route)
-            except (BotoCoreError, ClientError) as error:
+            except (BotoCoreError, ClientError, MalformedAnswerError) as error:
                 self._roles[role] = error
         keys = self._roles[role]
         if isinstance(keys, Exception):
@@ -121,9 +123,10 @@ class Clients:
     def _assume(self, route: Route) -> Keys:
         sts: Any = self._base().client("sts", region_name=route.region or None, config=_config())
         external = {"ExternalId": route.access.external_id} if route.access.external_id else {}
-        answer = sts.assume_role(RoleArn=route.access.role_arn, RoleSessionName="gitcd", **external)
-        keys = answer["Credentials"]
-        return Keys(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+        with parsing():
+            answer = sts.assume_role(RoleArn=route.access.role_arn, RoleSessionName="gitcd", **external)
+            keys = answer["Credentials"]
+            return Keys(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
 
 def quieten() -> None:

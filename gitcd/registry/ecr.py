@@ -6,8 +6,7 @@ names the missing ones, and DescribeImages is asked again for the rest: one call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gitcd.model.reference import Repository, is_digest, is_tag
 from gitcd.model.registry import Answer, Failure, Image
 from gitcd.registry.clients import Clients
-from gitcd.registry.faults import EXPIRED, MalformedAnswerError, clean, code_of, explain, explain_missing
+from gitcd.registry.faults import EXPIRED, MalformedAnswerError, clean, code_of, explain, explain_missing, parsing
 from gitcd.registry.route import Target, find_target
 from gitcd.registry.settings import RegistrySettings
 
@@ -124,28 +123,6 @@ class Ecr:
         if not isinstance(answer.get(key), list | dict | str):
             raise MalformedAnswerError(f"it has no {key}")
         return answer
-
-
-@contextmanager
-def parsing() -> Iterator[None]:
-    """Give one name to what botocore's parser raises when an answer is not of the shape that the model says."""
-    from botocore.exceptions import BotoCoreError
-    from botocore.parsers import ResponseParserError
-
-    try:
-        yield
-    except BotoCoreError:
-        raise
-    except (
-        ResponseParserError,
-        ArithmeticError,
-        AttributeError,
-        KeyError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise MalformedAnswerError(f"{type(error).__name__}: {error}") from error
 
 
 def _image_id(identifier: str) -> dict[str, str]:

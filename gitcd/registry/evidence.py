@@ -32,8 +32,8 @@ from gitcd.model.evidence import (
 )
 from gitcd.model.reference import is_digest, short
 from gitcd.model.registry import Failure
-from gitcd.registry.ecr import MEDIA_TYPES, Ecr, parsing
-from gitcd.registry.faults import MalformedAnswerError, clean, explain_missing
+from gitcd.registry.ecr import MEDIA_TYPES, Ecr
+from gitcd.registry.faults import MalformedAnswerError, clean, explain_missing, parsing
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.route import Target, find_target
 

@@ -7,6 +7,8 @@ botocore.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gitcd.errors import ConfigError
 from gitcd.model.registry import Failure
@@ -54,6 +56,28 @@ CLOCK = "check the clock of this machine: a signature or a certificate is judged
 
 class MalformedAnswerError(Exception):
     """The answer is not what the protocol says."""
+
+
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Give one name to what botocore's parser raises when an answer is not of the shape that the model says."""
+    from botocore.exceptions import BotoCoreError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except BotoCoreError:
+        raise
+    except (
+        ResponseParserError,
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise MalformedAnswerError(f"{type(error).__name__}: {error}") from error
 
 
 def code_of(error: Exception) -> str:
@@ -107,9 +131,9 @@ def _refused(error: Exception, target: Target, source: str) -> Failure:
         return Failure("KmsError", f"{name} cannot use its KMS key: {message}", remedy)
     return (
         _distrusted(code, message, target, source)
-        or _busy(code, message, target, _status(error))
+        or _busy(error, code, message, target)
         or _denied(error, target, message)
-        or Failure("RequestRefused", f"ECR refused to ask {name} ({clean(code)}): {message}")
+        or Failure("RequestRefused", f"{_service(error)} refused to ask {name} ({clean(code)}): {message}")
     )
 
 
@@ -127,13 +151,14 @@ def _distrusted(code: str, message: str, target: Target, source: str) -> Failure
     return None
 
 
-def _busy(code: str, message: str, target: Target, status: int) -> Failure | None:
-    name, region = target.repository, target.route.region
+def _busy(error: Exception, code: str, message: str, target: Target) -> Failure | None:
+    name, status = target.repository, _status(error)
+    place = _service(error) + (f" in {target.route.region}" if target.route.region else "")
     if code in _THROTTLED or status == _TOO_MANY_REQUESTS:
-        message = f"ECR in {region} throttled every attempt to ask {name}"
+        message = f"{place} throttled every attempt to ask {name}"
         return Failure("Throttled", message, "run again later, or less often", transient=True)
     if status >= _SERVER_ERROR or code == "ServerException":
-        message = f"ECR in {region} failed when asking {name}: {message}"
+        message = f"{place} failed when asking {name}: {message}"
         return Failure("RegistryUnavailable", message, "run again later", transient=True)
     return None
 
@@ -155,6 +180,11 @@ def _denied(error: Exception, target: Target, message: str) -> Failure | None:
         f"allow {_needed(operation)} on {target.arn}, in the identity's policy and, for another account, in the "
         "repository's policy",
     )
+
+
+def _service(error: Exception) -> str:
+    """Who was asked: ECR, or who says which role or identity this is."""
+    return "AWS STS" if getattr(error, "operation_name", "") in {"AssumeRole", "GetCallerIdentity"} else "ECR"
 
 
 def _needed(operation: str) -> str:
@@ -183,7 +213,7 @@ def _unreached(error: Exception, target: Target) -> Failure:
     if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError):
         return Failure("Timeout", f"no answer when asking {name}: {message}", "check the network", transient=True)
     if isinstance(error, boto.ConnectionError | boto.HTTPClientError | boto.IncompleteReadError):
-        remedy = "check the network, name resolution, the proxy, and the endpoint if one is set"
+        remedy = "check the region, the network, name resolution, the proxy, and the endpoint if one is set"
         return Failure(
             "ConnectionFailed", f"the connection failed when asking {name}: {message}", remedy, transient=True
         )
@@ -192,7 +222,7 @@ def _unreached(error: Exception, target: Target) -> Failure:
         return Failure("CredentialsUnavailable", f"no credentials to ask {name}: {message}", remedy, transient=True)
     if isinstance(error, MalformedAnswerError):
         return Failure("MalformedAnswer", f"the answer about {name} could not be read: {message}", transient=True)
-    return Failure("RequestRefused", f"{name} could not be asked: {message}", "check imageRepo and the AWS settings")
+    return Failure("RequestRefused", f"{name} could not be asked: {message}", "check its name and the AWS settings")
 
 
 def _without_credentials() -> tuple[type[Exception], ...]:

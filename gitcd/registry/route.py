@@ -66,7 +66,7 @@ def _unsupported(repository: Repository) -> Failure:
     return Failure(
         "RegistryNotSupported",
         f"{repository} cannot be resolved: {name} is not private Amazon ECR, the only kind of registry read so far",
-        "name a private ECR repository in imageRepo, such as a pull-through cache or a copy of this one",
+        "name a private ECR repository, such as a pull-through cache or a copy of this one",
     )
 
 

@@ -85,10 +85,14 @@ class EcrTags(Ecr):
             if isinstance(page, Failure):
                 yield page
                 return
-            images, token = page
+            images, following = page
             yield from images
-            if not token:
+            if not following:
                 return
+            if following == token:
+                yield Failure("MalformedAnswer", f"the pages of {repository} come to no end", transient=True)
+                return
+            token = following
 
     def mutability(self, repository: Repository) -> Mutability | Failure:
         """Whether the repository lets tags move."""

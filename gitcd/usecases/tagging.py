@@ -249,6 +249,8 @@ def parse_repository(text: str) -> Repository:
     Raises:
         ConfigError: the text is no repository.
     """
+    if not text:
+        raise ConfigError("--ecr: no repository is named", remedy="Give team/app, or the full name with its host.")
     try:
         repository = Repository.parse(text)
     except reference.ReferenceError as error:

@@ -248,6 +248,9 @@ else:
 """
 
 
+NEEDED = ("boto3", "click", "pyyaml", "ruamel.yaml")
+
+
 def closure(*names: str) -> set[str]:
     """The distributions that these bring along, themselves included."""
     found: set[str] = set()
@@ -284,7 +287,7 @@ class TestInstall:
         assert done.returncode == 0, done.stderr
         (requirements,) = tmp_path.glob("gitcd-ecr-tags-*/requirements.txt")
         entries = re.split(r"\n(?=\S)", requirements.read_text().strip())
-        assert {entry.partition("==")[0] for entry in entries} == closure("boto3", "click")
+        assert {entry.partition("==")[0] for entry in entries} == closure(*NEEDED)
         locked = (ROOT / "requirements-run.lock").read_text()
         assert all(entry in locked and "--hash=sha256:" in entry for entry in entries)
         (line,) = (tmp_path / "pip").read_text().splitlines()
@@ -308,7 +311,7 @@ class TestInstall:
         with StandIn() as ecr:
             ecr.put_index("team/app", tags=["1.0.0", "env-prod"])
             done = subprocess.run(
-                [sys.executable, "-c", ALONE, ",".join(closure("boto3", "click"))],
+                [sys.executable, "-c", ALONE, ",".join(closure(*NEEDED))],
                 env=os.environ | {"AWS_ENDPOINT_URL_ECR": ecr.url, "PYTHONPATH": str(ROOT)},
                 capture_output=True,
                 text=True,
@@ -323,7 +326,7 @@ import importlib.metadata, sys
 
 allowed = set(sys.argv[1].split(","))
 names = {module for module, owners in importlib.metadata.packages_distributions().items()
-         if not {owner.lower().replace("_", "-") for owner in owners} & allowed} - {"gitcd"}
+         if not {owner.lower().replace("_", "-").replace(".", "-") for owner in owners} & allowed} - {"gitcd"}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -334,6 +337,7 @@ sys.meta_path.insert(0, Missing())
 from gitcd.cli.main import run
 for line in (
     "get --version 1.0.0 -o json",
+    "get --version 1.0.0 -o yaml",
     "list",
     "add --version 1.0.0 --tags new -o table",
     "remove --tags env-prod -o name",

@@ -185,6 +185,9 @@ class TestGet:
             ("add --ecr team/app --version 1 --tags a --journal - -o json", "--journal - takes stdout"),
             ("add --ecr team/app --version 1 --tags a --journal /no/such/folder/j", "cannot be written"),
             ("log /no/such/file", "cannot be read"),
+            ("get --ecr '' --version 1", "--ecr: no repository is named"),
+            ("get --ecr team/app --version 1 --role-arn tagger", "'tagger' is not the Amazon Resource Name of a role"),
+            ("get --ecr team/app --version 1 --region 'us east'", "'us east' is not a region"),
         ],
     )  # fmt: skip
     def test_a_wrong_line_exits_2_and_asks_nobody(self, ecr: StandIn, gitcd, line: str, said: str) -> None:
@@ -238,6 +241,20 @@ class TestAdd:
         assert "there is no repository arn:aws:ecr:us-east-1:*:repository/no/such" in err
         assert err.endswith("1 moved, 1 added, 1 failed\n")
         assert all("env-prod" in set().union(*ecr.contents(name).values()) for name in (APP, "team/other"))
+
+    @pytest.mark.parametrize("text", [b"\xef\xbb\xbfteam/app\r\n", b"\r\n# x\r\nteam/app # y\r\n\r\nteam/app"])
+    def test_a_file_as_other_systems_write_it(self, ecr: StandIn, one, two, gitcd, tmp_path, text: bytes) -> None:
+        (tmp_path / "file").write_bytes(text)
+        out, _ = gitcd(f"add --ecr-file {tmp_path / 'file'} --version 2.0.0 --tags env-prod -o name")
+        assert out == f"{APP}:env-prod\n"
+
+    @pytest.mark.parametrize(
+        ("text", "said"), [("team/app\n".encode("utf-16"), "it is not UTF-8"), (b"a\0b", "--ecr: ")]
+    )
+    def test_a_file_of_another_kind_is_refused_whole(self, ecr: StandIn, gitcd, tmp_path, text: bytes, said) -> None:
+        (tmp_path / "file").write_bytes(text)
+        assert said in gitcd(f"add --ecr {APP} --ecr-file {tmp_path / 'file'} --version 2 --tags x", code=2)[1]
+        assert ecr.calls == []
 
     def test_a_dry_run_says_so(self, ecr: StandIn, one: str, two: str, gitcd, tmp_path) -> None:
         before, journal = ecr.contents(APP), tmp_path / "journal"

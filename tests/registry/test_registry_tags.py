@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -266,6 +267,13 @@ class TestImages:
         assert isinstance(failure, Failure)
         assert failure.reason == "AccessDenied"
 
+    def test_pages_that_come_to_no_end_are_a_failure(self, ecr: StandIn, registry: EcrTags) -> None:
+        ecr.create(APP)
+        ecr.fail("DescribeImages", answer=b'{"imageDetails": [], "nextToken": "again"}', times=-1)
+        (failure,) = registry.images(BARE)
+        assert isinstance(failure, Failure)
+        assert (failure.reason, failure.transient) == ("MalformedAnswer", True)
+
 
 class TestManifests:
     @pytest.mark.parametrize("code", ["KmsError", "ImageInaccessible", "UpstreamUnavailable"])
@@ -298,6 +306,34 @@ def test_a_registry_of_another_kind_is_refused_by_every_method(ecr: StandIn, reg
 def test_the_caller_is_who_sts_says(ecr: StandIn, registry: EcrTags, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", ecr.url)
     assert registry.caller(BARE) == f"arn:aws:iam::{ACCOUNT}:user/tests"
+
+
+@pytest.mark.parametrize("answer", [b"<", b"{}", b"<AssumeRoleResponse></AssumeRoleResponse>"])
+def test_an_answer_of_sts_that_cannot_be_read_is_a_failure(
+    ecr: StandIn, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", ecr.url)
+    ecr.fail("AssumeRole", answer=answer, times=-1)
+    ecr.fail("GetCallerIdentity", answer=answer, times=-1)
+    plain = RegistrySettings(endpoint_url=ecr.url, region=ecr.region)
+    failures = [
+        EcrTags(replace(plain, role_arn=f"arn:aws:iam::{ACCOUNT}:role/tagger")).find(BARE, ["1.0.0"])["1.0.0"],
+        EcrTags(plain).caller(BARE),
+    ]
+    assert [isinstance(each, Failure) and (each.reason, each.transient) for each in failures] == [
+        ("MalformedAnswer", True),
+        ("MalformedAnswer", True),
+    ]
+
+
+def test_F1_it_is_said_who_throttled(ecr: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", ecr.url)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    ecr.fail("AssumeRole", "Throttling", times=-1)
+    settings = RegistrySettings(endpoint_url=ecr.url, region=ecr.region, role_arn=f"arn:aws:iam::{ACCOUNT}:role/tagger")
+    failure = EcrTags(settings).find(BARE, ["1.0.0"])["1.0.0"]
+    assert isinstance(failure, Failure)
+    assert failure.message == "AWS STS in us-east-1 throttled every attempt to ask team/app"
 
 
 @pytest.mark.parametrize(

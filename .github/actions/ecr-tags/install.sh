@@ -22,7 +22,7 @@ if [ ! -e "$venv/ready" ]; then
   awk '
     /^[A-Za-z0-9]/ { split($1, part, "=="); wanted = (part[1] in names) }
     BEGIN {
-      count = split("boto3 botocore click jmespath python-dateutil s3transfer six urllib3", list, " ")
+      count = split("boto3 botocore click jmespath python-dateutil pyyaml ruamel-yaml s3transfer six urllib3", list, " ")
       for (each = 1; each <= count; each++) names[list[each]]
     }
     wanted
