@@ -8,7 +8,7 @@ PYTHON ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench control-plane helm lock clean distclean
+.PHONY: help setup demo test check format bench control-plane forge helm lock clean distclean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ bench: $(READY)  ## measure against the budgets
 # Servers and programs that tests run against; they land in a cache outside this folder and are built once.
 control-plane:  ## build etcd, Kubernetes and kwok for the tests of the cluster; needs Go
 	@$(or $(PYTHON),python3) tools/parts.py control-plane
+
+forge:  ## build Gitea for the tests of pull requests; needs Go
+	@$(or $(PYTHON),python3) tools/parts.py forge
 
 helm:  ## build helm for the tests of the chart; needs Go
 	@$(or $(PYTHON),python3) tools/parts.py helm

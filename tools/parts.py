@@ -1,6 +1,7 @@
 """Build the servers and programs that the tests run against, from their Go modules.
 
     python3 tools/parts.py control-plane    # etcd, the four programs of Kubernetes, kwok
+    python3 tools/parts.py forge            # Gitea, without the styles of its web pages
     python3 tools/parts.py helm
     python3 tools/parts.py --path helm      # print the folder and build nothing
 
@@ -42,6 +43,9 @@ class Module:
     name: str
     commands: dict[str, str]
     stamps: tuple[str, ...] = ()  # arguments of the linker's -X
+    tags: tuple[str, ...] = field(default=(), repr=False)  # build tags
+    # By Go module, folders of its source that are kept in `share`.
+    assets: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -64,6 +68,7 @@ class Part:
         """Name of the folder: it changes with every version, dependency and build flag."""
         digest = hashlib.sha256(repr(self).encode())
         for module in self.modules:
+            digest.update(repr((module.tags, module.assets)).encode() if module.tags or module.assets else b"")
             digest.update((module.folder / "go.mod").read_bytes())
             digest.update((module.folder / "go.sum").read_bytes())
         return f"{self.name}-{digest.hexdigest()[:12]}"
@@ -94,9 +99,18 @@ _ETCD = Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"})
 _KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
 _HELM = Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"})
 
+# Replacements that Gitea's own go.mod asks for count only in the main module, so ours repeats them.
+_GITEA = Module(
+    "gitea",
+    {"gitea": "code.gitea.io/gitea"},
+    tags=("sqlite", "sqlite_unlock_notify"),
+    assets={"code.gitea.io/gitea": ("options", "templates", "public")},
+)
+
 CONTROL_PLANE = Part("control-plane", (_ETCD, _KWOK, _KUBERNETES), minutes=6)
+GITEA = Part("forge", (_GITEA,), minutes=4)
 HELM = Part("helm", (_HELM,), minutes=2)
-PARTS = {part.name: part for part in (CONTROL_PLANE, HELM)}
+PARTS = {part.name: part for part in (CONTROL_PLANE, GITEA, HELM)}
 
 
 def store() -> Path:
@@ -126,8 +140,10 @@ def _build(part: Part, go: str) -> None:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=store()) as scratch:
         for module in part.modules:
             _build_module(module, go, Path(scratch))
-        (Path(scratch) / "done" / "bin").parent.mkdir()
-        (Path(scratch) / "bin").rename(Path(scratch) / "done" / "bin")
+        (Path(scratch) / "done").mkdir()
+        for kept in ("bin", "share"):
+            if (Path(scratch) / kept).exists():
+                (Path(scratch) / kept).rename(Path(scratch) / "done" / kept)
         (Path(scratch) / "done").rename(part.bin().parent)  # the one step that makes it exist
     say(f"Done in {time.monotonic() - started:.0f} s.")
 
@@ -138,13 +154,27 @@ def _build_module(module: Module, go: str, scratch: Path) -> None:
         target = scratch / "bin" / binary
         say(f"  {binary}")
         done = subprocess.run(
-            [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(target), package],
+            [
+                *(go, "build", "-trimpath", "-buildvcs=false", "-tags", ",".join(module.tags), "-ldflags", flags),
+                *("-o", str(target), package),
+            ],
             cwd=module.folder,
             env=_environment(scratch),
             check=False,
         )
         if done.returncode != 0:
             raise BuildError(f"go build {package} failed with exit status {done.returncode}; its messages stand above")
+    for source, folders in module.assets.items():
+        _copy_assets(module, go, scratch, source, folders)
+
+
+def _copy_assets(module: Module, go: str, scratch: Path, source: str, folders: tuple[str, ...]) -> None:
+    listed = [go, "list", "-m", "-f", "{{.Dir}}", source]
+    done = subprocess.run(
+        listed, cwd=module.folder, env=_environment(scratch), capture_output=True, text=True, check=True
+    )
+    for folder in folders:
+        shutil.copytree(Path(done.stdout.strip()) / folder, scratch / "share" / folder)
 
 
 def _environment(scratch: Path) -> dict[str, str]:

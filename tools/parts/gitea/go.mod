@@ -1,6 +1,6 @@
 module gitcd.io/parts/gitea
 
-go 1.26.8
+go 1.26.2
 
 require (
 	cloud.google.com/go/compute/metadata v0.9.0 // indirect

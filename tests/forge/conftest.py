@@ -1,0 +1,1 @@
+from tests.support.gitea import gitea, repository  # noqa: F401 - fixtures
