@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gitcd.cli import options, output, session
 from gitcd.cli.terminal import Console, write_diff
-from gitcd.errors import ExitCode
+from gitcd.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gitcd.model.tree import Tree
     from gitcd.usecases.holding import Held
+    from gitcd.usecases.holdlist import Listed
     from gitcd.usecases.planner import Context
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Target, Workspace
 
     Compute = Callable[[Tree, Context], Held]
 
+_HEADER = ("APP", "HOLD", "SINCE", "UNTIL", "BY", "REASON", "STATE")
+_SAYING = ("reject", "version", "until", "reason", "by", "in_place")
+
 
 @click.command("hold")
-@options.app
-@options.repository
+@click.argument("app", required=False, help=options.APP_HELP)
+@options.held_repository
+@click.option("--list", "lists", is_flag=True, help="List all that is held in REPO, or was, and change nothing.")
 @click.option("--reject", metavar="DIGEST", default="", help="Refuse this digest only; without it every move stops.")
 @click.option("--version", "version", metavar="VERSION", default="", help="What people call the rejected digest.")
 @options.hold_field("--until", metavar="TIME", help="End of the hold: a date, or a time with its zone.")
@@ -34,14 +40,48 @@ if TYPE_CHECKING:
 @options.output("table", "json", "yaml", "name")
 @options.verb
 def command(console: Console, form: Any, **arguments: Any) -> int:
-    """Keep a declaration from moving until it is released.
+    """Keep a declaration from moving until it is released, or list what is held: `gitcd hold --list [REPO]`.
 
-    The hold is a file in the config repository, in a commit of its own; every run honours it.
+    The hold is a file in the config repository, which every run honours. It is committed and pushed; with --in-place it
+    is written into a work tree instead.
     """
     from gitcd.usecases.holding import HoldRequest, hold
 
+    if arguments["lists"]:
+        return _list(console, form, arguments)
+    if not arguments["app"]:
+        raise click.UsageError("say what to hold: APP is missing", click.get_current_context())
     details = {name: arguments[name] for name in ("app", "reject", "version", "reason", "by", "until")}
     return carry_out(console, form, arguments, lambda tree, context: hold(tree, HoldRequest(**details), context.now))
+
+
+def _list(console: Console, form: Any, arguments: dict[str, Any]) -> int:
+    from gitcd.usecases.holdlist import list_holds
+
+    operands = [each for each in (arguments["app"], arguments["repo"]) if each]
+    if len(operands) > 1 or any(arguments[name] for name in _SAYING):
+        raise click.UsageError("--list takes REPO and nothing that is to be held", click.get_current_context())
+    run = session.workspace(arguments | {"repo": operands[0] if operands else None})
+    with run.open() as target:
+        rows = list_holds(session.tree(target), run.now)
+    if form == "table":
+        console.out.write(output.table(_HEADER, map(_row, rows)))
+    elif form == "name":
+        output.write_names(console.out, dict.fromkeys(row.subject for row in rows))
+    else:
+        output.write_document(console.out, output.document("HoldList", items=list(map(_item, rows))), form)
+    console.say(output.counted(len(rows), "hold") if rows else "nothing is held")
+    return ExitCode.OK
+
+
+def _row(row: Listed) -> tuple[str, ...]:
+    held = row.held
+    cells = (row.subject, held.what, held.since, held.until, held.by, held.reason, row.note or held.state)
+    return tuple(cell or "-" for cell in cells)
+
+
+def _item(row: Listed) -> dict[str, Any]:
+    return {"subject": row.subject, "file": row.file, "note": row.note, **asdict(row.held)}
 
 
 def carry_out(console: Console, form: Any, arguments: dict[str, Any], compute: Compute) -> int:
@@ -50,13 +90,35 @@ def carry_out(console: Console, form: Any, arguments: dict[str, Any], compute: C
 
     in_place = arguments["in_place"]
     run = session.workspace(arguments)
+    if not (in_place or run.settings.repo):
+        raise ConfigError(
+            "no config repository is named",
+            remedy="Give a bare repository or an address as the last operand, or set GITCD_REPO; or write into the "
+            "files of a work tree, by default the current folder, with --in-place.",
+        )
     with run.open(local=in_place) as target:
         published = Published(_written(run, target, compute)) if in_place else _committed(run, target, compute)
+        where = "" if published.failure else _where(target, published)
     if failure := published.failure:
         console.error(failure.message, failure.remedy)
         return ExitCode.TRANSIENT if failure.transient else ExitCode.ITEMS_FAILED
     _show(console, form, published.work, published.commits)
+    if where:
+        console.say(where)
     return ExitCode.OK
+
+
+def _where(target: Target, published: Published[Held]) -> str:
+    """What was done where, for people; empty where nothing was."""
+    from gitcd.git.worktree import WorkTree
+
+    change = published.work.change
+    if change is None:
+        return ""
+    if isinstance(target, WorkTree):
+        done = "removed" if change.after is None else "wrote"
+        return f"{done} {target.root / change.path}; committing it is left to you"
+    return f"committed {published.commits[-1][:12]} and pushed it to {target.branch} of {target.remote}"
 
 
 def _written(run: Workspace, target: Target, compute: Compute) -> Held:

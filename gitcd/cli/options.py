@@ -51,7 +51,14 @@ repository = click.argument(
     help="A work tree, a bare repository, or an address; default: the current folder.  [env var: GITCD_REPO]",
 )  # fmt: skip
 
-app = click.argument("app", help="A declaration's name, namespace/name or environment/namespace/name.")
+held_repository = click.argument(
+    "repo", required=False, metavar="[REPO]",
+    help="A bare repository or an address; with --in-place or --list a work tree too, by default the current folder."
+    "  [env var: GITCD_REPO]",
+)  # fmt: skip
+
+APP_HELP = "A declaration's name, namespace/name or environment/namespace/name."
+app = click.argument("app", help=APP_HELP)
 
 environments = _option(
     "--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, metavar="NAME",

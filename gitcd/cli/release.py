@@ -13,7 +13,7 @@ from gitcd.cli.terminal import Console
 
 @click.command("release")
 @options.app
-@options.repository
+@options.held_repository
 @options.because
 @options.in_place
 @options.source
@@ -23,7 +23,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """Let a held declaration move again.
 
     A hold file is removed; where a revert in git is what holds, a file says from now on that the reverted digest may
-    come again.
+    come again. The change is committed and pushed; with --in-place it is written into a work tree instead.
     """
     from gitcd.usecases.holding import release
 

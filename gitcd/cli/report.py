@@ -8,6 +8,7 @@ from gitcd.cli.output import table
 from gitcd.cli.terminal import Console
 from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan
 from gitcd.model.reference import short
+from gitcd.planning.standing import IN_FORCE, IN_FORCE_FOR_NOW
 
 _HEADER = ("APP", "ENVIRONMENT", "CHANGE", "DIGEST", "OUTCOME", "REASON")
 _WORDS = {
@@ -27,9 +28,12 @@ _HASH_LENGTH = 40
 
 
 def tell(console: Console, plan: Plan) -> None:
-    """The whole talk about a plan. Declarations that are current are counted, and listed only with `--verbose`."""
+    """The whole talk about a plan.
+
+    Declarations that are current are counted, and listed only with `--verbose` or where a hold keeps them.
+    """
     _warnings(console, plan)
-    shown = [each for each in plan.outcomes if console.verbose or each.kind is not OutcomeKind.CURRENT]
+    shown = [each for each in plan.outcomes if console.verbose or each.kind is not OutcomeKind.CURRENT or _kept(each)]
     if console.structured:
         for outcome in shown:
             console.say(f"{outcome.identity}: {outcome.kind}", **_details(outcome))
@@ -41,6 +45,10 @@ def tell(console: Console, plan: Plan) -> None:
     for failure in plan.failures:
         console.error(failure.message, failure.remedy)
     console.say(closing_line(plan))
+
+
+def _kept(outcome: Outcome) -> bool:
+    return outcome.reason in {IN_FORCE, IN_FORCE_FOR_NOW}
 
 
 def closing_line(plan: Plan) -> str:

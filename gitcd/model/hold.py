@@ -32,7 +32,7 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """`until`, `reason` and `by` belong to the freeze; what is rejected has its own."""
+    """`until`, `reason`, `by` and `time` belong to the freeze; what is rejected has its own."""
 
     reject: Annotated[tuple[Reject, ...], Items(max=100), Doc("Digests that are refused.")] = ()
     allow: Annotated[
@@ -42,6 +42,7 @@ class Hold:
     until: Annotated[Moment, Doc("End of the freeze; absent: no end.")] = ""
     reason: Line = ""
     by: Line = ""
+    time: Annotated[Moment, Doc("When the freeze was written down.")] = ""
 
 
 def hold_path(identity: Identity) -> str:

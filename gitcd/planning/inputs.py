@@ -71,7 +71,9 @@ def stray_holds(inputs: Inputs) -> tuple[str, ...]:
         each: problem.path for each, problem in inputs.unreadable.items()
     }
     warnings += [
-        f"{paths[each]}: there is no declaration {each}, so this holds nothing" for each in sorted(paths.keys() - known)
+        f"{paths[each]}: there is no declaration {each}, so this holds nothing; rename it as the declaration was, "
+        f"or remove it with `gitcd release {each}`"
+        for each in sorted(paths.keys() - known)
     ]
     return tuple(warnings)
 

@@ -10,11 +10,13 @@ from gitcd.model.declaration import ContainerVersion
 from gitcd.model.evidence import Evidence, Findings, ScanStatus
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Outcome
+from gitcd.model.reference import short
 from gitcd.model.registry import Answer, Failure
 from gitcd.model.site import Form, Site
 from gitcd.planning.decide import Decision, pin_of
 from gitcd.planning.gates import asked, shown
 from gitcd.planning.scopes import Scopes
+from gitcd.planning.standing import freezes, standing
 from gitcd.usecases.planner import Planned
 
 
@@ -52,7 +54,7 @@ def _facts(outcome: Outcome, decision: Decision | None, planned: Planned, now: d
         yield Fact("scope", _scope(decision, planned.inputs.scopes))
         yield from _places(decision)
         yield from _registry(declaration, planned.answers.get(declaration.spec.repository, declaration.spec.tag), now)
-        yield from _rules(declaration, environment, planned, outcome)
+        yield from _rules(declaration, environment, planned, outcome, now)
     if outcome.evidence:
         yield from _evidence(outcome.evidence)
     yield Fact("decision", _decision(outcome))
@@ -106,7 +108,7 @@ def _registry(declaration: ContainerVersion, answer: Answer, now: datetime) -> I
 
 
 def _rules(
-    declaration: ContainerVersion, environment: Environment, planned: Planned, outcome: Outcome
+    declaration: ContainerVersion, environment: Environment, planned: Planned, outcome: Outcome, now: datetime
 ) -> Iterator[Fact]:
     min_age = max(declaration.spec.gates.min_age, environment.gates.min_age)
     if min_age:
@@ -118,14 +120,11 @@ def _rules(
         yield Fact("gate", f"maxSeverity {wanted.max_severity}")
     if wanted.signed:
         yield Fact("gate", "requireSigned is true")
-    for freeze in environment.freeze:
-        yield Fact("freeze", f"{freeze.from_ or 'always'} until {freeze.until or 'no end'} {freeze.reason}".rstrip())
+    for window in freezes(environment, now):
+        yield Fact("freeze", f"environment {environment.name}: {window}")
     if hold := planned.inputs.holds.get(outcome.identity):
-        rejected = ", ".join(each.version or each.digest for each in hold.reject)
-        until = f" until {hold.until}" if hold.until else ""
-        yield Fact(
-            "hold", f"{'everything' if hold.freeze else rejected or 'nothing'}{until}; {hold.reason}".rstrip("; ")
-        )
+        yield from (Fact("hold", str(each)) for each in standing(hold, now))
+        yield from (Fact("hold", f"let in again: {short(each.digest)}") for each in hold.allow)
 
 
 def _evidence(evidence: Evidence) -> Iterator[Fact]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -79,7 +79,7 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
         new = replace(old, reject=(*kept, entry))
         said += f": reject {request.version or short(request.reject)}"
     else:
-        new = replace(old, freeze=True, until=request.until)
+        new = replace(old, freeze=True, until=request.until, time=old.time if old.freeze else _stamp(now))
         new = replace(new, reason=request.reason or old.reason, by=request.by or old.by)
     said += f" until {request.until}" if request.until else ""
     return Held(identity, _change(tree, hold_path(identity), _rendered(identity, new)), said, request.reason)
@@ -94,7 +94,7 @@ def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str =
         ConfigError: no declaration of that name, or several.
     """
     inputs = read_inputs(tree)
-    identity = find_identity(inputs, app)
+    identity = find_identity(inputs, app, inputs.holds)
     said = f"Release {identity}"
     if problem := inputs.unreadable.get(identity):
         return Held(identity, _change(tree, problem.path, None), said, reason)
@@ -132,14 +132,15 @@ def write(tree: WorkTree, held: Held) -> None:
         tree.write(held.change.path, held.change.after)
 
 
-def find_identity(inputs: Inputs, app: str) -> Identity:
-    """The one declaration that an operand names.
+def find_identity(inputs: Inputs, app: str, holds: Iterable[Identity] = ()) -> Identity:
+    """The one declaration that an operand names; `holds` are names that count though nothing is declared under them.
 
     Raises:
         ConfigError: none, or several.
     """
     known = [each.identity for each in inputs.declared]
     known += [each.identity for each in inputs.broken if each.identity in inputs.unreadable]
+    known += [each for each in holds if each not in known]
     found = [identity for identity in known if Selection(apps=frozenset({app})).takes(identity)]
     if len(found) == 1:
         return found[0]
@@ -150,7 +151,9 @@ def find_identity(inputs: Inputs, app: str) -> Identity:
 
 def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> PastMove | None:
     """The last move of the declaration, if its places no longer hold it."""
-    declared = next(each for each in inputs.declared if each.identity == identity)
+    declared = next((each for each in inputs.declared if each.identity == identity), None)
+    if declared is None:
+        return None
     (surveyed,) = survey([declared], tree, inputs.scopes)
     past = recall([Question(surveyed)]).get(identity)
     return past if isinstance(past, PastMove) else None

@@ -27,6 +27,7 @@ from gitcd.planning.precedents import Question, honour, questions
 from gitcd.planning.promotion import Aims, aim_queries, merged
 from gitcd.planning.settling import select, settle
 from gitcd.planning.soak import Soaked, SoakQuestion, ripen, soak_questions
+from gitcd.planning.standing import noted
 from gitcd.planning.survey import queries, survey
 
 _SHOWN = 20
@@ -124,7 +125,8 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
     plan = spend_allowances(plan, inputs.holds, lambda paths: _sources(tree, paths))
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
-    outcomes = tuple(sorted((*plan.outcomes, *broken), key=lambda outcome: (outcome.identity, outcome.origin.path)))
+    found = noted((*plan.outcomes, *broken), inputs.holds, context.now)
+    outcomes = tuple(sorted(found, key=lambda outcome: (outcome.identity, outcome.origin.path)))
     warnings = () if context.given else stray_holds(inputs)
     return Planned(Plan(plan.base, outcomes, plan.commits, warnings=warnings), inputs, tuple(decisions), answers)
 

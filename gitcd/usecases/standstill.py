@@ -24,6 +24,7 @@ from gitcd.model.reference import Repository, is_digest
 from gitcd.model.registry import Answer, Answers, Failure, Query
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.scopes import Scopes
+from gitcd.planning.standing import IN_FORCE_FOR_NOW
 from gitcd.usecases.planner import Context, Planned
 
 _SUBJECT = "standstill"
@@ -64,7 +65,8 @@ def note(memory: Memory, context: Context, planned: Planned) -> None:
 
 
 def _lasts(outcome: Outcome) -> bool:
-    return outcome.kind in _LASTING and not outcome.changes and outcome.evidence is None
+    stays = outcome.kind in _LASTING and outcome.reason != IN_FORCE_FOR_NOW
+    return stays and not outcome.changes and outcome.evidence is None
 
 
 def _compressed(pieces: Iterable[str]) -> str:

@@ -191,7 +191,8 @@ def _check_hold(path: str, data: bytes, known: set[Identity] | None) -> Iterator
     elif known is not None and identity not in known:
         yield Problem(
             f"there is no declaration {identity}, so this holds nothing",
-            did_you_mean(str(identity), {str(each): each for each in known}) or "remove the file",
+            did_you_mean(str(identity), {str(each): each for each in known})
+            or f"if the declaration was renamed, rename this file; else `gitcd release {identity}` removes it",
             path=path,
         )
 

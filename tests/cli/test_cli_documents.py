@@ -33,6 +33,7 @@ def kind(name: str, **properties: Any) -> dict[str, Any]:
 
 
 IDENTITY = closed(environment=TEXT, namespace=TEXT, name=TEXT)
+PROBLEMS = listed(path=TEXT, line=COUNT, column=COUNT, subject=TEXT, field=TEXT, message=TEXT, remedy=TEXT)
 SCHEMAS = {
     "version": kind("Version", gitcd=TEXT, python=TEXT, git=TEXT),
     "diff": document.report_schema(),
@@ -46,7 +47,8 @@ SCHEMAS = {
         declarations=COUNT,
         environments=COUNT,
         holds=COUNT,
-        problems=listed(path=TEXT, line=COUNT, column=COUNT, subject=TEXT, field=TEXT, message=TEXT, remedy=TEXT),
+        problems=PROBLEMS,
+        warnings=PROBLEMS,
     ),
     "config show": kind("SettingsInForce", settings=listed(key=TEXT, value={})),
     "config show --origin": kind("SettingsInForce", settings=listed(key=TEXT, value={}, origin=TEXT)),
@@ -61,6 +63,21 @@ SCHEMAS = {
         ),
     ),
     "hold app": kind("HoldChange", app=TEXT, message=TEXT, files=TEXTS, commits=TEXTS),
+    "hold --list": kind(
+        "HoldList",
+        items=listed(
+            subject=TEXT,
+            file=TEXT,
+            note=TEXT,
+            what=TEXT,
+            state={"enum": ["in force", "to come", "over"]},
+            digest=TEXT,
+            since=TEXT,
+            until=TEXT,
+            by=TEXT,
+            reason=TEXT,
+        ),
+    ),
     "release app": kind("HoldChange", app=TEXT, message=TEXT, files=TEXTS, commits=TEXTS),
 }
 

@@ -325,11 +325,34 @@ class TestHold:
     def test_a_checkout_needs_in_place(self, ecr, checkout, capfd, monkeypatch) -> None:
         assert "--in-place" in gitcd(capfd, "hold", APP, checkout, code=2)[1]
         monkeypatch.chdir(checkout)
-        gitcd(capfd, "hold", APP, code=2)
-        gitcd(capfd, "hold", APP, "--in-place", checkout)
+        err = gitcd(capfd, "hold", APP, code=2)[1]
+        assert err.startswith("error: no config repository is named\n")
+        assert "--in-place" in err
+        file = checkout / ".gitcd/holds/dev/team.app.yaml"
+        assert gitcd(capfd, "hold", APP, "--in-place")[1].endswith(f"wrote {file}; committing it is left to you\n")
         assert (checkout / ".gitcd/holds/dev/team.app.yaml").is_file()
         gitcd(capfd, "release", APP, "--in-place", checkout)
         assert not (checkout / ".gitcd/holds/dev/team.app.yaml").exists()
+
+    def test_it_says_what_was_pushed_where(self, ecr, remote, capfd) -> None:
+        err = gitcd(capfd, "hold", APP, remote.url)[1]
+        path = remote.url.removeprefix("file://")
+        assert err == f"Hold dev/team/app\ncommitted {remote.tip[:12]} and pushed it to main of {path}\n"
+
+    def test_holds_are_listed(self, ecr, remote, checkout, capfd, monkeypatch) -> None:
+        assert gitcd(capfd, "hold", "--list", remote.url) == ("", "nothing is held\n")
+        gitcd(capfd, "hold", APP, "--reason", "incident 7", "--by", "ada", remote.url)
+        out, err = gitcd(capfd, "hold", "--list", remote.url)
+        assert out.splitlines()[1].startswith("dev/team/app  freeze  20")
+        assert out.splitlines()[1].endswith("  ada  incident 7  in force")
+        assert err == "1 hold\n"
+        assert gitcd(capfd, "hold", "--list", "-o", "name", remote.url)[0] == f"{APP}\n"
+        monkeypatch.chdir(checkout)
+        assert gitcd(capfd, "hold", "--list") == ("", "nothing is held\n")
+
+    @pytest.mark.parametrize("line", [["hold"], ["hold", "--list", APP, "x"], ["hold", "--list", "--reason", "x"]])
+    def test_what_is_neither_a_hold_nor_a_list_is_refused(self, ecr, capfd, line) -> None:
+        assert "See `gitcd hold --help`" in gitcd(capfd, *line, code=2)[1]
 
     def test_nothing_to_release_is_no_error(self, ecr, remote, capfd) -> None:
         tip = remote.tip

@@ -45,8 +45,17 @@ def test_gates_freezes_and_holds_are_named():
     hold = {".gitcd/holds/dev/team.app.yaml": b"freeze: true\nuntil: 2026-11-30\nreason: slow\n"}
     facts = explained({"gitcd.yaml": layout} | app_files("app") | hold, moving())
     assert "gate: minAge 2d" in facts
-    assert "freeze: always until 2026-12-01 audit" in facts
-    assert "hold: everything until 2026-11-30; slow" in facts
+    assert "freeze: environment dev: freeze until 2026-12-01: audit" in facts
+    assert "hold: freeze until 2026-11-30: slow" in facts
+
+
+def test_what_is_over_is_marked():
+    layout = LAYOUT.replace(b"path: envs/dev}", b"path: envs/dev, freeze: [{until: 2026-11-01}, {from: 2027-01-01}]}")
+    hold = {".gitcd/holds/dev/team.app.yaml": b"freeze: true\nuntil: 2026-11-01\nby: ada\n"}
+    facts = explained({"gitcd.yaml": layout} | app_files("app") | hold, moving())
+    assert "freeze: environment dev: freeze until 2026-11-01 (over)" in facts
+    assert "freeze: environment dev: freeze since 2027-01-01 (to come)" in facts
+    assert "hold: freeze until 2026-11-01 by ada (over)" in facts
 
 
 def test_what_the_registry_does_not_know_is_told():

@@ -10,6 +10,7 @@ from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.usecases import holding
 from gitcd.usecases.holding import HoldRequest, hold, release
+from gitcd.usecases.holdlist import list_holds
 from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, digest, mirror_of, reference, run
 
 PATH = "envs/dev/app/deployment.yaml"
@@ -89,7 +90,8 @@ def test_in_a_work_tree_only_the_file_is_written(tmp_path):
         (tmp_path / path).write_bytes(data)
     tree = WorkTree(tmp_path)
     holding.write(tree, hold(tree, HoldRequest("app", until="2026-12-01"), NOW))
-    assert read_hold(HOLD, (tmp_path / HOLD).read_bytes()) == (Hold(freeze=True, until="2026-12-01"), ())
+    written = Hold(freeze=True, until="2026-12-01", time="2026-11-22T12:00:00Z")
+    assert read_hold(HOLD, (tmp_path / HOLD).read_bytes()) == (written, ())
     holding.write(tree, release(tree, "app", lambda _: {}, now=NOW))
     assert not (tmp_path / HOLD).exists()
 
@@ -132,3 +134,47 @@ def test_T21_a_reason_forges_no_trailer(remote, tags, reason):
     assert message.startswith("Release dev/team/app")
     assert remote.git("interpret-trailers", "--parse", stdin=message.encode()) == ""
     assert "@team" not in message
+
+
+class TestList:
+    def rows(self, files):
+        return list_holds(MemoryTree({"gitcd.yaml": LAYOUT} | app_files("app") | files), NOW)
+
+    def test_holds_and_freezes_say_whether_they_are_in_force(self):
+        layout = LAYOUT.replace(b"path: envs/dev}", b"path: envs/dev, freeze: [{until: 2026-11-01, reason: audit}]}")
+        text = (
+            f"freeze: true\nuntil: 2026-12-01\nby: ada\ntime: 2026-11-20\n"
+            f"reject: [{{digest: '{digest('a')}', version: 1.2.0, until: 2026-11-02}}]\n"
+        )
+        rows = self.rows({"gitcd.yaml": layout, HOLD: text.encode()})
+        assert [(row.subject, str(row.held)) for row in rows] == [
+            ("dev", "freeze until 2026-11-01 (over): audit"),
+            ("dev/team/app", "freeze since 2026-11-20 until 2026-12-01 by ada"),
+            ("dev/team/app", "reject 1.2.0 until 2026-11-02 by ada (over)"),
+        ]
+
+    def test_files_that_hold_nothing_and_all_are_listed_too(self):
+        folder = HOLD.rpartition("/")[0]
+        rows = self.rows(
+            {f"{folder}/team.gone.yaml": b"freeze: true\n", HOLD: b"freez: true\n", f"{folder}/app.yaml": b""}
+        )
+        assert [(row.subject, row.held.what, row.note) for row in rows] == [
+            ("dev/team/gone", "freeze", "there is no such declaration"),
+            ("dev/team/app", "everything", "is not a known field"),
+            ("-", "nothing", "the path names no declaration"),
+        ]
+
+
+def test_the_hold_of_a_renamed_declaration_can_be_released():
+    path = HOLD.replace("team.app", "team.gone")
+    tree = MemoryTree({"gitcd.yaml": LAYOUT, path: b"freeze: true\n"} | app_files("app"))
+    change = release(tree, "gone", lambda _: {}, now=NOW).change
+    assert (change.path, change.after) == (path, None)
+
+
+def test_what_is_current_says_that_a_hold_is_in_force(remote, tags):
+    run(remote.url, tags)
+    held(remote, HoldRequest("app", reason="audit"))
+    found = outcome(remote, tags)
+    assert (found.kind, found.reason) == (OutcomeKind.CURRENT, "HoldInForce")
+    assert found.message == "a hold is in force: freeze since 2026-11-22T12:00:00Z: audit"

@@ -1,0 +1,53 @@
+"""List what is held in a config repository, what was held, and hold files that hold nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitcd.model.hold import hold_path
+from gitcd.model.layout import FILE_NAME
+from gitcd.model.tree import Tree
+from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.standing import Standing, State, freezes, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row: `subject` is a declaration, or an environment; `note` says why a hold file holds nothing, or all."""
+
+    subject: str
+    file: str
+    held: Standing
+    note: str = ""
+
+
+def list_holds(tree: Tree, now: datetime) -> list[Listed]:
+    """Every hold and freeze, by the name of what it holds.
+
+    Raises:
+        ConfigError: gitcd.yaml is not valid.
+    """
+    inputs = read_inputs(tree)
+    return [*_windows(inputs, now), *_holds(inputs, now), *_unreadable(inputs)]
+
+
+def _windows(inputs: Inputs, now: datetime) -> Iterator[Listed]:
+    for name, environment in sorted(inputs.scopes.environments.items()):
+        yield from (Listed(name, FILE_NAME, each) for each in freezes(environment, now))
+
+
+def _holds(inputs: Inputs, now: datetime) -> Iterator[Listed]:
+    known = {each.identity for each in inputs.declared} | {each.identity for each in inputs.broken}
+    for identity, hold in sorted(inputs.holds.items()):
+        note = "" if identity in known else "there is no such declaration"
+        yield from (Listed(str(identity), hold_path(identity), each, note) for each in standing(hold, now))
+
+
+def _unreadable(inputs: Inputs) -> Iterator[Listed]:
+    for identity, problem in sorted(inputs.unreadable.items()):
+        held = Standing("everything", State.IN_FORCE, reason="the file cannot be read")
+        yield Listed(str(identity), problem.path, held, problem.message)
+    for path in inputs.unnamed:
+        yield Listed("-", path, Standing("nothing", State.OVER), "the path names no declaration")
