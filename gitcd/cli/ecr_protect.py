@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gitcd.usecases.workspace import Workspace
 
 
-@click.command("protect")
+@click.command("protect", short_help="Keep what a repository deploys from expiring.")
 @options.repository
 @options.selection
 @flags.flag("--keep", metavar="N", type=click.IntRange(min=0, max=100), default=3, show_default=True,
@@ -52,7 +52,7 @@ def protect(console: Console, form: Any, keep: int, **arguments: Any) -> int:
     return _run(console, form, arguments, request, lambda source: to_protect(source, chosen, past=keep > 0))
 
 
-@click.command("unprotect")
+@click.command("unprotect", short_help="Take the keep tags off again.")
 @options.repository
 @options.environments
 @flags.dry_run

@@ -46,7 +46,9 @@ def _unused(command: Command) -> Command:
         click.option("--stats-host", hidden=True),
         click.option("--v", "v", hidden=True),
         click.option("--vmodule", hidden=True),
-        click.option("--logtostderr", is_flag=True, flag_value=True, default=None, hidden=True),
+        click.option(
+            "--logtostderr", is_flag=False, flag_value="true", type=click.Choice(["true", "false"]), hidden=True
+        ),
     ):
         command = decorate(command)
     return command

@@ -49,7 +49,7 @@ def command() -> None:
     """
 
 
-@command.command("get")
+@command.command("get", short_help="Show an image: its tags, digest and size.")
 @flags.repository
 @flags.flag("--version", "version", metavar="VERSION", callback=flags.identifier, help="The image with this tag.")
 @flags.flag("--tag", metavar="TAG", callback=flags.identifier, help="The same, for a tag that moves.")
@@ -75,7 +75,7 @@ def get(console: Console, *, form: Any, ecr: str, version: str, tag: str, digest
     ecr_report.show_image(console.out, form, repository, shown)
 
 
-@command.command("list")
+@command.command("list", short_help="List the images that have a tag.")
 @flags.repository
 @flags.flag("--filter", "pattern", metavar="REGEX", default="", help="Only tags in which this is found.")
 @flags.flag("--limit", metavar="N", type=click.IntRange(min=1), help="Only the N images that were pushed last.")
@@ -101,7 +101,7 @@ def list_images(console: Console, form: Any, ecr: str, pattern: str, limit: int 
     ecr_report.show_images(console.out, form, repository, list(map(Shown, images)))
 
 
-@command.command("add")
+@command.command("add", short_help="Let tags name the image of a version.")
 @flags.repositories
 @flags.flag("--version", "version", metavar="VERSION", required=True, callback=flags.identifier,
             help="The image: one of its tags, or its digest.")  # fmt: skip
@@ -154,7 +154,7 @@ def remove(console: Console, form: Any, version: str, tags: list[str], delete_un
     return _change(console, form, arguments, partial(untagging.remove, request))
 
 
-@command.command("log")
+@command.command("log", short_help="Say who moved a tag, from journals.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @flags.flag("--ecr", "ecr", multiple=True, metavar="REPO", help="Only this repository; repeatable.")
 @flags.flag("--tag", multiple=True, metavar="TAG", help="Only this tag; repeatable.")

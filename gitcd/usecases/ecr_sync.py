@@ -28,7 +28,7 @@ from gitcd.registry.tags import EcrTags
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_messages
-from gitcd.usecases.tagging import as_error, parse_repository
+from gitcd.usecases.tagging import as_error, is_absent, parse_repository
 from gitcd.usecases.workspace import Target, Workspace, registry_settings
 
 # The version is a tag in which a git hash stands anywhere, as cvmanager had it.
@@ -122,7 +122,8 @@ def full_name(sync: Sync, settings: Settings) -> Repository:
     registry = EcrTags(replace(registry_settings(settings), allowed=()))
     image = registry.find(repository, [sync.tag])[sync.tag]
     if isinstance(image, Failure):
-        raise as_error(image)
+        remedy = "push an image under it, or correct --tag" if is_absent(image) else image.remedy
+        raise as_error(replace(image, remedy=remedy))
     manifest = registry.manifests(repository, [image.digest])[image.digest]
     if isinstance(manifest, Failure):
         raise as_error(manifest)

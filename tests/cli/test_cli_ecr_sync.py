@@ -303,7 +303,7 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("flags", "code", "said"),
         [
-            (("--tag=nosuch",), 5, "nosuch"),
+            (("--tag=nosuch",), 5, "push an image under it, or correct --tag"),
             (("--ecr=nearmap/nosuch",), 5, "nearmap/nosuch"),
             (("--tag=a/b",), 2, "--tag:"),
             (("--ecr=Nearmap/Tiles",), 2, "--ecr:"),
@@ -363,8 +363,9 @@ class TestTrouble:
         subprocess.run(["git", "apply", "-"], cwd=folder, input=patch.encode(), check=True)
         assert (folder / PATH).read_bytes() == moved(ecr)
 
-    def test_flags_without_an_effect_are_taken_and_told(self, ecr, remote, capfd) -> None:
-        old = ("--k8s-config=~/.kube/config", "--stats-provider=datadog", "--stats-host=h", "--v=2", "--logtostderr")
+    @pytest.mark.parametrize("spelled", ["--logtostderr", "--logtostderr=true"])
+    def test_flags_without_an_effect_are_taken_and_told(self, ecr, remote, capfd, spelled: str) -> None:
+        old = ("--k8s-config=~/.kube/config", "--stats-provider=datadog", "--stats-host=h", "--v=2", spelled)
         _, err = sync(capfd, "--once", *old)
         for flag in old:
             assert f"warning: {flag.partition('=')[0]} is not used" in err
