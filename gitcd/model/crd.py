@@ -108,11 +108,22 @@ def _property(field: Field) -> JsonSchema:
     schema = structural(field.shape)
     if field.doc:
         schema = {"description": field.doc, **schema}
-    default = None if field.default is None else field.shape.plain(field.default)
-    # An empty text, list or map is what an absent one means: nothing is gained by writing it into every object.
-    if default is not None and (default not in ("", []) and not isinstance(field.shape, MapShape)):
-        schema["default"] = default
-    return schema
+    default = _default(field)
+    return schema if default is None else {**schema, "default": default}
+
+
+def _default(field: Field) -> object:
+    """What stands for an absent field, written out in full, as rules see it before nested defaults are filled in.
+
+    None for an empty text, list or map: that is what an absent one means, so objects can do without.
+    """
+    if field.default is None:
+        return None
+    plain = field.shape.plain(field.default)
+    if isinstance(field.shape, ObjectShape) and isinstance(plain, dict):
+        inner = {key: _default(each) for key, each in field.shape.fields.items()}
+        return {key: value for key, value in inner.items() if value is not None} | plain
+    return None if plain in ("", [], {}) else plain
 
 
 def _rule(rule: Rule) -> dict[str, str]:
@@ -124,8 +135,7 @@ def _map(shape: MapShape) -> JsonSchema:
     schema = shape.json_schema() | {"additionalProperties": structural(shape.value), "x-kubernetes-map-type": "atomic"}
     keys = schema.pop("propertyNames")
     low, high = keys.get("minLength", 0), keys["maxLength"]
-    rule = {
-        "rule": f"self.all(key, size(key) >= {low} && size(key) <= {high})",
-        "message": f"keys have {low} to {high} characters",
+    rule = f"self.all(key, size(key) >= {low} && size(key) <= {high} && key.matches(r'{keys['pattern']}'))"
+    return schema | {
+        "x-kubernetes-validations": [{"rule": rule, "message": "a key is not of the form that labels have"}]
     }
-    return schema | {"x-kubernetes-validations": [rule]}

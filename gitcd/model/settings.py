@@ -27,7 +27,7 @@ from gitcd.model.fields import (
     given,
     not_both,
 )
-from gitcd.model.reference import PATH_PATTERN
+from gitcd.model.reference import PATH_PATTERN, EcrRegistry, Repository
 
 # A file or folder of the machine that gitcd runs on; `~` is the user's home, and in the settings file a relative path
 # begins at that file's folder.
@@ -35,6 +35,14 @@ LocalPath = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", max=4096, hint="a path")]
 Url = Annotated[str, Text(r"(https?://[^\s@/]+[^\s@]*)?", max=2048, hint="an http or https address without a user")]
 HostName = Annotated[str, Text(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", min=1, max=253, hint="a host name")]
 Account = Annotated[str, Text(r"([0-9]{12})?", hint="the 12 digits of an AWS account, in quotes")]
+RegistryScope = Annotated[
+    str,
+    Text(
+        rf"([0-9]{{12}}|{REGISTRY_HOST}(/{PATH_PATTERN})?/?)",
+        min=1,
+        hint="an AWS account, a registry host, or a host with the beginning of a path",
+    ),
+]
 Region = Annotated[str, Text(r"([a-z]{2}(-[a-z]+)+-[0-9]+)?", max=32, hint="an AWS region such as us-east-1")]
 
 
@@ -164,19 +172,7 @@ class RegistryAccess:
 @dataclass(frozen=True, slots=True)
 class Allow:
     registries: Annotated[
-        tuple[
-            Annotated[
-                str,
-                Text(
-                    rf"([0-9]{{12}}|{REGISTRY_HOST}(/{PATH_PATTERN})?/?)",
-                    min=1,
-                    hint="an AWS account, a registry host, or a host with the beginning of a path",
-                ),
-            ],
-            ...,
-        ],
-        Items(max=1000),
-        Doc("Registries that declarations may name; empty: any."),
+        tuple[RegistryScope, ...], Items(max=1000), Doc("Registries that declarations may name; empty: any.")
     ] = ()
     kinds: Annotated[
         tuple[Annotated[str, Text(r"[A-Z][A-Za-z0-9]*", min=1, max=63, hint="a kind such as Secret")], ...],
@@ -192,6 +188,9 @@ class NamespaceScope:
     name: Name
     environments: Annotated[tuple[EnvironmentName, ...], Items(min=1, max=1000)]
     paths: Annotated[tuple[FilePath, ...], Items(max=100), Doc("Folders; empty: all of the environments.")] = ()
+    registries: Annotated[
+        tuple[RegistryScope, ...], Items(max=100), Doc("Of the registries that are allowed at all; empty: all of them.")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,3 +232,17 @@ class Settings:
     ] = ()
     environments: Annotated[tuple[EnvironmentCluster, ...], Items(max=1000, unique="name")] = ()
     deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+def allows(entries: tuple[str, ...], repository: Repository) -> bool:
+    """Whether a list of accounts, hosts, or hosts with the beginning of a path has the repository; an empty one does.
+
+    `host/team` is everything under `team/`, and `team` itself.
+    """
+    if not entries:
+        return True
+    registry = EcrRegistry.parse(repository.registry)
+    name = f"{repository}/"
+    return any(
+        (registry and entry == registry.account) or name.startswith(f"{entry.rstrip('/')}/") for entry in entries
+    )

@@ -12,6 +12,9 @@ from gitcd.model.fields import Doc, Items, Number, Text
 
 MAX_MESSAGE = 4096
 
+# The fields that follow from a plan; the others tell of rollouts.
+OWNED = ("observedGeneration", "conditions", "resolved")
+
 Time = Annotated[str, Text(max=64)]
 Short = Annotated[str, Text(max=256)]
 DigestText = Annotated[str, Text(max=128)]

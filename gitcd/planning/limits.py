@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gitcd.model.plan import Outcome, OutcomeKind
-from gitcd.model.settings import NamespaceScope
+from gitcd.model.settings import NamespaceScope, allows
 from gitcd.planning.matching import Declared
 from gitcd.planning.scopes import Pattern
 
@@ -23,11 +23,22 @@ def limit(declared: Iterable[Declared], limits: Limits) -> tuple[list[Declared],
     permitted, refused = [], []
     for each in declared:
         scope = limits.get(each.identity.namespace)
-        if scope is None or each.identity.environment not in scope.environments:
-            refused.append(_refused(each))
-        else:
+        if why := _objection(each, scope):
+            refused.append(_refused(each, *why))
+        elif scope:
             permitted.append(_narrowed(each, scope))
     return permitted, refused
+
+
+def _objection(declared: Declared, scope: NamespaceScope | None) -> tuple[str, str] | None:
+    """Reason and message where the operator does not let the declaration do what it asks for."""
+    identity, spec = declared.identity, declared.declaration.spec
+    where = f"the operator does not let namespace {identity.namespace}"
+    if scope is None or identity.environment not in scope.environments:
+        return "NamespaceNotAllowed", f"{where} reach environment {identity.environment}"
+    if not allows(scope.registries, spec.repository):
+        return "RegistryNotAllowed", f"{where} follow {spec.image_repo}"
+    return None
 
 
 def _narrowed(declared: Declared, scope: NamespaceScope) -> Declared:
@@ -37,14 +48,13 @@ def _narrowed(declared: Declared, scope: NamespaceScope) -> Declared:
     return replace(declared, reach=replace(declared.reach, bounds=bounds))
 
 
-def _refused(declared: Declared) -> Outcome:
-    identity = declared.identity
+def _refused(declared: Declared, reason: str, message: str) -> Outcome:
     return Outcome(
-        identity,
+        declared.identity,
         declared.declaration.origin,
         OutcomeKind.FAILED,
         image_repo=declared.declaration.spec.image_repo,
-        reason="NamespaceNotAllowed",
-        message=f"the operator does not let namespace {identity.namespace} reach environment {identity.environment}",
+        reason=reason,
+        message=message,
         remedy="Ask the operator, or declare it in a namespace that may.",
     )

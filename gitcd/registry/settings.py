@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gitcd.model.reference import EcrRegistry, Repository
+from gitcd.model.settings import allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,4 @@ class RegistrySettings:
         return Access(entry.role_arn or self.role_arn, entry.external_id, entry.endpoint_url or self.endpoint_url)
 
     def allows(self, repository: Repository) -> bool:
-        if not self.allowed:
-            return True
-        registry = EcrRegistry.parse(repository.registry)
-        name = f"{repository}/"
-        return any(
-            (registry and entry == registry.account) or name.startswith(f"{entry.rstrip('/')}/")
-            for entry in self.allowed
-        )
+        return allows(self.allowed, repository)

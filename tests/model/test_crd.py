@@ -66,6 +66,6 @@ def test_conditions_are_a_map_by_type():
 def test_defaults_are_those_of_the_validator():
     spec = SCHEMA["properties"]["spec"]["properties"]
     assert spec["interval"]["default"] == "5m"
-    assert spec["strategy"]["default"] == {}
+    assert spec["strategy"]["default"]["kind"] == "RollingUpdate"
     assert spec["strategy"]["properties"]["kind"]["default"] == "RollingUpdate"
     assert "default" not in spec["tag"]
