@@ -32,6 +32,7 @@ class Verb(NamedTuple):
 VERBS = {
     "diff": Verb("diff", "Show what a reconcile would change."),
     "reconcile": Verb("reconcile", "Commit and push what the declarations and the registry say."),
+    "promote": Verb("promote", "Move what one environment deploys into the next."),
     "explain": Verb("explain", "Say why an image did, or did not, move."),
     "hold": Verb("hold", "Keep a declaration from moving."),
     "release": Verb("release", "Let a held declaration move again."),

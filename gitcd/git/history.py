@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from gitcd.errors import GitcdError
+from gitcd.errors import ConfigError, GitcdError
 from gitcd.git.mirror import WITHOUT_FILES, Mirror
 from gitcd.git.origin import Origin
 from gitcd.git.runner import ANY, Git
@@ -25,6 +25,7 @@ from gitcd.model.tree import Entry, Mode
 
 _FORMAT = "--format=%x00%H%x00%an%x00%ct%x00%B%x00%cn <%ce>%x00"
 _FIELDS = 6
+_FEW = 200  # paths that git looks for by itself; among more it is quicker to look oneself
 _TELLING = "--grep=^[[:blank:]]*Gitcd-App: "
 
 
@@ -45,10 +46,24 @@ class PastCommit:
 
 
 @dataclass(frozen=True, slots=True)
+class Landed:
+    """A commit of the branch's own line, with the paths that it changed there.
+
+    `when` is the earliest moment at which it can have landed: its own date, or a later one of a commit below it.
+    """
+
+    commit: PastCommit
+    when: datetime
+    paths: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class MissingHistory:
-    """The history cannot be had now: whatever depends on it must wait."""
+    """The history cannot be had now: whatever depends on it must wait, or has to be mended where that lasts."""
 
     reason: str
+    remedy: str = ""
+    lasting: bool = False
 
 
 class History:
@@ -90,6 +105,50 @@ class History:
                 current = name
             elif name.startswith(self._folder) and name:
                 changed[current].append(name.removeprefix(self._folder))
+        return changed
+
+    def line(self, paths: Collection[str]) -> list[Landed]:
+        """The commits of the branch's own line (first parents) that changed any of the paths, newest first.
+
+        What a side branch brought counts as of its merge, which is when the branch took it.
+        """
+        wanted = {f"{self._folder}{path}" for path in paths}
+        few = sorted(wanted) if len(wanted) <= _FEW else []
+        if not wanted:
+            return []
+        moments = self._moments()
+        commits = list(self._commits(few, "--first-parent"))
+        changed = self._changed_on_line([commit.oid for commit in commits])
+        found = ((commit, changed[commit.oid] & wanted) for commit in commits)
+        return [
+            Landed(commit, moments[commit.oid], frozenset(path.removeprefix(self._folder) for path in touched))
+            for commit, touched in found
+            if touched
+        ]
+
+    def _moments(self) -> dict[str, datetime]:
+        """When each commit of the line can have landed at the earliest."""
+        answer = self._git.run("rev-list", "--first-parent", "--reverse", "--timestamp", self._tip)
+        latest, moments = 0, {}
+        for line in answer.stdout.decode().splitlines():
+            seconds, _, oid = line.partition(" ")
+            latest = max(latest, int(seconds))
+            moments[oid] = datetime.fromtimestamp(latest, UTC)
+        return moments
+
+    def _changed_on_line(self, commits: Sequence[str]) -> dict[str, set[str]]:
+        """The paths that each commit changed, seen from its first parent."""
+        answer = self._git.run(
+            "diff-tree", "--stdin", "-r", "--root", "--diff-merges=first-parent", "--no-renames", "--name-only", "-z",
+            stdin="".join(f"{commit}\n" for commit in commits).encode(),
+        )  # fmt: skip
+        changed: dict[str, set[str]] = {commit: set() for commit in commits}
+        current = ""
+        for name in os.fsdecode(answer.stdout).split("\0"):
+            if name in changed:
+                current = name
+            elif name:
+                changed[current].add(name)
         return changed
 
     def last_change(self, path: str) -> PastCommit | None:
@@ -146,7 +205,7 @@ def ensure_history(mirror: Mirror, tip: str) -> History | MissingHistory:
         Mirror(folder, origin, mirror.branch, extent=WITHOUT_FILES).fetch()
         origin.local.run("rev-parse", "--verify", "--quiet", f"{tip}^{{tree}}")
     except GitcdError as error:
-        return MissingHistory(error.message)
+        return MissingHistory(error.message, error.remedy, isinstance(error, ConfigError))
     return History(origin.local, tip, origin=origin)
 
 
@@ -158,7 +217,7 @@ def local_history(root: Path) -> History | MissingHistory | None:
     answer = git.run("rev-parse", "--is-shallow-repository", "--show-toplevel", "--show-prefix", ok=ANY)
     shallow, top, folder, *_ = f"{os.fsdecode(answer.stdout)}\n\n\n".split("\n")
     if shallow == "true":
-        return MissingHistory("this is a shallow clone; `git fetch --unshallow` brings the rest")
+        return MissingHistory("this is a shallow clone", "`git fetch --unshallow` brings the rest.", lasting=True)
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD", ok=ANY)
     if head.status:
         return None

@@ -22,9 +22,11 @@ ENVIRONMENT = "Gitcd-Environment"
 APP = "Gitcd-App"
 DIGEST = "Gitcd-Digest"
 RUN = "Gitcd-Run"
+VERB = "Gitcd-Verb"
 _LINE = re.compile(rf"^[ \t]*({ENVIRONMENT}|{APP}|{DIGEST}): (\S+)\s*$", re.MULTILINE)
 
 _RUN = re.compile(rf"^[ \t]*{RUN}: (\S+)\s*$", re.MULTILINE)
+_VERB = re.compile(rf"^[ \t]*{VERB}: (\S+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,18 @@ class Move:
     digest: str
 
 
-def render(moves: Iterable[Move], *, run: str = "") -> str:
-    """The trailer block of a commit that makes these moves, one trailer a line, without a final newline."""
+def render(moves: Iterable[Move], *, run: str = "", verb: str = "") -> str:
+    """The trailer block of a commit that makes these moves, one trailer a line, without a final newline.
+
+    `verb` names the command that asked for them, where it was not the tags.
+    """
     lines = []
     for environment, group in groupby(sorted(moves, key=_order), key=lambda move: move.identity.environment):
         lines.append(f"{ENVIRONMENT}: {environment}")
         for move in group:
             lines += [f"{APP}: {move.identity.app}", f"{DIGEST}: {move.digest}"]
+    if verb:
+        lines.append(f"{VERB}: {verb}")
     if run:
         lines.append(f"{RUN}: {run}")
     return "\n".join(lines)
@@ -64,6 +71,11 @@ def parse(message: str) -> Iterator[Move]:
 def runs(message: str) -> list[str]:
     """The runs that a commit message names."""
     return _RUN.findall(message)
+
+
+def verbs(message: str) -> list[str]:
+    """The commands that a commit message names."""
+    return _VERB.findall(message)
 
 
 def _order(move: Move) -> tuple[Identity, str]:

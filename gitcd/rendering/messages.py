@@ -19,6 +19,7 @@ COMMIT_TEMPLATE = "commit-message.j2"
 _SUBJECT_LENGTH = 72
 _BODY_BYTES = 64 * 1024
 _GIT_HASH = re.compile(r"[0-9a-f]{40}")
+_SPOKEN = {"promote": "promote ", "rollback": "roll back "}  # how a subject begins to tell of a command
 _TRAILER_VALUE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -47,10 +48,13 @@ class Item:
         return _brief(self.new)
 
 
-def commit_message(commit: PlannedCommit, *, run: str = "", folder: Path | None = None) -> str:
+def commit_message(
+    commit: PlannedCommit, *, run: str = "", folder: Path | None = None, verb: str = "", note: str = ""
+) -> str:
     """The whole message of a commit, with a final newline. The same commit always gets the same message.
 
-    `run` names the run in a trailer; `folder` is the operator's template folder.
+    `run` names the run in a trailer; `folder` is the operator's template folder. `verb` is the command that asked for
+    this, where it was not the tags, and `note` a sentence on why.
 
     Raises:
         ConfigError: the template is wrong.
@@ -59,29 +63,32 @@ def commit_message(commit: PlannedCommit, *, run: str = "", folder: Path | None 
     from gitcd.rendering import sandbox
 
     changed = [outcome for outcome in commit.outcomes if outcome.changed]
-    items = tuple(_item(outcome) for outcome in changed)
+    items = tuple(_item(outcome, tagged=not verb) for outcome in changed)
     pin_only = commit.kind is OutcomeKind.PIN_ONLY
+    words = "pin " if pin_only else _SPOKEN.get(verb, "")
     values = {
-        "subject": _subject(commit.environments, items, pin_only=pin_only),
+        "subject": _subject(commit.environments, items, words, ", content unchanged" if pin_only else ""),
+        "note": one_line(note),
         "items": items,
         "environments": tuple(one_line(name) for name in commit.environments),
         "pin_only": pin_only,
     }
     text = message_body(redact(sandbox.render(COMMIT_TEMPLATE, values, folder=folder, limit=_BODY_BYTES)))
-    block = _trailers(changed, run)
+    block = _trailers(changed, run, verb)
     return f"{text or values['subject']}\n\n{block}\n"
 
 
-def _trailers(outcomes: Sequence[Outcome], run: str) -> str:
+def _trailers(outcomes: Sequence[Outcome], run: str, verb: str) -> str:
     moves = [trailers.Move(item.identity, item.resolved.digest) for item in outcomes if item.resolved]
     values = [text for move in moves for text in (*astuple(move.identity), move.digest)]
     for name in [*values, run or "-"]:
         if not _TRAILER_VALUE.fullmatch(name):
             raise RefusedError(f"{name!r} cannot stand in a commit trailer: it is empty or holds blanks")
-    return trailers.render(moves, run=run)
+    return trailers.render(moves, run=run, verb=verb)
 
 
-def _item(outcome: Outcome) -> Item:
+def _item(outcome: Outcome, *, tagged: bool = True) -> Item:
+    """`tagged`: whether it is the tag that names the image."""
     resolved = outcome.resolved
     digest = short(resolved.digest) if resolved else ""
     return Item(
@@ -93,26 +100,23 @@ def _item(outcome: Outcome) -> Item:
         old_digest=one_line(short(outcome.old_digest)),
         new_digest=one_line(digest),
         repository=one_line(outcome.image_repo),
-        tag=one_line(resolved.tag) if resolved else "",
+        tag=one_line(resolved.tag) if resolved and tagged else "",
         pushed_at=_moment(resolved.pushed_at) if resolved and resolved.pushed_at else "",
         backward=outcome.direction is Direction.BACKWARD,
         files=tuple(sorted({one_line(change.path) for change in outcome.changes})),
     )
 
 
-def _subject(environments: Sequence[str], items: Sequence[Item], *, pin_only: bool) -> str:
+def _subject(environments: Sequence[str], items: Sequence[Item], verb: str, tail: str) -> str:
     """The most telling subject that is short enough."""
-    return next(
-        subject for subject in _subjects(environments, items, pin_only=pin_only) if len(subject) <= _SUBJECT_LENGTH
-    )
+    return next(subject for subject in _subjects(environments, items, verb, tail) if len(subject) <= _SUBJECT_LENGTH)
 
 
-def _subjects(environments: Sequence[str], items: Sequence[Item], *, pin_only: bool) -> Iterator[str]:
+def _subjects(environments: Sequence[str], items: Sequence[Item], verb: str, tail: str) -> Iterator[str]:
     images = "1 image" if len(items) == 1 else f"{len(items)} images"
     names = ", ".join(sorted({item.name for item in items}))
     moves = {item.move for item in items}
     where = [one_line(", ".join(environments)), f"{len(environments)} environments"]
-    verb, tail = ("pin ", ", content unchanged") if pin_only else ("", "")
     for place in where:
         if len(moves) == 1 and len(environments) == 1:
             yield f"{place}: {verb}{names} {moves.copy().pop()}{tail}"

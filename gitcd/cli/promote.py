@@ -1,0 +1,126 @@
+"""`gitcd promote`: move what one environment deploys into the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcd.cli import ecr_changes, options, session
+from gitcd.cli import ecr_options as flags
+from gitcd.cli.diff import show
+from gitcd.cli.reconcile import tell_published
+from gitcd.cli.terminal import Console
+from gitcd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gitcd.git.mirror import Mirror
+    from gitcd.model.plan import Plan
+    from gitcd.usecases.promote import Promotion
+    from gitcd.usecases.workspace import Target, Workspace
+
+_FILE = click.Path(dir_okay=False)
+
+repository = click.argument(
+    "repo", required=False, metavar="[REPO]", help="A bare repository or an address.  [env var: GITCD_REPO]"
+)
+
+
+def branch_of(target: Target) -> Mirror:
+    """The branch that is committed to, and whose history is read.
+
+    Raises:
+        ConfigError: the target is a work tree.
+    """
+    from gitcd.git.mirror import Mirror
+
+    if not isinstance(target, Mirror):
+        raise ConfigError(
+            "REPO is a work tree, and gitcd never commits in somebody's checkout",
+            remedy="Name a bare repository or an address.",
+        )
+    return target
+
+
+@click.command("promote")
+@click.argument("source", metavar="FROM", help="The environment whose images are taken, as git has them now.")
+@click.argument("target", metavar="TO", help="The environment that gets them; its promoteFrom names FROM.")
+@repository
+@click.option("--app", multiple=True, metavar="APP", envvar="GITCD_APP", show_envvar=True,
+              help="Only this declaration of TO, as name or namespace/name; repeatable.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would be committed, or moved, and write nothing.")
+@click.option("--check", is_flag=True, help="As --dry-run, and exit with 1 where something would change.")
+@click.option("--out", type=_FILE, metavar="FILE", help="Write the plan to a file, for review.")
+@click.option("--settle", is_flag=True, help="Commit nothing; let the tags that TO names in the registry name what git "
+              "deploys there.")  # fmt: skip
+@flags.journal
+@options.access
+@options.registry
+@options.output("table", "json", "yaml", "name")
+@options.verb
+def command(console: Console, form: Any, **arguments: Any) -> int:
+    """Move what FROM deploys now into the places of TO.
+
+    Declarations are matched by namespace and name. Each digest must be in TO's own repository; gates, holds and freezes
+    of TO apply, and its soak time is counted from git's history. What moved is committed and pushed. Tags take no part:
+    --settle moves them afterwards, for those who look at them. The journal is one of those moves.
+    """
+    _refuse_contradictions(arguments)
+    run = session.workspace(arguments)
+    if arguments["settle"]:
+        return _settled(console, form, run, arguments)
+    with run.open(local=False) as target:
+        return _promoted(console, form, run, branch_of(target), arguments)
+
+
+def _request(arguments: dict[str, Any]) -> Promotion:
+    from gitcd.usecases.promote import Promotion
+
+    return Promotion(arguments["source"], arguments["target"], frozenset(arguments["app"]))
+
+
+def _refuse_contradictions(arguments: dict[str, Any]) -> None:
+    if arguments["settle"] and (arguments["check"] or arguments["out"]):
+        raise click.UsageError("--settle moves tags and makes no plan: it goes with neither --check nor --out")
+    if not arguments["settle"] and arguments["journal"]:
+        raise click.UsageError("--journal is for --settle: commits are journal enough")
+
+
+def _promoted(console: Console, form: Any, run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> int:
+    from gitcd.usecases.promote import Pen, preview_promotion, promote
+
+    request = _request(arguments)
+    pen, context = Pen(run.author, run.templates, run.run), run.context(mirror)
+    if arguments["dry_run"] or arguments["check"]:
+        plan = preview_promotion(mirror, context, request, lambda: run.history(mirror), pen).plan
+        return _rehearsed(console, form, plan, arguments)
+    published = promote(mirror, context, request, lambda: run.history(mirror), pen)
+    if arguments["out"]:
+        session.write_plan(arguments["out"], published.work.plan)
+    return tell_published(console, form, mirror, published)
+
+
+def _rehearsed(console: Console, form: Any, plan: Plan, arguments: dict[str, Any]) -> int:
+    from gitcd.model.plan import plan_exit_code
+
+    if arguments["out"]:
+        session.write_plan(arguments["out"], plan)
+    code = plan_exit_code(plan, differences=arguments["check"])
+    show(console, plan, form, code)
+    return code
+
+
+def _settled(console: Console, form: Any, run: Workspace, arguments: dict[str, Any]) -> int:
+    from gitcd.registry.tags import EcrTags
+    from gitcd.usecases.keeping import source_of
+    from gitcd.usecases.settle_tags import settle
+    from gitcd.usecases.workspace import registry_settings
+
+    ecr_changes.check_outputs(arguments, form)
+    with run.open() as target:
+        duties = settle(source_of(run, target), _request(arguments))
+    for warning in duties.warnings:
+        console.warn(warning)
+    registry = EcrTags(registry_settings(run.settings))
+    orders = duties.orders(registry, dry_run=arguments["dry_run"])
+    return ecr_changes.carry_out(console, form, arguments, registry, orders, problems=duties.problems)

@@ -1,0 +1,179 @@
+"""Promotion: what one environment deploys by git moves into the places of the next, in commits of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitcd.errors import ConfigError
+from gitcd.git.commit import Author, NewCommit
+from gitcd.git.mirror import Mirror
+from gitcd.git.tree import CommitTree
+from gitcd.model.declaration import Identity
+from gitcd.model.memory import FORGETFUL, Memory
+from gitcd.model.plan import Outcome, OutcomeKind, Plan
+from gitcd.model.registry import Failure
+from gitcd.model.tree import Tree
+from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.limits import limit
+from gitcd.planning.overview import standing
+from gitcd.planning.promotion import Aim, Matching, aims, match, source_queries
+from gitcd.planning.scopes import Scopes
+from gitcd.planning.survey import survey
+from gitcd.rendering.messages import commit_message
+from gitcd.usecases.planner import Context, Planned, Selection, make_plan
+from gitcd.usecases.publish import Published, publish
+from gitcd.usecases.reconcile import with_failure
+from gitcd.usecases.status_past import Recollect, Subject, soak_from
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """From which environment to which, and which declarations (empty: all that both have)."""
+
+    source: str
+    target: str
+    apps: frozenset[str] = frozenset()
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(frozenset({self.target}), self.apps)
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """Who commits, and in which words: the operator's templates, and the name of the run."""
+
+    author: Author
+    templates: Path | None = None
+    run: str = ""
+
+
+def plan_promotion(
+    tree: Tree,
+    context: Context,
+    request: Promotion,
+    recollect: Recollect,
+    *,
+    base: str = "",
+    memory: Memory = FORGETFUL,
+) -> Planned:
+    """What the promotion would change in a tree.
+
+    Raises:
+        ConfigError: the environments do not promote from each other, or the selection meets nothing.
+    """
+    inputs = read_inputs(tree, memory)
+    check_environments(inputs.scopes, request.source, request.target)
+    permitted, _ = limit(inputs.declared, context.limits)
+    matching = match(permitted, request.source, request.target)
+    sources = survey([pair.source for pair in matching.pairs], tree, inputs.scopes)
+    stands = {each.declared.identity: standing(each) for each in sources}
+    answers = context.resolve(source_queries(matching.pairs, stands))
+    found = aims(matching.pairs, stands, answers, inputs.broken) | _unmatched(matching, inputs, request)
+    found |= _undeliverable(matching, inputs.scopes)
+    subjects = {each.declared.identity: Subject.of(each) for each in sources}
+    soak = soak_from(recollect, inputs.scopes, subjects)
+    context = replace(context, selection=request.selection, aims=found, soak=soak)
+    planned = make_plan(tree, context, base=base, memory=memory)
+    warnings = (*planned.plan.warnings, *_warnings(matching, request, planned.plan))
+    return replace(planned, plan=replace(planned.plan, warnings=warnings))
+
+
+def check_environments(scopes: Scopes, source: str, target: str) -> None:
+    """Whether one is promoted from the other.
+
+    Raises:
+        ConfigError: it is not, or one of them does not exist.
+    """
+    known = scopes.environments
+    if unknown := [name for name in (source, target) if name not in known]:
+        has = f"It has: {', '.join(sorted(known))}." if known else "Promotion needs a gitcd.yaml."
+        raise ConfigError(f"gitcd.yaml has no environment {' and no '.join(unknown)}", remedy=has)
+    origin = known[target].promote_from
+    if not origin:
+        raise ConfigError(
+            f"{target} follows its tags, so the next reconcile would take back what is promoted",
+            remedy=f"Say `promoteFrom: {source}` for {target} in gitcd.yaml, or move its tags (`gitcd ecr-tags add`).",
+        )
+    if origin != source:
+        raise ConfigError(
+            f"{target} is promoted from {origin}, not from {source}", remedy=f"Run `gitcd promote {origin} {target}`."
+        )
+
+
+def promote(mirror: Mirror, context: Context, request: Promotion, recollect: Recollect, pen: Pen) -> Published[Planned]:
+    """Commit the promotion to the branch, computed anew wherever its tip moves."""
+
+    def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
+        planned = plan_promotion(tree, context, request, recollect, base=tip, memory=mirror.memory)
+        planned = with_promoted(planned, request, pen)
+        return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
+
+    return with_failure(publish(mirror, compute, author=pen.author, when=context.now))
+
+
+def preview_promotion(mirror: Mirror, context: Context, request: Promotion, recollect: Recollect, pen: Pen) -> Planned:
+    """What `promote` would commit to the branch's tip; nothing is written."""
+    tip = mirror.fetch()
+    tree = CommitTree(mirror.git, tip)
+    planned = plan_promotion(tree, context, request, recollect, base=tip, memory=mirror.memory)
+    return with_promoted(planned, request, pen)
+
+
+def with_promoted(planned: Planned, request: Promotion, pen: Pen) -> Planned:
+    """The same plan, its commits with messages that say where the images come from."""
+    note = f"Promoted from {request.source}."
+    commits = tuple(
+        replace(
+            commit,
+            message=commit_message(commit, run=pen.run, folder=pen.templates, verb="promote", note=note),
+        )
+        for commit in planned.plan.commits
+    )
+    return replace(planned, plan=replace(planned.plan, commits=commits))
+
+
+def _unmatched(matching: Matching, inputs: Inputs, request: Promotion) -> dict[Identity, Aim | Failure]:
+    """Why there is no image for declarations that the source does not have; told only of those that are asked for."""
+    broken = {each.identity.app: each for each in inputs.broken if each.identity.environment in {"", request.source}}
+    asked = [each for each in matching.without_source if request.apps and request.selection.takes(each)]
+    return {each: _no_source(each, request.source, broken.get(each.app)) for each in asked}
+
+
+def _undeliverable(matching: Matching, scopes: Scopes) -> dict[Identity, Aim | Failure]:
+    """Those that may move by a pull request only: nothing is committed past the reviewers."""
+    remedy = "Open it by hand from `gitcd promote --dry-run` in a branch, or let delivery.mode be Commit."
+    found: dict[Identity, Aim | Failure] = {}
+    for pair in matching.pairs:
+        delivery, own = (
+            scopes.layout_of(pair.target.identity.environment).delivery,
+            pair.target.declaration.spec.delivery,
+        )
+        if "PullRequest" in {delivery.mode, own.mode if own else ""}:
+            message = "it is delivered by pull request, which this version of gitcd does not open"
+            found[pair.target.identity] = Failure("NotSupportedYet", message, remedy)
+    return found
+
+
+def _no_source(identity: Identity, source: str, broken: Outcome | None) -> Failure:
+    if broken:
+        return Failure(broken.reason, f"{source}/{identity.app} ({broken.origin}): {broken.message}", broken.remedy)
+    message = f"{source} has no declaration {identity.app}, so there is nothing to promote"
+    return Failure("NoSource", message, "Declarations are matched by namespace and name.")
+
+
+def _warnings(matching: Matching, request: Promotion, plan: Plan) -> list[str]:
+    """What a promotion of everything leaves out, because only one of the environments has it."""
+    if request.apps:
+        return []
+    waiting = {each.identity for each in plan.outcomes if each.kind is OutcomeKind.PROMOTED}
+    left = [
+        f"{each} stays: {request.source} has no declaration {each.app}"
+        for each in matching.without_source
+        if each in waiting
+    ]
+    return left + [
+        f"{each} goes nowhere: {request.target} has no declaration {each.app}" for each in matching.without_target
+    ]

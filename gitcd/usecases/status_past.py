@@ -1,0 +1,131 @@
+"""What declarations of today deployed at the commits of the branch's own line, read from git alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitcd.git.history import History, Landed, MissingHistory
+from gitcd.model.declaration import Identity
+from gitcd.planning.holds import NoHistory
+from gitcd.planning.matching import Declared, Surveyed
+from gitcd.planning.overview import Standing, standing_in, telling_files
+from gitcd.planning.scopes import Scopes
+from gitcd.planning.soak import Soaked, SoakQuestion
+
+Recollect = Callable[[], History | MissingHistory | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A declaration with the files that say today what it deploys."""
+
+    declared: Declared
+    paths: tuple[str, ...]
+
+    @classmethod
+    def of(cls, surveyed: Surveyed) -> Subject:
+        return cls(surveyed.declared, telling_files(surveyed))
+
+    @property
+    def identity(self) -> Identity:
+        return self.declared.identity
+
+
+class Past:
+    """The commits of the line that touched the files of some declarations."""
+
+    def __init__(self, history: History, scopes: Scopes, subjects: Sequence[Subject]) -> None:
+        self._history = history
+        self._scopes = scopes
+        line = history.line({path for each in subjects for path in each.paths})
+        by_path: dict[str, list[int]] = {}
+        for number, landed in enumerate(line):
+            for path in landed.paths:
+                by_path.setdefault(path, []).append(number)
+        self._trails = {
+            each.identity: [line[number] for number in sorted({n for p in each.paths for n in by_path.get(p, ())})]
+            for each in subjects
+        }
+
+    def trail(self, subject: Subject) -> list[Landed]:
+        """The commits that touched a declaration's files, newest first."""
+        return self._trails[subject.identity]
+
+    def standings(
+        self, wanted: Iterable[tuple[Subject, Landed]]
+    ) -> dict[tuple[Identity, str], Standing] | MissingHistory:
+        """What the declarations deployed at the commits: all is read at once."""
+        asked = list(wanted)
+        paths: dict[str, set[str]] = {}
+        for subject, landed in asked:
+            paths.setdefault(landed.commit.oid, set()).update(subject.paths)
+        files = self._history.files_at(paths)
+        if isinstance(files, MissingHistory):
+            return files
+        return {
+            (subject.identity, landed.commit.oid): standing_in(
+                subject.declared, self._scopes, _only(files[landed.commit.oid], subject.paths)
+            )
+            for subject, landed in asked
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """Ask since which commit a declaration holds this digest; one that landed by `enough` will do as an answer."""
+
+    subject: Subject
+    digest: str
+    enough: datetime | None = None
+
+
+def tenures(past: Past, asked: Iterable[Tenure]) -> dict[Identity, Landed | NoHistory]:
+    """The commit since which each declaration holds its digest without a break, as far as files of today tell.
+
+    A file that had another name counts as a beginning, so the answer is never too early.
+    """
+    found: dict[Identity, Landed | NoHistory] = {}
+    going: list[tuple[Tenure, int]] = [(each, 0) for each in asked]
+    while going:
+        looked = []
+        for each, number in going:
+            trail = past.trail(each.subject)
+            if not trail:
+                found[each.subject.identity] = NoHistory("no commit of the branch tells where its files come from")
+            elif number + 1 == len(trail) or (each.enough and trail[number].when <= each.enough):
+                found[each.subject.identity] = trail[number]
+            else:
+                looked.append((each, number))
+        standings = past.standings((each.subject, past.trail(each.subject)[n + 1]) for each, n in looked)
+        if isinstance(standings, MissingHistory):
+            return found | {each.subject.identity: NoHistory(standings.reason) for each, _ in looked}
+        going = []
+        for each, number in looked:
+            trail = past.trail(each.subject)
+            if standings[each.subject.identity, trail[number + 1].commit.oid].digest == each.digest:
+                going.append((each, number + 1))
+            else:
+                found[each.subject.identity] = trail[number]
+    return found
+
+
+def soak_from(recollect: Recollect, scopes: Scopes, sources: Mapping[Identity, Subject]) -> Callable[..., Soaked]:
+    """Answers to questions about soak time, from a history that is brought only when there is one."""
+
+    def answer(questions: Sequence[SoakQuestion]) -> Soaked:
+        history = recollect()
+        if not isinstance(history, History):
+            reason = history.reason if history else "there is no git history"
+            return {each.source: NoHistory(reason) for each in questions}
+        past = Past(history, scopes, [sources[each.source] for each in questions])
+        asked = [Tenure(sources[each.source], each.digest, each.enough) for each in questions]
+        since = tenures(past, asked)
+        return {identity: at.when if isinstance(at, Landed) else at for identity, at in since.items()}
+
+    return answer
+
+
+def _only(files: Mapping[str, bytes], paths: Sequence[str]) -> dict[str, bytes]:
+    return {path: files[path] for path in paths if path in files}
