@@ -57,7 +57,7 @@ def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
     documents, problems = _read_documents(tree, [entry for entry in entries if not _is_hold(entry)], memory)
     declared, broken = _place(documents, scopes)
     broken += _broken(problems)
-    declared, refused = _respect(declared, unreadable)
+    declared, refused = respect_holds(declared, unreadable)
     return Inputs(config, scopes, tuple(declared), tuple(broken + refused), holds, unreadable, unnamed)
 
 
@@ -162,7 +162,9 @@ def _placed(document: ContainerVersion, scopes: Scopes) -> Declared | ScopeError
     return Declared(document, Identity(environment, document.namespace, document.metadata.name), reach)
 
 
-def _respect(declared: Iterable[Declared], problems: dict[Identity, Problem]) -> tuple[list[Declared], list[Outcome]]:
+def respect_holds(
+    declared: Iterable[Declared], problems: dict[Identity, Problem]
+) -> tuple[list[Declared], list[Outcome]]:
     """A hold file that cannot be read holds everything: its declaration fails."""
     kept, refused = [], []
     for each in declared:

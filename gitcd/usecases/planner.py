@@ -12,7 +12,7 @@ from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.layout import Granularity
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, Plan
-from gitcd.model.registry import Answers, Query
+from gitcd.model.registry import Answers, Failure, Query
 from gitcd.model.tree import Tree
 from gitcd.planning.absent import absent_members
 from gitcd.planning.allowances import spend_allowances
@@ -25,7 +25,7 @@ from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
 from gitcd.planning.promotion import Aims, aim_queries, merged
-from gitcd.planning.settling import select, settle
+from gitcd.planning.settling import Absent, select, settle
 from gitcd.planning.soak import Soaked, SoakQuestion, ripen, soak_questions
 from gitcd.planning.standing import noted
 from gitcd.planning.survey import queries, survey
@@ -35,6 +35,7 @@ _SHOWN = 20
 Resolve = Callable[[Sequence[Query]], Answers]
 Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
 Inspect = Callable[[Sequence[Inspection]], Inspected]
+Elsewhere = Callable[[Inputs], tuple[Inputs, Sequence[Absent]]]
 Soak = Callable[[Sequence[SoakQuestion]], Soaked]
 
 
@@ -53,14 +54,17 @@ class Selection:
     """Which declarations a run acts on; empty: all.
 
     An app is given as `name`, `namespace/name` or `environment/namespace/name`. Who does not act, but looks, sees what
-    a run for all would do with the selected.
+    a run for all would do with the selected. `among` are those (`namespace/name`) that the source was narrowed to.
     """
 
     environments: frozenset[str] = frozenset()
     apps: frozenset[str] = frozenset()
     acts: bool = True
+    among: frozenset[str] | None = None
 
     def takes(self, identity: Identity) -> bool:
+        if self.among is not None and identity.app not in self.among:
+            return False
         if self.environments and identity.environment not in self.environments:
             return False
         return not self.apps or not self.apps.isdisjoint({identity.name, identity.app, str(identity)})
@@ -73,8 +77,10 @@ EVERYTHING = Selection()
 class Context:
     """What a plan is made with: who answers for the registry, for history and to gates, and what time it is.
 
-    `given` are declarations that do not stand in the tree; they are planned beside those that do. `aims` are where
-    declarations shall move in place of what their tags name; `soak` answers for how long such an image was in use.
+    `given` are declarations that do not stand in the tree; they are planned beside those that do. A `source` answers
+    the inputs with other declarations in place of the tree's, and with the members that groups lack for that;
+    `failures` are what could not be had from it. `aims` are where declarations shall move in place of what their tags
+    name; `soak` answers for how long such an image was in use.
     """
 
     resolve: Resolve
@@ -84,8 +90,15 @@ class Context:
     limits: Limits = field(default_factory=dict)
     inspect: Inspect = uninspected
     given: tuple[Declared, ...] = ()
+    source: Elsewhere | None = None
+    failures: tuple[Failure, ...] = ()
     aims: Aims = field(default_factory=dict)
     soak: Soak = unsoaked
+
+    @property
+    def is_of_tree(self) -> bool:
+        """Whether the tree alone says what is declared."""
+        return not self.given and self.source is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
         ConfigError: gitcd.yaml is not valid, or the selection meets nothing.
     """
     inputs = read_inputs(tree, memory)
+    inputs, lacking = context.source(inputs) if context.source else (inputs, ())
     inputs = replace(inputs, declared=(*inputs.declared, *context.given))
     check_selection(context.selection, inputs)
     permitted, refused = limit(inputs.declared, context.limits)
@@ -114,7 +128,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     asked = queries(surveyed)
     answers = context.resolve(merged([*asked, *aim_queries(permitted, context.aims)]) if context.aims else asked)
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds, context.aims)
-    absent = absent_members((*inputs.broken, *refused), tree, inputs.scopes)
+    absent = [*absent_members((*inputs.broken, *refused), tree, inputs.scopes), *lacking]
     decisions = settle([decide(each, facts) for each in surveyed], absent)
     decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds), absent)
     if soaking := soak_questions(decisions, inputs.scopes, context.now):
@@ -127,8 +141,8 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     found = noted((*plan.outcomes, *broken), inputs.holds, context.now)
     outcomes = tuple(sorted(found, key=lambda outcome: (outcome.identity, outcome.origin.path)))
-    warnings = () if context.given else stray_holds(inputs)
-    return Planned(Plan(plan.base, outcomes, plan.commits, warnings=warnings), inputs, tuple(decisions), answers)
+    plan = replace(plan, outcomes=outcomes, failures=context.failures, warnings=_warnings(inputs, context))
+    return Planned(plan, inputs, tuple(decisions), answers)
 
 
 def check_selection(selection: Selection, inputs: Inputs) -> None:
@@ -175,6 +189,10 @@ def _sources(tree: Tree, paths: Sequence[str]) -> dict[str, Source]:
     return {entry.path: Source(entry.mode, data) for entry, data in tree.read(entries)}
 
 
+def _warnings(inputs: Inputs, context: Context) -> tuple[str, ...]:
+    return stray_holds(inputs) if context.is_of_tree else ()
+
+
 def _granularity(inputs: Inputs) -> Granularity:
     return inputs.layout.commits if inputs.layout else "environment"
 
@@ -182,7 +200,7 @@ def _granularity(inputs: Inputs) -> Granularity:
 def _concerns(outcome: Outcome, selection: Selection) -> bool:
     """Whether a broken declaration is reported: yes, unless it is surely not among the selected."""
     identity = outcome.identity
-    if not identity.environment and not selection.apps:
+    if not identity.environment and not selection.apps and selection.among is None:
         return True
     return selection.takes(identity)
 

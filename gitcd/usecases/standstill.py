@@ -38,7 +38,7 @@ def recall(memory: Memory, context: Context, tip: str) -> Planned | None:
 
     The steps that led to it are left out.
     """
-    fact = None if context.given or context.aims else memory.recall(_SUBJECT, _key(context, tip))
+    fact = memory.recall(_SUBJECT, _key(context, tip)) if context.is_of_tree and not context.aims else None
     if fact is None:
         return None
     try:
@@ -57,7 +57,7 @@ def note(memory: Memory, context: Context, planned: Planned) -> None:
     """Remember the plan if it is a lasting one."""
     plan = planned.plan
     moved = plan.commits or plan.failures or plan.warnings
-    if context.given or context.aims or moved or not all(map(_lasts, plan.outcomes)):
+    if not context.is_of_tree or context.aims or moved or not all(map(_lasts, plan.outcomes)):
         return
     queries = _asked(planned.answers)
     pieces = _fact(plan, queries, _seal(queries, planned.answers))
@@ -100,7 +100,7 @@ def _asked(answers: Answers) -> list[Query]:
 
 
 def _key(context: Context, tip: str) -> str:
-    limits = sorted((name, scope.environments, scope.paths) for name, scope in context.limits.items())
+    limits = sorted((name, scope.environments, scope.paths, scope.registries) for name, scope in context.limits.items())
     selection = sorted(context.selection.environments), sorted(context.selection.apps)
     given = [(each.identity, each.declaration) for each in context.given]
     return f"{tip} {hashlib.sha256(repr((limits, selection, given)).encode()).hexdigest()}"

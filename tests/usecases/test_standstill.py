@@ -157,6 +157,8 @@ def test_with_declarations_beside_the_commit_nothing_is_remembered(run, plans):
 def test_nothing_that_a_plan_follows_from_is_forgotten():
     """Who adds a field to one of these decides what it means for a remembered plan."""
     named = {cls: [field.name for field in fields(cls)] for cls in (Context, Image, Outcome)}
-    assert named[Context] == ["resolve", "recall", "now", "selection", "limits", "inspect", "given", "aims", "soak"]
+    assert named[Context] == [
+        "resolve", "recall", "now", "selection", "limits", "inspect", "given", "source", "failures", "aims", "soak",
+    ]  # fmt: skip
     assert named[Image] == ["digest", "tags", "pushed_at", "size", "media_type", "archived"]
     assert len(named[Outcome]) == 16

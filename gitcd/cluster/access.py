@@ -1,0 +1,135 @@
+"""The way to an API server: from a kubeconfig that the operator names, or from the pod that this process runs in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitcd import redact
+from gitcd.errors import ConfigError
+
+if TYPE_CHECKING:
+    import urllib3
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_DEFAULT = "~/.kube/config"
+_SHOWN = 256
+_WORKERS = 8  # connections kept open: as many as statuses are written at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An API server, with the pool of connections to it.
+
+    `namespace` is the one that counts where none is named. `authorize` answers the headers of one request: a service
+    account's token is read anew each time, as it changes while the process runs.
+    """
+
+    server: str
+    namespace: str
+    pool: urllib3.PoolManager
+    authorize: Callable[[], Mapping[str, str]]
+
+
+def find_access(kubeconfig: str = "", context: str = "", environ: Mapping[str, str] = os.environ) -> Access:
+    """The cluster as kubectl finds it: the file named, KUBECONFIG, the user's own file, or that of this pod.
+
+    Raises:
+        ConfigError: there is none, or what is said about it is not valid.
+    """
+    files = kubeconfig or environ.get("KUBECONFIG", "")
+    default = Path(_DEFAULT).expanduser()
+    if not files and default.is_file():
+        files = str(default)
+    if files:
+        return _from_kubeconfig(files, context, named=bool(kubeconfig))
+    if environ.get("KUBERNETES_SERVICE_HOST") and not context:
+        return _from_pod(environ)
+    raise ConfigError(
+        "no cluster is configured", remedy="Give --kubeconfig, set KUBECONFIG, or run in a pod with a service account."
+    )
+
+
+def _from_kubeconfig(files: str, context: str, *, named: bool) -> Access:
+    kube_config: Any = import_module("kubernetes.config.kube_config")
+    if named and not Path(files).expanduser().is_file():
+        raise ConfigError(f"the kubeconfig {files} does not exist")
+    configuration = _blank()
+    try:
+        kube_config.load_kube_config(files, context or None, configuration, persist_config=False)
+        merged = kube_config.KubeConfigMerger(files).config.value
+    except (
+        kube_config.ConfigException,
+        kube_config.yaml.YAMLError,
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise _unusable(files, error) from error
+    return _access(configuration, _namespace_of(merged, context))
+
+
+def _unusable(files: str, error: Exception) -> ConfigError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return ConfigError(
+        f"the kubeconfig {files} cannot be used: {lines[0][:_SHOWN]}",
+        remedy="`kubectl config get-contexts` shows what it holds; choose one with --context.",
+    )
+
+
+def _namespace_of(value: Any, context: str) -> str:
+    """The namespace of the chosen context. The file was found valid before."""
+    chosen = context or value.get("current-context")
+    found = [each for each in value.get("contexts") or () if each.get("name") == chosen]
+    return str((found[0].get("context") or {}).get("namespace") or "default") if found else "default"
+
+
+def _from_pod(environ: Mapping[str, str]) -> Access:
+    in_cluster: Any = import_module("kubernetes.config.incluster_config")
+    token, authority = SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt"
+    configuration = _blank()
+    try:
+        in_cluster.InClusterConfigLoader(str(token), str(authority), environ=environ).load_and_set(configuration)
+    except (in_cluster.ConfigException, OSError) as error:
+        raise ConfigError(
+            f"this pod's service account cannot be used: {error}",
+            remedy="Let the pod mount its token (automountServiceAccountToken), or give --kubeconfig.",
+        ) from error
+
+    def read_anew(asked: Any) -> None:
+        asked.api_key["BearerToken"] = f"Bearer {token.read_text().strip()}"
+
+    configuration.refresh_api_key_hook = read_anew
+    own = SERVICE_ACCOUNT / "namespace"
+    return _access(configuration, own.read_text().strip() if own.is_file() else "default")
+
+
+def _blank() -> Any:
+    """A configuration that is nobody's default: calling the class would copy the one that some other code set up."""
+    from kubernetes.client import Configuration
+
+    return type.__call__(Configuration)
+
+
+def _access(configuration: Any, namespace: str) -> Access:
+    from kubernetes.client.rest import RESTClientObject
+
+    configuration.connection_pool_maxsize = _WORKERS
+    pool = RESTClientObject(configuration).pool_manager
+
+    def authorize() -> Mapping[str, str]:
+        try:
+            key = configuration.get_api_key_with_prefix("BearerToken", "authorization")
+        except OSError as error:
+            raise ConfigError(f"the token for the cluster cannot be read: {error}") from error
+        if not key:
+            return {}
+        redact.register(key.split()[-1])
+        return {"Authorization": key}
+
+    return Access(configuration.host, namespace, pool, authorize)

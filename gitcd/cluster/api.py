@@ -1,0 +1,234 @@
+"""Requests to an API server: plain JSON in and out, in pages, with a deadline, tried again while that may help."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from gitcd import __version__, redact
+from gitcd.cluster.access import Access
+from gitcd.errors import ConfigError, RefusedError, TransientError
+
+PAGE = 500
+APPLY = "application/apply-patch+yaml"  # JSON is YAML, too
+_JSON = "application/json"
+_PATIENCE = 30.0  # seconds for one request with all its repetitions
+_CONNECT, _READ = 5.0, 30.0  # seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_RELISTS = 3
+_SHOWN = 256
+_AGAIN = frozenset({429, 500, 502, 503, 504})
+_HEADERS = {"Accept": _JSON, "User-Agent": f"gitcd/{__version__}"}
+
+_log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+Query = Mapping[str, str | int]
+Item = TypeVar("Item")
+
+
+class DeclinedError(RefusedError):
+    """The API server's no. `status` is that of HTTP, `reason` the one word in which it says why, such as NotFound."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"the cluster says {reason or status}: {message}")
+        self.status = status
+        self.reason = reason
+        self.words = message
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Query
+    body: Json | None = None
+    kind: str = ""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Content-Type": self.kind} if self.kind else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    value: Json
+    retry_after: float
+
+    @property
+    def is_good(self) -> bool:
+        return _is_good(self.status)
+
+
+class Api:
+    """One API server.
+
+    `deadline` is a moment of `time.monotonic()` at which everything ends. `calls` counts requests with repetitions.
+    Every method raises `DeclinedError` where the server refuses, TransientError where it cannot be reached or remains
+    in trouble, and ConfigError where it does not accept the credentials.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        deadline: float = math.inf,
+        patience: float = _PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.server = access.server
+        self.namespace = access.namespace
+        self.calls = 0
+        self._access = access
+        self._deadline = deadline
+        self._patience = patience
+        self._sleep = sleep
+
+    def get(self, path: str, query: Query | None = None) -> Json:
+        return self._ask(_Request("GET", path, query or {}))
+
+    def create(self, path: str, body: Json, query: Query | None = None) -> Json:
+        """POST. It is tried again, so the name should be one that tells twice the same from two."""
+        return self._ask(_Request("POST", path, query or {}, body, _JSON))
+
+    def apply(self, path: str, body: Json, *, manager: str, force: bool = False, dry_run: bool = False) -> Json:
+        """Server-side apply, to an object or a subresource of it."""
+        query: dict[str, str | int] = {"fieldManager": manager, "force": str(force).lower()}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self._ask(_Request("PATCH", path, query, body, APPLY))
+
+    def collect(self, path: str, take: Callable[[Json], Item], query: Query | None = None) -> list[Item]:
+        """What `take` makes of each object of a list, which is read page by page; from the start where a page expires.
+
+        An answer that is no list is trouble, never an empty list.
+        """
+        for _ in range(_RELISTS):
+            try:
+                return [take(item) for item in self._items(path, dict(query or {}))]
+            except DeclinedError as answer:
+                if answer.status != HTTPStatus.GONE:
+                    raise
+                _log.info("%s: a page expired, listing anew", path)
+        raise TransientError(f"{self.server} lets every list of {path} expire before its end", remedy="Run again.")
+
+    def _items(self, path: str, query: dict[str, str | int]) -> Iterator[Json]:
+        query["limit"] = PAGE
+        while True:
+            page = self._ask(_Request("GET", path, query))
+            items, metadata = page.get("items"), page.get("metadata")
+            if not isinstance(items, list) or not isinstance(metadata, dict):
+                raise TransientError(f"{self.server} answers {path} with no list", remedy="Run again.")
+            yield from items
+            following = metadata.get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
+    def _ask(self, request: _Request) -> Json:
+        ends = min(time.monotonic() + self._patience, self._deadline)
+        pause = _FIRST_PAUSE
+        while True:
+            answer = self._attempt(request, ends)
+            if isinstance(answer, _Answer):
+                if answer.is_good:
+                    return answer.value
+                if answer.status not in _AGAIN:
+                    raise _refusal(answer, self.server)
+            wait = max(pause * random.uniform(0.5, 1), _wish(answer))  # noqa: S311 - jitter, no secret
+            if time.monotonic() + wait >= ends:
+                raise _trouble(answer, self.server)
+            _log.debug("%s %s: %s, again in %.1f s", request.method, request.path, _words(answer), wait)
+            self._sleep(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _attempt(self, request: _Request, ends: float) -> _Answer | Exception:
+        """One request; an exception where there was no answer."""
+        import urllib3
+
+        left = max(ends - time.monotonic(), 0.1)
+        self.calls += 1
+        try:
+            response = self._access.pool.request(
+                request.method,
+                f"{self.server}{request.path}" + (f"?{urlencode(request.query)}" if request.query else ""),
+                body=None if request.body is None else json.dumps(request.body),
+                headers={**_HEADERS, **self._access.authorize(), **request.headers},
+                timeout=urllib3.Timeout(connect=min(_CONNECT, left), read=min(_READ, left)),
+                retries=False,
+                redirect=False,
+            )
+            return _Answer(response.status, _value(response.data, response.status), _seconds(response.headers))
+        except urllib3.exceptions.SSLError as error:
+            raise _untrusted(self.server, error) from error
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return error
+
+
+def _is_good(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _value(data: bytes, status: int) -> Json:
+    """The object that an answer holds. A good answer has to be one; what else a bad one holds is passed over."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    if _is_good(status):
+        raise ValueError("the answer is no object")
+    return {}
+
+
+def _seconds(headers: Mapping[str, str]) -> float:
+    """What Retry-After asks for; API servers give whole seconds."""
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else 0.0
+
+
+def _wish(answer: _Answer | Exception) -> float:
+    return answer.retry_after if isinstance(answer, _Answer) else 0.0
+
+
+def _words(answer: _Answer | Exception) -> str:
+    """What went wrong, in short, and without a body that is no Status: it may hold anything."""
+    if isinstance(answer, Exception):
+        return redact.clean(f"{type(answer).__name__}: {answer}")[:_SHOWN]
+    return f"{answer.status} {_message(answer)}".strip()
+
+
+def _message(answer: _Answer) -> str:
+    message = answer.value.get("message") if answer.value.get("kind") == "Status" else ""
+    return redact.clean(message)[:_SHOWN] if isinstance(message, str) else ""
+
+
+def _refusal(answer: _Answer, server: str) -> Exception:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return ConfigError(
+            f"{server} does not accept these credentials", remedy="Sign in again, or choose another --context."
+        )
+    reason = answer.value.get("reason")
+    return DeclinedError(answer.status, reason if isinstance(reason, str) else "", _message(answer))
+
+
+def _trouble(answer: _Answer | Exception, server: str) -> TransientError:
+    what = "answers" if isinstance(answer, _Answer) else "cannot be reached:"
+    return TransientError(f"{server} {what} {_words(answer)}", remedy="Run again.")
+
+
+def _untrusted(server: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{server} shows a certificate that is not trusted: {redact.clean(str(error))[:_SHOWN]}",
+        remedy="Correct the certificate authority or the client certificate in the kubeconfig.",
+    )
