@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from gitcd.errors import ConfigError, ExitCode, GitcdError, RefusedError, TransientError
 from gitcd.model import reference
-from gitcd.model.reference import DOCKER_HUB, Repository
+from gitcd.model.reference import DOCKER_HUB, Repository, short
 from gitcd.model.registry import Answer, Failure, Image
 from gitcd.registry.mutability import Mutability
 from gitcd.registry.settings import RegistrySettings
@@ -91,8 +91,8 @@ def add(request: Add, registry: EcrTags, repository: Repository, record: Record)
         failure = no_version(repository, request.version, image)
         return [TagChange(repository, tag, Action.FAILED, failure=failure) for tag in request.tags]
     changes = {tag: _decide(repository, tag, found[tag], image, request.expected) for tag in request.tags}
-    pending = [change for change in changes.values() if change.writes]
-    if pending:
+    moving = [change for change in changes.values() if change.writes]
+    if pending := [_noted(change, found[change.tag], moving) for change in moving]:
         done = _foresee(registry, pending) if request.dry_run else _put(registry, image, pending, record)
         changes |= {change.tag: change for change in done}
     return list(changes.values())
@@ -110,6 +110,14 @@ def _decide(repository: Repository, tag: str, current: Answer, image: Image, exp
     if expected and expected != (wanted.old or NOTHING):
         return wanted.failed(_unexpected(wanted, expected))
     return wanted
+
+
+def _noted(change: TagChange, current: Answer, moving: Sequence[TagChange]) -> TagChange:
+    """The change, with a note where the image that its tag leaves keeps none."""
+    if not isinstance(current, Image) or not {each.tag for each in moving}.issuperset(current.tags):
+        return change
+    note = f"{short(current.digest)} has no tag left; a lifecycle rule for untagged images may expire it"
+    return replace(change, note=note)
 
 
 def _unexpected(change: TagChange, expected: str) -> Failure:

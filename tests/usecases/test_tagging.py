@@ -117,6 +117,13 @@ class TestAdd:
         assert scene.contents[index] == {"2.0.0", "env-prod"}
         assert sum(not tags for tags in scene.contents.values()) == 2
 
+    def test_an_image_that_is_left_without_a_tag_is_told_of(self, scene: Scene, one: str, two: str) -> None:
+        old = scene.ecr.put(APP, tags=["x", "y"])
+        assert [change.note for change in scene.add("x", "env-prod", "new").values()] == ["", "", ""]
+        note = f"{old[7:19]} has no tag left; a lifecycle rule for untagged images may expire it"
+        assert [change.note for change in scene.add("y", "x").values()] == [note, ""]
+        assert scene.contents[old] == set()
+
     def test_the_version_may_be_a_digest(self, scene: Scene, one: str, two: str) -> None:
         scene.add("env-prod", version=two)
         assert scene.contents[two] == {"2.0.0", "env-prod"}
