@@ -208,7 +208,7 @@ def _private_folder() -> Iterator[Path]:
 @contextmanager
 def _kept_folder(cache_dir: Path, remote: Remote, wait: float) -> Iterator[Path]:
     folder = cache_dir / f"{_PREFIX}{_name(remote.url)}"
-    with no_room(folder):
+    with no_room(folder, "name another folder with --cache-dir or GITCD_CACHE_DIR"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
     with _locked(folder / "lock", wait=wait):
@@ -232,7 +232,8 @@ def _locked(path: Path, *, wait: float) -> Iterator[None]:
 
 def _try_lock(path: Path) -> int | None:
     """An open descriptor that holds the lock; None if another has it, or the file was replaced meanwhile."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with no_room(path, "name another folder with --cache-dir or GITCD_CACHE_DIR"):
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(lock), path.stat()):

@@ -20,11 +20,14 @@ _ABSENT = re.compile(
     r"repository .*not found|does not appear to be a git repository|returned error: 404|project you were looking for",
     re.IGNORECASE,
 )
+_FOREIGN = re.compile(r"dubious ownership|safe\.directory", re.IGNORECASE)
+_SHALLOW = "shallow roots are not allowed"
 _CORRUPT = re.compile(
     r"bad object|corrupt|not a git repository|unable to read|does not match index|index-pack failed|"
     r"necessary objects|missing (blob|tree|commit)|unable to create '.*\.lock'|cannot lock ref|unable to lock",
     re.IGNORECASE,
 )
+_PUSH = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -57,7 +60,13 @@ class Origin:
 
     def heads(self, *branches: str) -> dict[str, str]:
         """Branches and their commits; all of them where none is named. Raises as `tip` does."""
-        refs = [f"refs/heads/{check_branch(branch)}" for branch in branches] or ["refs/heads/*"]
+        return self._heads([f"refs/heads/{check_branch(branch)}" for branch in branches] or ["refs/heads/*"])
+
+    def heads_below(self, folder: str) -> dict[str, str]:
+        """The branches whose names begin with `folder` (which ends in a slash), and their commits."""
+        return self._heads([f"refs/heads/{check_branch(f'{folder}x')[:-1]}*"])
+
+    def _heads(self, refs: Iterable[str]) -> dict[str, str]:
         result = self._ask("ls-remote", "--quiet", "--", self.remote.address, *refs)
         lines = (line.partition("\t") for line in result.stdout.decode(errors="surrogateescape").splitlines())
         return {ref.removeprefix("refs/heads/"): oid for oid, _, ref in lines if _OID.fullmatch(oid)}
@@ -84,21 +93,43 @@ class Origin:
         names = "".join(f"{oid}\n" for oid in oids).encode()
         self._fetch("--filter=blob:none", "--stdin", "--", self.remote.address, stdin=names)
 
+    def fetch_tips(self, branches: Iterable[str]) -> None:
+        """Bring the commits that the branches name, without their past; no ref is changed. Raises as `fetch` does."""
+        refs = [f"refs/heads/{check_branch(branch)}" for branch in branches]
+        self._fetch("--depth=1", "--", self.remote.address, *refs)
+
+    def push_leased(self, moves: Iterable[tuple[str, str, str]]) -> Result:
+        """One attempt to make branches name other commits, each only if it names the expected one.
+
+        A move is (branch, commit, expected commit): no commit deletes the branch, none expected creates it.
+
+        Raises:
+            TransientError: it took too long and was ended; it may still land.
+        """
+        refs = [(f"refs/heads/{check_branch(branch)}", oid, expected) for branch, oid, expected in moves]
+        leases = [f"--force-with-lease={ref}:{expected}" for ref, _, expected in refs]
+        refspecs = [f"{oid}:{ref}" for ref, oid, _ in refs]
+        return self._git.run("push", *_PUSH, *leases, "--", self.remote.address, *refspecs, ok=ANY)
+
     def push(self, oid: str, branch: str, *options: str) -> Result:
         """One attempt, never forced; what became of it is for the caller to find out.
 
         Raises:
             TransientError: it took too long and was ended; it may still land.
         """
-        quiet = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
         refspec = f"{oid}:refs/heads/{check_branch(branch)}"
-        return self._git.run("push", *quiet, *options, "--", self.remote.address, refspec, ok=ANY)
+        return self._git.run("push", *_PUSH, *options, "--", self.remote.address, refspec, ok=ANY)
 
     def failure(self, doing: str, result: Result) -> GitcdError:
         """Our error for what git said when it talked to the remote."""
         message = f"cannot {doing} {self.remote}: {result.last_words}"
         if disk_trouble(result):
             return TransientError(message, remedy=f"make room for {self.local.git_dir}, then run again")
+        if _FOREIGN.search(result.stderr):
+            return ConfigError(
+                f"{self.remote} belongs to another user, and git reads no such repository",
+                remedy="run gitcd as its owner, or let its owner be the user that runs gitcd (chown -R)",
+            )
         if _IDENTITY.search(result.stderr):
             return ConfigError(message, remedy=_IDENTITY_REMEDY[self.remote.kind])
         if _ABSENT.search(result.stderr):
@@ -112,6 +143,11 @@ class Origin:
             raise CorruptError(f"cannot fetch from {self.remote}: {result.last_words}", remedy="run again")
         if result.status:
             raise self.failure("fetch from", result)
+        if _SHALLOW in result.stderr:
+            raise ConfigError(
+                f"{self.remote} is a shallow copy and lacks the history that is needed",
+                remedy="run `git fetch --unshallow` in it, or name the repository that it was made from",
+            )
 
     def _ask(self, *args: str) -> Result:
         result = self._asking.run(*args, ok=ANY)

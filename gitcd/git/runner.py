@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EACCES, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
@@ -54,6 +55,7 @@ _DISK = re.compile(
     r"input/output error|died of signal 25|unable to write|write error)",
     re.IGNORECASE | re.MULTILINE,
 )
+_LASTING = frozenset({EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EISDIR})
 ANY = range(-64, 256)  # every exit status is an answer
 
 
@@ -215,14 +217,18 @@ def _opened(data: bytes, folder: Path | None) -> Iterator[BinaryIO | None]:
 
 
 @contextmanager
-def no_room(place: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into our error, which names the place."""
+def no_room(place: Path, another: str = "name another place") -> Iterator[None]:
+    """Turn the operating system's refusal to write into our error, which names the place.
+
+    `another` says how to give another place. Where no later run would be let in either, the error is a ConfigError.
+    """
     try:
         yield
     except OSError as error:
-        raise TransientError(
-            f"cannot write to {place}: {error.strerror}", remedy="make room for it, or name another place"
-        ) from error
+        message = f"cannot write to {place}: {error.strerror}"
+        if error.errno in _LASTING:
+            raise ConfigError(message, remedy=f"let this user write there, or {another}") from error
+        raise TransientError(message, remedy=f"make room for it, or {another}") from error
 
 
 def _scrubbing(wanted: Container[str]) -> list[str]:

@@ -29,6 +29,8 @@ class NoHistory:
     """History that is needed could not be had; a decision that depends on it is blocked."""
 
     reason: str
+    remedy: str = ""
+    lasting: bool = False  # no later run will have it either
 
 
 Past = PastMove | NoHistory | None

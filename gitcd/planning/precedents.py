@@ -84,7 +84,8 @@ def _honour(decision: Decision, past: Past, holds: Holds) -> Decision:
         return decision
     if isinstance(past, NoHistory):
         message = f"history that may forbid this move is missing: {past.reason}"
-        return decision.stop(OutcomeKind.BLOCKED, "HistoryMissing", message, transient=True)
+        kind = OutcomeKind.FAILED if past.lasting else OutcomeKind.BLOCKED
+        return decision.stop(kind, "HistoryMissing", message, past.remedy, transient=not past.lasting)
     question = Question(decision.surveyed, resolved.digest, decision.wanted)
     if not question.is_answered_by(past.digest, past.files) or _allowed(decision, past, holds):
         return decision

@@ -117,4 +117,4 @@ def _files(
 
 
 def _missing(questions: Collection[Question], missing: MissingHistory) -> dict[Identity, Past]:
-    return {each.identity: NoHistory(missing.reason) for each in questions}
+    return {each.identity: NoHistory(missing.reason, missing.remedy, missing.lasting) for each in questions}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, TransientError
 from gitcd.git.commit import Author, NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
@@ -17,7 +17,7 @@ from gitcd.model.hold import Allow, Hold, Reject, hold_path
 from gitcd.model.plan import FileChange
 from gitcd.model.reference import is_digest, short
 from gitcd.model.tree import Mode, Tree
-from gitcd.planning.holds import Past, PastMove
+from gitcd.planning.holds import NoHistory, Past, PastMove
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.moments import moment
 from gitcd.planning.precedents import Question
@@ -91,7 +91,8 @@ def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str =
     A hold file that cannot be read is removed.
 
     Raises:
-        ConfigError: no declaration of that name, or several.
+        ConfigError: no declaration of that name, or several; or the history is not there, and will not be.
+        TransientError: the history, which says what people took back, cannot be had now.
     """
     inputs = read_inputs(tree)
     identity = find_identity(inputs, app, inputs.holds)
@@ -156,7 +157,10 @@ def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> Pas
         return None
     (surveyed,) = survey([declared], tree, inputs.scopes)
     past = recall([Question(surveyed)]).get(identity)
-    return past if isinstance(past, PastMove) else None
+    if isinstance(past, NoHistory):
+        missing = ConfigError if past.lasting else TransientError
+        raise missing(f"history that may hold {identity} is missing: {past.reason}", remedy=past.remedy or "Run again.")
+    return past
 
 
 def _rendered(identity: Identity, hold: Hold) -> bytes:

@@ -145,6 +145,8 @@ def locate(repo: str, *, local: bool = True, allowed_hosts: Sequence[str] = ()) 
         return Remote.parse(repo, allowed_hosts=allowed_hosts)
     if is_bare(path):
         return Remote.parse(str(path.resolve()))
+    if (path / "HEAD").is_file() and (path / "objects").is_dir():
+        raise ConfigError(f"{path} is the folder that git keeps beside its work tree", remedy=f"Name {path.parent}.")
     if root := _governing_root(path):
         raise ConfigError(
             f"{path} is a folder of {root}, whose {layout.FILE_NAME} says what holds there",
@@ -166,7 +168,7 @@ def _governing_root(path: Path) -> Path | None:
 def cache_dir(settings: Settings) -> Path | None:
     """Where mirrors are kept: as set, else in the user's cache folder; None where that cannot be written."""
     if settings.cache_dir:
-        return Path(settings.cache_dir).expanduser()
+        return Path(settings.cache_dir).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if (home := os.environ.get("HOME")) else "")
     if not base:
         return None

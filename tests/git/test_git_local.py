@@ -39,7 +39,8 @@ def test_a_shallow_work_tree_says_what_is_missing(tmp_path):
     git(tmp_path, "clone", "--quiet", "--depth=1", bare.url, "tree")
     missing = local_history(tmp_path / "tree")
     assert isinstance(missing, MissingHistory)
-    assert "unshallow" in missing.reason
+    assert missing.lasting
+    assert "unshallow" in missing.remedy
 
 
 def test_a_plain_folder_and_an_unborn_branch_have_no_history(tmp_path):

@@ -193,7 +193,7 @@ def test_F22_a_full_disk_is_transient_names_the_place_and_pushes_nothing(tmp_pat
 
 def test_F22_a_folder_that_cannot_be_made_is_named(remote: Bare, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TransientError, match="file/cache"), opened(remote, tmp_path / "file" / "cache"):
+    with pytest.raises(ConfigError, match="file/cache"), opened(remote, tmp_path / "file" / "cache"):
         pass
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, TransientError
 from gitcd.git.worktree import WorkTree
 from gitcd.manifests.reading import read_hold
 from gitcd.model.hold import Hold
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
+from gitcd.planning.holds import NoHistory
 from gitcd.usecases import holding
 from gitcd.usecases.holding import HoldRequest, hold, release
 from gitcd.usecases.holdlist import list_holds
@@ -178,3 +179,10 @@ def test_what_is_current_says_that_a_hold_is_in_force(remote, tags):
     found = outcome(remote, tags)
     assert (found.kind, found.reason) == (OutcomeKind.CURRENT, "HoldInForce")
     assert found.message == "a hold is in force: freeze since 2026-11-22T12:00:00Z: audit"
+
+
+@pytest.mark.parametrize(("lasting", "error"), [(True, ConfigError), (False, TransientError)])
+def test_without_history_nobody_can_tell_what_a_release_lets_in(lasting, error):
+    tree = MemoryTree({"gitcd.yaml": LAYOUT} | app_files("app"))
+    with pytest.raises(error, match="history that may hold dev/team/app is missing: gone"):
+        release(tree, "app", lambda asked: {each.identity: NoHistory("gone", "", lasting) for each in asked}, now=NOW)

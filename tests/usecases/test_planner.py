@@ -580,3 +580,10 @@ class TestBlueGreen:
 
     def test_a_service_that_selects_neither_is_an_error(self):
         assert only(plan(self.files("red"))).reason == "LiveSlotUnclear"
+
+
+def test_history_that_will_never_be_there_is_a_failure_with_its_remedy():
+    recall = lambda questions: {each.identity: NoHistory("shallow", "Complete it.", lasting=True) for each in questions}  # noqa: E731
+    outcome = only(plan(app(), recall=recall))
+    assert (outcome.kind, outcome.reason, outcome.remedy) == (OutcomeKind.FAILED, "HistoryMissing", "Complete it.")
+    assert not outcome.transient

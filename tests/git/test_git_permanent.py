@@ -1,0 +1,88 @@
+"""Faults that running again does not heal: each is told as one to mend, with what to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gitcd.errors import ConfigError, TransientError
+from gitcd.git.history import MissingHistory, ensure_history
+from gitcd.git.mirror import open_mirror
+from gitcd.git.origin import Origin
+from gitcd.git.remote import Remote
+from gitcd.git.runner import Git, Result, no_room
+from gitcd.model.settings import Settings
+from gitcd.usecases.workspace import cache_dir, locate
+from tests.support.repos import Bare, git
+
+FOREIGN = """\
+fatal: detected dubious ownership in repository at '/srv/config.git'
+To add an exception for this directory, call:
+
+\tgit config --global --add safe.directory /srv/config.git
+fatal: Could not read from remote repository.
+"""
+
+
+def test_a_repository_of_another_user() -> None:
+    origin = Origin(Git(), Remote.parse("/srv/config.git"), {})
+    error = origin.failure("read", Result(128, b"", FOREIGN))
+    assert isinstance(error, ConfigError)
+    assert error.message == "/srv/config.git belongs to another user, and git reads no such repository"
+    assert "chown" in error.remedy
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_a_repository_of_another_user_for_real(remote: Bare) -> None:
+    os.chown(remote.path, 4242, 4242)
+    with (
+        pytest.raises(ConfigError, match="belongs to another user"),
+        open_mirror(Remote.parse(remote.url), "main") as it,
+    ):
+        it.fetch()
+
+
+def test_a_shallow_remote_has_a_tip_and_no_history(remote: Bare, tmp_path: Path) -> None:
+    remote.commit({"prod/app.yaml": b"image: a:3\n"})
+    git(tmp_path, "clone", "--quiet", "--bare", "--depth=1", remote.url, "shallow.git")
+    with open_mirror(Remote.parse(f"file://{tmp_path}/shallow.git"), "main") as mirror:
+        missing = ensure_history(mirror, mirror.fetch())
+    assert isinstance(missing, MissingHistory)
+    assert missing.lasting
+    assert "is a shallow copy" in missing.reason
+    assert "--unshallow" in missing.remedy
+
+
+@pytest.mark.parametrize("below", ["a file", "a folder in place of the lock"])
+def test_a_cache_folder_that_cannot_be_one(remote: Bare, tmp_path: Path, below: str) -> None:
+    cache = tmp_path / "cache"
+    if below == "a file":
+        cache.write_text("")
+    else:
+        with open_mirror(Remote.parse(remote.url), "main", cache_dir=cache):
+            (lock,) = cache.glob("*/lock")
+        lock.unlink()
+        lock.mkdir()
+    opened = open_mirror(Remote.parse(remote.url), "main", cache_dir=cache)
+    with pytest.raises(ConfigError, match="cannot write to") as caught, opened:
+        pass
+    assert "GITCD_CACHE_DIR" in caught.value.remedy
+
+
+def test_a_full_disk_may_have_room_again() -> None:
+    with pytest.raises(TransientError, match="No space left"), no_room(Path("/x")):
+        raise OSError(28, "No space left on device")
+
+
+def test_the_folder_beside_a_work_tree_is_no_repository_to_name(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "tree")
+    with pytest.raises(ConfigError) as caught:
+        locate(f"{tmp_path}/tree/.git")
+    assert caught.value.remedy == f"Name {tmp_path}/tree."
+
+
+def test_a_cache_folder_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cache_dir(Settings(cache_dir="cache")) == tmp_path / "cache"
