@@ -24,7 +24,7 @@ def _role(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 
 def _region(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value and not (value.isascii() and value.replace("-", "").isalnum()):
+    if value and not (value.isascii() and value.replace("-", "").isalnum() and value == value.strip("-")):
         raise click.BadParameter(f"{value!r} is not a region")
     return value
 

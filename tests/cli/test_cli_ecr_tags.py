@@ -188,6 +188,7 @@ class TestGet:
             ("get --ecr '' --version 1", "--ecr: no repository is named"),
             ("get --ecr team/app --version 1 --role-arn tagger", "'tagger' is not the Amazon Resource Name of a role"),
             ("get --ecr team/app --version 1 --region 'us east'", "'us east' is not a region"),
+            ("get --ecr team/app --version 1 --region=-x", "'-x' is not a region"),
         ],
     )  # fmt: skip
     def test_a_wrong_line_exits_2_and_asks_nobody(self, ecr: StandIn, gitcd, line: str, said: str) -> None:
