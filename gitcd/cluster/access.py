@@ -122,6 +122,8 @@ def _access(configuration: Any, namespace: str) -> Access:
     configuration.connection_pool_maxsize = _WORKERS
     pool = RESTClientObject(configuration).pool_manager
 
+    registered: set[str] = set()
+
     def authorize() -> Mapping[str, str]:
         try:
             key = configuration.get_api_key_with_prefix("BearerToken", "authorization")
@@ -129,7 +131,9 @@ def _access(configuration: Any, namespace: str) -> Access:
             raise ConfigError(f"the token for the cluster cannot be read: {error}") from error
         if not key:
             return {}
-        redact.register(key.split()[-1])
+        if key not in registered:
+            redact.register(key.split()[-1])
+            registered.add(key)
         return {"Authorization": key}
 
     return Access(configuration.host, namespace, pool, authorize)

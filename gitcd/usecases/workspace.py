@@ -49,6 +49,11 @@ class Workspace:
         return Author(self.settings.author.name, self.settings.author.email)
 
     @property
+    def deadline(self) -> float:
+        """When the run has to end, as a moment of `time.monotonic()`."""
+        return self._deadline
+
+    @property
     def limits(self) -> Limits:
         """What the operator lets namespaces reach."""
         return {each.name: each for each in self.settings.namespaces}

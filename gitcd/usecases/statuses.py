@@ -1,0 +1,117 @@
+"""Tell the cluster what a run decided: statuses where they changed, and one event for each transition."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitcd.cluster.api import Api, DeclinedError
+from gitcd.cluster.containerversions import Live
+from gitcd.cluster.status import write_event, write_status
+from gitcd.errors import TransientError
+from gitcd.model.plan import Outcome
+from gitcd.model.registry import Failure
+from gitcd.model.status_outcome import Note, Status, note_of, status_of
+from gitcd.registry.parallel import in_parallel
+from gitcd.usecases.from_cluster import ClusterSource
+
+_WORKERS = 8
+_EVENT_SECONDS = 10.0  # for all events of a run: nobody waits for a run because nobody takes its news
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    live: Live
+    status: Status
+    note: Note | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How many statuses were written; what could not be, and what only the events lack."""
+
+    written: int = 0
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def tell_cluster(source: ClusterSource, outcomes: Iterable[Outcome], now: datetime, run: str, deadline: float) -> Told:
+    """Write what changed, and nothing where nothing did. `deadline` is a moment of `time.monotonic()`."""
+    news = list(_news(source, outcomes, now))
+    written, failures = _write_statuses(source.api, news, deadline)
+    notes = [each for each in written if each.note]
+    warnings = _write_events(source.api, notes, now, run, min(deadline, time.monotonic() + _EVENT_SECONDS))
+    return Told(len(written), failures, warnings)
+
+
+def _news(source: ClusterSource, outcomes: Iterable[Outcome], now: datetime) -> Iterator[_News]:
+    for outcome in outcomes:
+        live = source.listing.live.get((outcome.identity.namespace, outcome.identity.name))
+        if live is None:
+            continue
+        status = status_of(outcome, live.generation, live.status, now)
+        if status is not None:
+            yield _News(live, status, note_of(outcome, live.status))
+
+
+def _write_statuses(api: Api, news: list[_News], deadline: float) -> tuple[list[_News], tuple[Failure, ...]]:
+    down = threading.Event()  # then nobody else need wait to learn the same
+
+    def write(each: _News) -> bool | Failure:
+        if down.is_set():
+            return _unwritten(each, "was not written: the cluster is in trouble", transient=True)
+        try:
+            return write_status(api, each.live, each.status)
+        except DeclinedError as answer:
+            return _unwritten(each, f"may not be written: {answer.words or answer}")
+        except TransientError as error:
+            down.set()
+            return _unwritten(each, f"could not be written: {error.message}", transient=True)
+
+    written: list[_News] = []
+    failures: dict[str, Failure] = {}
+    asked = 0
+    for each, result in in_parallel(write, news, _WORKERS, deadline):
+        asked += 1
+        if isinstance(result, Failure):
+            failures.setdefault(each.live.namespace, result)
+        elif result:
+            written.append(each)
+        else:
+            _log.info("%s/%s has changed meanwhile: its status is left alone", each.live.namespace, each.live.name)
+    if asked < len(news):
+        message = f"{len(news) - asked} statuses were not written before the deadline"
+        failures[""] = Failure("StatusNotWritten", message, "Run again.", transient=True)
+    return written, tuple(failures[key] for key in sorted(failures))
+
+
+def _unwritten(each: _News, what: str, *, transient: bool = False) -> Failure:
+    return Failure(
+        "StatusNotWritten",
+        f"the status of containerversions/{each.live.name} in namespace {each.live.namespace} {what}",
+        "Run again." if transient else "Allow the verb patch on containerversions/status.gitcd.io there.",
+        transient,
+    )
+
+
+def _write_events(api: Api, notes: list[_News], now: datetime, run: str, deadline: float) -> tuple[str, ...]:
+    """Write events until the deadline, and answer what is to be said about those that are missing."""
+
+    def write(each: _News) -> str:
+        if each.note is None or time.monotonic() >= deadline:
+            return "there was no time"
+        try:
+            write_event(api, each.live, each.note, now, run)
+        except (DeclinedError, TransientError) as error:
+            return error.message
+        return ""
+
+    results = [result for _, result in in_parallel(write, notes, _WORKERS, deadline)]
+    missing = [result for result in results if result] + ["there was no time"] * (len(notes) - len(results))
+    return (f"{len(missing)} of {len(notes)} events were not written: {missing[0]}",) if missing else ()
