@@ -39,8 +39,9 @@ bench: $(READY)  ## measure against the budgets
 control-plane:  ## build etcd, Kubernetes and kwok for the tests of the cluster; needs Go
 	@$(or $(PYTHON),python3) tools/parts.py control-plane
 
-forge:  ## build Gitea for the tests of pull requests; needs Go
+forge:  ## build Gitea and fetch GitHub's API description for the tests of pull requests; needs Go, gcc and npm
 	@$(or $(PYTHON),python3) tools/parts.py forge
+	@$(or $(PYTHON),python3) tools/parts.py github-api
 
 helm:  ## build helm for the tests of the chart; needs Go
 	@$(or $(PYTHON),python3) tools/parts.py helm

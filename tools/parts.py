@@ -2,6 +2,7 @@
 
     python3 tools/parts.py control-plane    # etcd, the four programs of Kubernetes, kwok
     python3 tools/parts.py forge            # Gitea, without the styles of its web pages
+    python3 tools/parts.py github-api       # the published description of GitHub's REST API, by npm
     python3 tools/parts.py helm
     python3 tools/parts.py --path helm      # print the folder and build nothing
 
@@ -13,14 +14,17 @@ into a folder named after what was built; where that folder is, it is complete a
 from __future__ import annotations
 
 import argparse
+import base64
 import fcntl
 import hashlib
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -44,6 +48,7 @@ class Module:
     commands: dict[str, str]
     stamps: tuple[str, ...] = ()  # arguments of the linker's -X
     tags: tuple[str, ...] = field(default=(), repr=False)  # build tags
+    cgo: bool = field(default=False, repr=False)  # whether it holds C, and so needs a C compiler
     # By Go module, folders of its source that are kept in `share`.
     assets: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
@@ -68,7 +73,9 @@ class Part:
         """Name of the folder: it changes with every version, dependency and build flag."""
         digest = hashlib.sha256(repr(self).encode())
         for module in self.modules:
-            digest.update(repr((module.tags, module.assets)).encode() if module.tags or module.assets else b"")
+            digest.update(
+                repr((module.tags, module.cgo, module.assets)).encode() if module.tags or module.assets else b""
+            )
             digest.update((module.folder / "go.mod").read_bytes())
             digest.update((module.folder / "go.sum").read_bytes())
         return f"{self.name}-{digest.hexdigest()[:12]}"
@@ -104,6 +111,7 @@ _GITEA = Module(
     "gitea",
     {"gitea": "code.gitea.io/gitea"},
     tags=("sqlite", "sqlite_unlock_notify"),
+    cgo=True,
     assets={"code.gitea.io/gitea": ("options", "templates", "public")},
 )
 
@@ -111,6 +119,29 @@ CONTROL_PLANE = Part("control-plane", (_ETCD, _KWOK, _KUBERNETES), minutes=6)
 GITEA = Part("forge", (_GITEA,), minutes=4)
 HELM = Part("helm", (_HELM,), minutes=2)
 PARTS = {part.name: part for part in (CONTROL_PLANE, GITEA, HELM)}
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file of an npm package; `integrity` is the package's hash as npm has it (Subresource Integrity)."""
+
+    name: str
+    package: str
+    version: str
+    integrity: str
+    member: str
+
+    def bin(self) -> Path:
+        return store() / f"{self.name}-{self.version}"
+
+
+GITHUB_API = Document(
+    "github-api",
+    "@octokit/openapi",
+    "23.0.2",
+    "sha512-pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg==",
+    "package/generated/api.github.com.json",
+)
 
 
 def store() -> Path:
@@ -123,15 +154,45 @@ def build(part: Part) -> Path:
     """Build `part` unless it is there; return its folder of binaries.
 
     Raises:
-        BuildError: without a Go that is new enough, or when Go fails.
+        BuildError: without a Go that is new enough, without a C compiler where one is needed, or when Go fails.
     """
     if part.bin().is_dir():
         return part.bin()
     go = find_go(part)
+    if any(module.cgo for module in part.modules) and not (shutil.which("gcc") or shutil.which("clang")):
+        raise BuildError(f"building {part.name} needs a C compiler too (Debian: apt install gcc libc6-dev)")
     with _alone(store()):
         if not part.bin().is_dir():
             _build(part, go)
     return part.bin()
+
+
+def fetch(document: Document) -> Path:
+    """Have npm fetch the package unless the file is there; return its folder.
+
+    Raises:
+        BuildError: without npm, when npm fails, or when the package is another one.
+    """
+    if document.bin().is_dir():
+        return document.bin()
+    npm = shutil.which("npm")
+    if npm is None:
+        raise BuildError(f"fetching {document.package} needs npm, and there is none in PATH (Debian: apt install npm)")
+    with _alone(store()), tempfile.TemporaryDirectory(prefix=".building-", dir=store()) as scratch:
+        command = [npm, "pack", "--silent", "--ignore-scripts", f"{document.package}@{document.version}"]
+        if subprocess.run(command, cwd=scratch, stdout=subprocess.DEVNULL, check=False).returncode != 0:
+            raise BuildError(f"`{' '.join(command)}` failed; its messages stand above")
+        (package,) = Path(scratch).glob("*.tgz")
+        found = base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
+        if document.integrity != f"sha512-{found}":
+            raise BuildError(f"{document.package} {document.version} has the hash sha512-{found}, which is another one")
+        done = Path(scratch) / "done"
+        done.mkdir()
+        with tarfile.open(package) as archive, (done / Path(document.member).name).open("wb") as target:
+            shutil.copyfileobj(archive.extractfile(document.member) or io.BytesIO(), target)
+        if not document.bin().is_dir():
+            done.rename(document.bin())
+    return document.bin()
 
 
 def _build(part: Part, go: str) -> None:
@@ -159,7 +220,7 @@ def _build_module(module: Module, go: str, scratch: Path) -> None:
                 *("-o", str(target), package),
             ],
             cwd=module.folder,
-            env=_environment(scratch),
+            env={**_environment(scratch), "CGO_ENABLED": str(int(module.cgo))},
             check=False,
         )
         if done.returncode != 0:
@@ -180,7 +241,6 @@ def _copy_assets(module: Module, go: str, scratch: Path, source: str, folders: t
 def _environment(scratch: Path) -> dict[str, str]:
     """Go with caches of its own, 5 GB that go when the build ends, and nothing of the user's flags."""
     own = {
-        "CGO_ENABLED": "0",
         "GOCACHE": str(scratch / "cache"),
         "GOMODCACHE": str(scratch / "modules"),
         "GOFLAGS": "-mod=readonly -modcacherw",
@@ -235,12 +295,15 @@ def say(message: str) -> None:
 def main() -> None:
     """Build the named part, or print where it lies or would lie."""
     parser = argparse.ArgumentParser(description="Build what the tests run against.")
-    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("part", choices=[*PARTS, GITHUB_API.name])
     parser.add_argument("--path", action="store_true", help="print the folder of the binaries and build nothing")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder goes
     try:
-        print(PARTS[given.part].bin() if given.path else build(PARTS[given.part]))
+        if given.part == GITHUB_API.name:
+            print(GITHUB_API.bin() if given.path else fetch(GITHUB_API))
+        else:
+            print(PARTS[given.part].bin() if given.path else build(PARTS[given.part]))
     except BuildError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -1,0 +1,109 @@
+"""What the module of one forge brings: its requests and its words, and nothing of how they are used.
+
+`careful.Careful` makes a `protocol.Forge` of it.
+"""
+
+# ruff: noqa: ARG002 - what a forge lacks does not look at its arguments
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gitcd.forge.failures import ForgeError, refusal
+from gitcd.model.pull import (
+    Capability,
+    CommitStatus,
+    Limits,
+    MergeMethod,
+    PullContent,
+    PullRequest,
+    Trouble,
+)
+
+
+class Adapter(ABC):
+    """One repository on one forge. Every method raises ForgeError where the forge does not do it."""
+
+    kind: str  # the forge's name, for messages
+    repository: str
+    capabilities: frozenset[Capability]
+    limits: Limits
+
+    @property
+    @abstractmethod
+    def traffic(self) -> tuple[int, int]:
+        """How many requests were sent, and how many of them were to change something."""
+
+    @abstractmethod
+    def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]: ...
+
+    @abstractmethod
+    def closed_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
+        """Closed and merged ones, the newest first; not endlessly many."""
+
+    @abstractmethod
+    def get(self, number: str) -> PullRequest: ...
+
+    @abstractmethod
+    def create(self, branch: str, base: str, content: PullContent) -> PullRequest:
+        """Open one; ForgeError with `exists` where there is one."""
+
+    @abstractmethod
+    def edit(self, pull: PullRequest, *, title: str | None, body: str | None) -> PullRequest:
+        """Change what is not None."""
+
+    @abstractmethod
+    def comment(self, pull: PullRequest, text: str) -> None: ...
+
+    @abstractmethod
+    def close(self, pull: PullRequest) -> None: ...
+
+    @abstractmethod
+    def merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
+        """Merge; TRANSIENT where the forge is still computing whether it can."""
+
+    @abstractmethod
+    def head_of(self, branch: str) -> str:
+        """The commit of a branch; empty if there is no such branch."""
+
+    @abstractmethod
+    def delete_branch(self, branch: str) -> None: ...
+
+    def reopen(self, pull: PullRequest) -> PullRequest:
+        raise self.missing(Capability.REOPEN)
+
+    def auto_merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
+        raise self.missing(Capability.AUTO_MERGE)
+
+    def add_labels(self, pull: PullRequest, labels: Sequence[str]) -> None:
+        raise self.missing(Capability.LABELS)
+
+    def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
+        raise self.missing(Capability.REVIEWERS)
+
+    def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
+        """Who was asked for a review or gave one, beyond those that the pull request itself names."""
+        return frozenset()
+
+    def set_status(self, commit: str, status: CommitStatus) -> None:
+        raise self.missing(Capability.STATUS)
+
+    def missing(self, capability: Capability) -> ForgeError:
+        return refusal(Trouble.UNSUPPORTED, f"{self.kind} has no {capability.value}: skipped")
+
+
+def drafted(title: str, prefix: str, *, draft: bool) -> str:
+    """A title on a forge that knows drafts by how their titles begin."""
+    return f"{prefix} {title}" if draft else title
+
+
+def undrafted(title: str, prefix: str) -> tuple[str, bool]:
+    """A title without that prefix, and whether it was there."""
+    rest = title.removeprefix(prefix)
+    return (rest.lstrip(), True) if rest != title else (title, False)
+
+
+def text(value: Any) -> str:
+    """A text of an answer; what is null or absent is empty."""
+    return "" if value is None else str(value)

@@ -1,0 +1,216 @@
+"""Gitea and Forgejo. Source: the API descriptions that both serve at `/swagger.v1.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from gitcd.forge.adapter import Adapter, drafted, text, undrafted
+from gitcd.forge.failures import ForgeError, refusal, reworded
+from gitcd.forge.http import Client
+from gitcd.model.pull import (
+    Capability,
+    CommitStatus,
+    Limits,
+    Mergeable,
+    MergeMethod,
+    PullContent,
+    PullRequest,
+    PullState,
+    Trouble,
+)
+
+_DRAFT = "WIP:"
+_PAGE = 50
+_METHODS = {MergeMethod.MERGE: "merge", MergeMethod.SQUASH: "squash", MergeMethod.REBASE: "rebase"}
+
+
+class Gitea(Adapter):
+    kind = "Gitea"
+    capabilities = frozenset(Capability) - {Capability.API_COMMIT}
+    limits = Limits(title=255, body=65_000)
+
+    def __init__(self, client: Client, repository: str) -> None:
+        """`repository` is `owner/name`."""
+        self.repository = repository
+        self._client = client
+        self._root = f"repos/{quote(repository)}"
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        return self._client.requests, self._client.writes
+
+    def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
+        return self._list(branch, base, state="open", sort="newest")
+
+    def closed_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
+        return self._list(branch, base, state="closed", sort="recentclose")
+
+    def get(self, number: str) -> PullRequest:
+        return _pull(self._client.get(f"{self._root}/pulls/{number}"))
+
+    def create(self, branch: str, base: str, content: PullContent) -> PullRequest:
+        title = drafted(content.title, _DRAFT, draft=content.draft)
+        wanted = {"head": branch, "base": base, "title": title, "body": content.body}
+        try:
+            return _pull(self._client.send("POST", f"{self._root}/pulls", wanted).body)
+        except ForgeError as error:
+            raise _create_fault(error, branch, base) from None
+
+    def edit(self, pull: PullRequest, *, title: str | None, body: str | None) -> PullRequest:
+        changed = {} if body is None else {"body": body}
+        if title is not None:
+            changed["title"] = drafted(title, _DRAFT, draft=pull.draft)
+        return self._patch(pull, changed)
+
+    def comment(self, pull: PullRequest, text: str) -> None:
+        self._client.send("POST", f"{self._root}/issues/{pull.id}/comments", {"body": text})
+
+    def close(self, pull: PullRequest) -> None:
+        self._patch(pull, {"state": "closed"})
+
+    def reopen(self, pull: PullRequest) -> PullRequest:
+        return self._patch(pull, {"state": "open"})
+
+    def merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
+        self._merge(pull, {"Do": _METHODS[method], "head_commit_id": head})
+
+    def auto_merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
+        self._merge(pull, {"Do": _METHODS[method], "head_commit_id": head, "merge_when_checks_succeed": True})
+
+    def add_labels(self, pull: PullRequest, labels: Sequence[str]) -> None:
+        """Labels go by their numbers here, so those that are new are made first."""
+        known = {label["name"]: label["id"] for label in self._labels()}
+        for name in labels:
+            if name not in known:
+                made = self._client.send("POST", f"{self._root}/labels", {"name": name, "color": "#1d76db"}).body
+                known[name] = made["id"]
+        numbers = [known[name] for name in labels]
+        self._client.send("POST", f"{self._root}/issues/{pull.id}/labels", {"labels": numbers})
+
+    def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
+        asked = {
+            "reviewers": [name for name in reviewers if "/" not in name],
+            "team_reviewers": [name.partition("/")[2] for name in reviewers if "/" in name],
+        }
+        self._client.send("POST", f"{self._root}/pulls/{pull.id}/requested_reviewers", asked)
+
+    def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
+        reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews") or []
+        return frozenset(review["user"]["login"] for review in reviews if review.get("user"))
+
+    def set_status(self, commit: str, status: CommitStatus) -> None:
+        wanted = {
+            "state": status.state.value,
+            "context": status.context,
+            "description": status.description,
+            "target_url": status.url,
+        }
+        self._client.send("POST", f"{self._root}/statuses/{commit}", wanted)
+
+    def head_of(self, branch: str) -> str:
+        try:
+            return text(self._client.get(f"{self._root}/branches/{quote(branch)}")["commit"]["id"])
+        except ForgeError as error:
+            if error.trouble is Trouble.NOT_FOUND:
+                return ""
+            raise
+
+    def delete_branch(self, branch: str) -> None:
+        self._client.send("DELETE", f"{self._root}/branches/{quote(branch)}")
+
+    def _list(self, branch: str, base: str, **params: str) -> Iterator[PullRequest]:
+        """Older versions know no filter by base, and none knows one by head: both are looked at here."""
+        wanted: dict[str, str | int | list[str]] = {**params, "base_branch": base, "limit": _PAGE}
+        for page in self._client.pages(f"{self._root}/pulls", wanted):
+            pulls = map(_pull, (each for each in page.body or [] if each["head"].get("repo_id") == _home(each)))
+            yield from (pull for pull in pulls if (pull.branch, pull.base) == (branch, base))
+
+    def _labels(self) -> Iterator[dict[str, Any]]:
+        for page in self._client.pages(f"{self._root}/labels", {"limit": _PAGE}):
+            yield from page.body or []
+        owner = self.repository.partition("/")[0]
+        try:
+            yield from self._client.get(f"orgs/{quote(owner)}/labels", {"limit": _PAGE}) or []
+        except ForgeError as error:
+            if error.trouble is not Trouble.NOT_FOUND:  # the owner is no organisation
+                raise
+
+    def _patch(self, pull: PullRequest, changed: Mapping[str, str]) -> PullRequest:
+        return _pull(self._client.send("PATCH", f"{self._root}/pulls/{pull.id}", changed, repeat=True).body)
+
+    def _merge(self, pull: PullRequest, wanted: Mapping[str, object]) -> None:
+        try:
+            self._client.send("POST", f"{self._root}/pulls/{pull.id}/merge", wanted)
+        except ForgeError as error:
+            raise _merge_fault(error) from None
+
+
+def _home(pull: Mapping[str, Any]) -> object:
+    """The repository that a pull request goes to; another one's branch of the same name is none of ours."""
+    return pull["base"].get("repo_id")
+
+
+def _pull(said: Mapping[str, Any]) -> PullRequest:
+    title, prefixed = undrafted(said["title"], _DRAFT)
+    teams = (team["name"] for team in said.get("requested_reviewers_teams") or [])
+    users = (user["login"] for user in said.get("requested_reviewers") or [])
+    merged = bool(said.get("merged"))
+    return PullRequest(
+        id=str(said["number"]),
+        url=text(said.get("html_url")),
+        state=PullState.MERGED if merged else PullState.OPEN if said["state"] == "open" else PullState.CLOSED,
+        title=title,
+        body=text(said.get("body")),
+        branch=text(said["head"].get("label")) or text(said["head"]["ref"]),
+        base=said["base"]["ref"],
+        head=text(said["head"].get("sha")),
+        author=text((said.get("user") or {}).get("login")),
+        draft=prefixed or bool(said.get("draft")),
+        labels=tuple(label["name"] for label in said.get("labels") or []),
+        reviewers=(*users, *teams),
+        # False also means that it is not known yet.
+        mergeable=Mergeable.YES if said.get("mergeable") else Mergeable.UNKNOWN,
+        merge_commit=text(said.get("merge_commit_sha")) if merged else "",
+        closed_at=datetime.fromisoformat(said["closed_at"]) if said.get("closed_at") else None,
+    )
+
+
+def _create_fault(error: ForgeError, branch: str, base: str) -> ForgeError:
+    match error.status, error.failure.message:
+        case 409, _:
+            error.exists = True
+            return error
+        case 422, message if "no changes" in message:
+            return reworded(error, Trouble.NO_DIFFERENCE)
+        case 404, _:
+            return refusal(
+                Trouble.NOT_FOUND,
+                f"{error.failure.message}: the repository, branch {branch} or branch {base} is not there",
+                "check the branches, and that forge.token may write to the repository",
+                status=error.status,
+            )
+        case _:
+            return error
+
+
+def _merge_fault(error: ForgeError) -> ForgeError:
+    """409 and 405 stand for several things that only the words tell apart."""
+    message = error.failure.message
+    match error.status:
+        case 409 if "head out of date" in message:
+            return reworded(error, Trouble.HEAD_MOVED, "run again, which plans anew")
+        case 409 if "merge push out of date" in message:
+            return reworded(error, Trouble.TRANSIENT, "run again")
+        case 409 if "PushRejected" in message:
+            return reworded(error, Trouble.BLOCKED)
+        case 409:
+            return reworded(error, Trouble.CONFLICT)
+        case 405 if "try again later" in message:
+            return reworded(error, Trouble.TRANSIENT, "it may conflict with its base, or is still being checked")
+        case 405:
+            return reworded(error, Trouble.BLOCKED, "see the rules of the branch and of the repository")
+        case _:
+            return error

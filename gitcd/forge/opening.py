@@ -1,0 +1,98 @@
+"""From the remote's address and the operator's settings to a forge that can be asked."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from gitcd import redact
+from gitcd.errors import ConfigError
+from gitcd.forge.adapter import Adapter
+from gitcd.forge.careful import Careful
+from gitcd.forge.http import Client, Clock
+from gitcd.forge.place import Place, locate
+from gitcd.forge.protocol import Forge
+from gitcd.forge.tokens import GivenToken, Tokens
+from gitcd.model import settings
+
+
+def open_forge(
+    remote: str, wanted: settings.Forge, token: str, *, deadline: float | None = None, clock: Clock | None = None
+) -> Forge:
+    """The forge of a remote repository; nothing is asked yet.
+
+    `token` is the one to use where no GitHub App is set up. `deadline`, in seconds since 1970, ends every wait that a
+    forge asks for.
+
+    Raises:
+        ConfigError: it is not known which forge that is, or there are no credentials for it.
+    """
+    place = locate(remote, wanted)
+    clock = clock or Clock()
+    redact.register(token)
+    return Careful(_adapter(place, wanted, token, deadline, clock), clock=clock)
+
+
+def _adapter(place: Place, wanted: settings.Forge, token: str, deadline: float | None, clock: Clock) -> Adapter:
+    """Every forge's module is loaded only where it is the one."""
+    if place.kind == "codecommit":
+        from gitcd.forge.codecommit import CodeCommit
+
+        return CodeCommit(place.repository, place.region, place.url)
+    if place.kind == "github":
+        return _github(place, wanted, token, deadline, clock)
+    if not token:
+        raise _no_token(place)
+
+    def client(name: str, base: str, tokens: Tokens) -> Client:
+        return Client(name, base, tokens, deadline=deadline, clock=clock)
+
+    match place.kind:
+        case "gitlab":
+            from gitcd.forge.gitlab import GitLab
+
+            return GitLab(client("GitLab", f"{place.url}/api/v4", GivenToken(token)), place.repository)
+        case "bitbucket":
+            from gitcd.forge.bitbucket import Bitbucket
+
+            base = "https://api.bitbucket.org/2.0" if place.url == "https://bitbucket.org" else place.url
+            return Bitbucket(client("Bitbucket", base, GivenToken(token)), place.repository)
+        case _:
+            from gitcd.forge.gitea import Gitea
+
+            tokens = GivenToken(token, scheme="token")
+            return Gitea(client("Gitea", f"{place.url}/api/v1", tokens), place.repository)
+
+
+def _github(place: Place, wanted: settings.Forge, token: str, deadline: float | None, clock: Clock) -> Adapter:
+    from gitcd.forge.github import HEADERS, GitHub
+
+    rest, graphql = _github_apis(place.url)
+    tokens: Tokens
+    if wanted.app.id:
+        from gitcd.forge.app import AppTokens
+
+        tokens = AppTokens(wanted.app, rest, place.repository)
+    elif token:
+        tokens = GivenToken(token)
+    else:
+        raise _no_token(place)
+    return GitHub(
+        Client("GitHub", rest, tokens, HEADERS, deadline=deadline, clock=clock),
+        Client("GitHub", graphql, tokens, HEADERS, deadline=deadline, clock=clock),
+        place.repository,
+    )
+
+
+def _github_apis(url: str) -> tuple[str, str]:
+    """REST and GraphQL have hosts of their own at github.com and ghe.com, and paths on an Enterprise Server."""
+    host = urlsplit(url).hostname or ""
+    if host == "github.com" or host.endswith(".ghe.com"):
+        return f"https://api.{host}", f"https://api.{host}"
+    return f"{url}/api/v3", f"{url}/api"
+
+
+def _no_token(place: Place) -> ConfigError:
+    return ConfigError(
+        f"there is no token for pull requests in {place.repository} at {place.url}",
+        remedy="set GITCD_FORGE_TOKEN, or GITCD_FORGE_TOKEN_ENV to the name of the variable that holds it",
+    )
