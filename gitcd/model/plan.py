@@ -20,6 +20,7 @@ class OutcomeKind(StrEnum):
 
     BUMPED = "Bumped"  # other content is written
     PIN_ONLY = "PinOnly"  # the same content in another spelling; pods restart all the same
+    PROPOSED = "Proposed"  # a pull request carries it
     CURRENT = "Current"
     HELD = "Held"  # a hold file, or a human's revert
     FROZEN = "Frozen"
@@ -84,6 +85,8 @@ class Outcome:
     places: tuple[str, ...] = ()  # path:line of every place that the declaration owns
     warnings: tuple[str, ...] = ()
     evidence: Evidence | None = None  # what gates saw in the registry; None: no gate asked
+    proposal: str = ""  # the branch by which it is proposed
+    pull: str = ""  # the address of the pull request, where it is known
 
     @property
     def changed(self) -> bool:
@@ -112,6 +115,44 @@ class PlannedCommit:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedPull:
+    """A pull request that shall exist: one commit on top of the base, by itself, whatever else the plan does.
+
+    The commit's outcomes are told of as what they are once it is merged. `id` stands for the images that it brings.
+    """
+
+    environment: str
+    branch: str
+    id: str
+    commit: PlannedCommit
+    standing: bool = False  # whether the branch carries exactly this already
+
+
+class PullAct(StrEnum):
+    """What a run did about a pull request."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    CLOSED = "closed"  # nothing of it is wanted any more
+    LEFT = "left"  # as it is: a person's commit, a person's no, or something that cannot be decided now
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of one pull request; `reason` is a sentence where there is something to say."""
+
+    branch: str
+    act: PullAct
+    apps: tuple[str, ...] = ()
+    id: str = ""
+    url: str = ""
+    title: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The whole decision. `base` is the commit it was made on, empty for a folder of files."""
 
@@ -120,6 +161,8 @@ class Plan:
     commits: tuple[PlannedCommit, ...] = ()
     failures: tuple[Failure, ...] = ()  # what concerns no single declaration
     warnings: tuple[str, ...] = field(default=())
+    pulls: tuple[PlannedPull, ...] = ()
+    shared: tuple[FileChange, ...] = ()  # files that several commits or pull requests change apart, changed by all
 
     @property
     def counts(self) -> Counter[OutcomeKind]:
@@ -127,9 +170,10 @@ class Plan:
 
     @property
     def files(self) -> tuple[FileChange, ...]:
-        """The net change of every file over all commits, by path."""
+        """The net change of every file over all commits and pull requests, by path."""
         net: dict[str, FileChange] = {}
-        for change in (change for commit in self.commits for change in commit.files):
+        commits = [*self.commits, *(pull.commit for pull in self.pulls)]
+        for change in [*(change for commit in commits for change in commit.files), *self.shared]:
             first = net.get(change.path, change)
             net[change.path] = FileChange(change.path, change.mode, first.before, change.after)
         return tuple(net[path] for path in sorted(net) if net[path].before != net[path].after)
@@ -152,12 +196,13 @@ def exit_code(codes: Iterable[ExitCode]) -> ExitCode:
 def plan_exit_code(plan: Plan, *, differences: bool = False) -> ExitCode:
     """What a process that made (and maybe carried out) this plan exits with.
 
-    `differences`: whether a change that was only shown counts as code 1, as for `diff` and `--check`.
+    `differences`: whether a change that was only shown counts as code 1, as for `diff` and `--check`. What a branch
+    carries already, and waits for somebody to merge it, is none.
     """
     broken = [outcome for outcome in plan.outcomes if outcome.kind in BROKEN or outcome.transient]
     codes = [_code(transient=outcome.transient) for outcome in broken]
     codes += [_code(transient=failure.transient) for failure in plan.failures]
-    if differences and plan.commits:
+    if differences and (plan.commits or not all(pull.standing for pull in plan.pulls)):
         codes.append(ExitCode.DIFFERENCES)
     return exit_code(codes)
 

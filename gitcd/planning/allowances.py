@@ -17,10 +17,13 @@ Read = Callable[[Sequence[str]], Mapping[str, Source]]
 
 def spend_allowances(plan: Plan, holds: Holds, read: Read) -> Plan:
     """The plan, whose commits take out of the hold files what allowed them: who takes a move back again is heard."""
-    left = [_left(commit, holds) for commit in plan.commits]
+    commits = [*plan.commits, *(pull.commit for pull in plan.pulls)]
+    left = [_left(commit, holds) for commit in commits]
     files = read([hold_path(identity) for each in left for identity in each])
-    commits = tuple(_with(commit, each, files) for commit, each in zip(plan.commits, left, strict=True))
-    return replace(plan, commits=commits)
+    spent = [_with(commit, each, files) for commit, each in zip(commits, left, strict=True)]
+    direct = len(plan.commits)
+    pulls = tuple(replace(pull, commit=commit) for pull, commit in zip(plan.pulls, spent[direct:], strict=True))
+    return replace(plan, commits=tuple(spent[:direct]), pulls=pulls)
 
 
 def _left(commit: PlannedCommit, holds: Holds) -> dict[Identity, Hold]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,10 +10,12 @@ from gitcd import manifests
 from gitcd.errors import RefusedError
 from gitcd.model.declaration import Identity
 from gitcd.model.layout import Granularity
-from gitcd.model.plan import FileChange, Outcome, OutcomeKind, Plan, PlannedCommit
+from gitcd.model.plan import FileChange, Outcome, OutcomeKind, Plan, PlannedCommit, PlannedPull
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
+from gitcd.planning import pulls
 from gitcd.planning.decide import Decision
+from gitcd.planning.scopes import Scopes
 from gitcd.planning.settling import group_of, settle
 
 
@@ -26,14 +28,26 @@ class Source:
 
 
 def assemble(
-    decisions: Sequence[Decision], files: Mapping[str, Source], granularity: Granularity, base: str = ""
+    decisions: Sequence[Decision],
+    files: Mapping[str, Source],
+    granularity: Granularity,
+    base: str,
+    scopes: Scopes,
 ) -> Plan:
-    """Splice all edits, drop what cannot be done exactly (whole declarations at a time), and cut commits."""
+    """Splice all edits, drop what cannot be done exactly (whole declarations at a time), cut commits and proposals."""
     writer = _Writer(files)
     settled = _settle_writes(decisions, writer)
     movers = [each for each in settled if each.edits]
-    outcomes = tuple(sorted((each.outcome for each in settled), key=lambda outcome: outcome.identity))
-    return Plan(base, outcomes, _commits(movers, writer, granularity))
+    routes = pulls.routes(movers, scopes)
+    outcomes = sorted((_told(each.outcome, routes) for each in settled), key=lambda outcome: outcome.identity)
+    commits = _commits([each for each in movers if each.outcome.identity not in routes], writer, granularity)
+    proposed = _pulls(movers, routes, writer)
+    return Plan(base, tuple(outcomes), commits, pulls=proposed, shared=_shared(movers, commits, proposed, writer))
+
+
+def _told(outcome: Outcome, routes: Mapping[Identity, str]) -> Outcome:
+    branch = routes.get(outcome.identity)
+    return pulls.propose(outcome, branch) if branch else outcome
 
 
 def edited_paths(decisions: Iterable[Decision]) -> list[str]:
@@ -131,6 +145,38 @@ def _commits(movers: Sequence[Decision], writer: _Writer, granularity: Granulari
         else:
             _join_earlier(commits, outcomes)
     return tuple(commits)
+
+
+def _pulls(movers: Sequence[Decision], routes: Mapping[Identity, str], writer: _Writer) -> tuple[PlannedPull, ...]:
+    """The proposals, each as if nothing else were changed."""
+    crews: defaultdict[str, list[Decision]] = defaultdict(list)
+    for mover in movers:
+        if branch := routes.get(mover.outcome.identity):
+            crews[branch].append(mover)
+    return tuple(_pull(branch, crew, writer) for branch, crew in sorted(crews.items()))
+
+
+def _pull(branch: str, crew: Sequence[Decision], writer: _Writer) -> PlannedPull:
+    state = {path: writer.files[path].data for path in edited_paths(crew)}
+    outcomes = tuple(each.outcome for each in sorted(crew, key=lambda each: each.outcome.identity))
+    kinds = {outcome.kind for outcome in outcomes}
+    kind = OutcomeKind.BUMPED if OutcomeKind.BUMPED in kinds else OutcomeKind.PIN_ONLY
+    environment = outcomes[0].identity.environment
+    commit = PlannedCommit(kind, (environment,), outcomes, tuple(_changes(crew, crew, writer, state)))
+    return PlannedPull(environment, branch, pulls.plan_id(outcomes), commit)
+
+
+def _shared(
+    movers: Sequence[Decision], commits: Sequence[PlannedCommit], proposed: Sequence[PlannedPull], writer: _Writer
+) -> tuple[FileChange, ...]:
+    """The files that a proposal changes and that something else changes too, with all of these changes."""
+    parts = [{change.path for commit in commits for change in commit.files}]
+    parts += [{change.path for change in pull.commit.files} for pull in proposed]
+    count = Counter(path for paths in parts for path in paths)
+    return tuple(
+        FileChange(path, writer.files[path].mode, writer.files[path].data, writer.write(path, movers))
+        for path in sorted(path for path, number in count.items() if number > 1)
+    )
 
 
 def _bond(mover: Decision) -> str:

@@ -9,22 +9,15 @@ from gitcd.model.layout import Environment
 from gitcd.model.problem import Problem, Steps, pointer
 from gitcd.model.registry import Failure
 
-_PULL_REQUEST = "Give it mode: Commit, or leave it out, until pull requests are opened."
 
-
-def in_declaration(spec: Spec, environment: Environment) -> Iterator[Problem]:
+def in_declaration(spec: Spec) -> Iterator[Problem]:
     """One problem for each such field of a declaration; steps lead from the document's root."""
     if spec.follow is not None:
         yield _unsupported(("spec", "follow"), "Give spec.tag, a tag that the build moves, in its place.")
-    # What only says how to move has no effect where nothing does.
-    if not environment.promote_from and spec.delivery and spec.delivery.mode == "PullRequest":
-        yield _unsupported(("spec", "delivery", "mode"), _PULL_REQUEST)
 
 
 def in_environment(environment: Environment) -> Iterator[Problem]:
     """One problem for each such field of an environment; steps lead from the environment."""
-    if not environment.promote_from and environment.delivery.mode == "PullRequest":
-        yield _unsupported(("delivery", "mode"), _PULL_REQUEST)
     if environment.markers:
         yield _unsupported(("markers",), "Remove it; spec.places names the spots that the comments mark.")
     if not environment.promote_from and environment.gates.min_soak:
@@ -35,7 +28,7 @@ def in_environment(environment: Environment) -> Iterator[Problem]:
 
 def failure(spec: Spec, environment: Environment) -> Failure | None:
     """All of it as one failure of a declaration."""
-    found = {pointer(each.steps): each for each in in_declaration(spec, environment)} | {
+    found = {pointer(each.steps): each for each in in_declaration(spec)} | {
         f"environments[{environment.name}].{pointer(each.steps)}": each for each in in_environment(environment)
     }
     if not found:

@@ -14,17 +14,21 @@ _TRAILER = re.compile(r"^(?= *Gitcd-)", re.MULTILINE)
 
 def one_line(text: str) -> str:
     """The text on one line, without invisible characters, too short to flood, and unable to notify or to close."""
-    line = " ".join(_visible(text).split())
-    line = _ISSUE.sub("# ", _MENTION.sub("(at)", line))
+    return plain_line(_ISSUE.sub("# ", _MENTION.sub("(at)", visible(text))))
+
+
+def plain_line(text: str) -> str:
+    """The text on one line, without invisible characters, and too short to flood."""
+    line = " ".join(visible(text).split())
     return line if len(line) <= _MAX_FIELD else line[: _MAX_FIELD - 1] + "…"
 
 
 def message_body(text: str) -> str:
     """Rendered text with lines of no double meaning, no trailing blanks, and no blank lines in a row or at the ends."""
-    lines = "\n".join(_visible(line).rstrip() for line in text.expandtabs().split("\n"))
+    lines = "\n".join(visible(line).rstrip() for line in text.expandtabs().split("\n"))
     return _TRAILER.sub("> ", _SPECIAL.sub(" ", re.sub(r"\n{3,}", "\n\n", lines.strip())))
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Control characters, directions, and blanks other than the space become spaces."""
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)

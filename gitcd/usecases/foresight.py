@@ -44,7 +44,7 @@ def foresee(
     named = {each.declaration.origin: each for each in inputs.declared}
     fields = {
         each.origin: [
-            *unsupported.in_declaration(each.spec, inputs.scopes.layout_of(named[each.origin].identity.environment)),
+            *unsupported.in_declaration(each.spec),
             *_about_registry(each, registries),
             *_about_paths(named[each.origin], paths, inputs.scopes),
         ]

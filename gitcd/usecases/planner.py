@@ -136,7 +136,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     inspected = context.inspect(inspections(decisions, inputs.scopes))
     decisions = settle(judge(decisions, inspected, inputs.scopes), absent)
     decisions = select(decisions, context.selection.takes, absent, acts=context.selection.acts)
-    plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base)
+    plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base, inputs.scopes)
     plan = spend_allowances(plan, inputs.holds, lambda paths: _sources(tree, paths))
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     found = noted((*plan.outcomes, *broken), inputs.holds, context.now)

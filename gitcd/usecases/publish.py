@@ -14,6 +14,7 @@ from gitcd.git.history import History, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.push import Pushed, PushResult, push
 from gitcd.git.tree import CommitTree
+from gitcd.model.plan import Delivered
 from gitcd.model.registry import Failure
 
 ATTEMPTS = 8
@@ -31,6 +32,7 @@ class Published(Generic[Work]):
     commits: tuple[str, ...] = ()
     failure: Failure | None = None
     attempts: int = 1
+    pulls: tuple[Delivered, ...] = ()  # what became of pull requests
 
 
 def publish(

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gitcd.errors import RefusedError
+from gitcd.errors import ConfigError, RefusedError, TransientError
 from gitcd.git.commit import Author, NewCommit
 from gitcd.git.mirror import Mirror
+from gitcd.git.runner import CorruptError
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import FileChange, Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
+from gitcd.planning.pulls import propose
 from gitcd.rendering.messages import commit_message
-from gitcd.usecases import standstill
+from gitcd.usecases import pulls, standstill
+from gitcd.usecases.deliver import Desk, deliver
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
 
 
-def preview(mirror: Mirror, context: Context, *, templates: Path | None = None, run: str = "") -> Planned:
-    """The plan for the branch's tip, with its commit messages; nothing is written to the remote."""
+def preview(
+    mirror: Mirror, context: Context, *, templates: Path | None = None, run: str = "", author: Author | None = None
+) -> Planned:
+    """The plan for the branch's tip, with its commit messages; nothing is written to the remote.
+
+    `author` is who commits, by whom the branches of pull requests are told from those that others have pushed to.
+    """
     tip = mirror.fetch()
-    return with_messages(
+    planned = with_messages(
         make_plan(CommitTree(mirror.git, tip), context, base=tip, memory=mirror.memory), templates, run
     )
+    if author and planned.plan.pulls:
+        return pulls.foretold(planned, pulls.stands(mirror, planned, context.selection, author))
+    return planned
 
 
 def reconcile(
-    mirror: Mirror, context: Context, author: Author, *, templates: Path | None = None, run: str = ""
+    mirror: Mirror,
+    context: Context,
+    author: Author,
+    *,
+    templates: Path | None = None,
+    run: str = "",
+    desk: Desk | None = None,
 ) -> Published[Planned]:
-    """Bring the branch to what the declarations and the registry say."""
+    """Bring the branch, and the pull requests to it, to what the declarations and the registry say."""
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
         if still := standstill.recall(mirror.memory, context, tip):
@@ -39,27 +56,75 @@ def reconcile(
         standstill.note(mirror.memory, context, planned)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
-    return with_failure(publish(mirror, compute, author=author, when=context.now))
+    published = with_failure(publish(mirror, compute, author=author, when=context.now))
+    return _with_pulls(published, mirror, context, desk, lambda: preview(mirror, context, templates=templates, run=run))
 
 
-def replay(mirror: Mirror, context: Context, author: Author, reviewed: Plan) -> Published[Planned]:
-    """Commit a plan that was reviewed, byte for byte, or refuse.
+def replay(
+    mirror: Mirror, context: Context, author: Author, reviewed: Plan, desk: Desk | None = None
+) -> Published[Planned]:
+    """Commit, or propose, a plan that was reviewed, byte for byte, or refuse.
 
     Raises:
         RefusedError: a tag, a hold, a declaration or a file that the plan touches has changed since.
     """
-    apps = frozenset(str(outcome.identity) for commit in reviewed.commits for outcome in commit.outcomes)
+    apps = frozenset(str(outcome.identity) for commit in _all_commits(reviewed) for outcome in commit.outcomes)
     if not apps:
         raise RefusedError("the plan changes nothing", remedy="Make a new one with `gitcd reconcile --dry-run --out`.")
+    if reviewed.commits and reviewed.shared:
+        raise RefusedError(
+            f"the plan changes {reviewed.shared[0].path} both at once and by pull request",
+            remedy="Run `gitcd reconcile` without --plan, or make a plan for each with --app.",
+        )
     context = replace(context, selection=Selection(apps=apps))
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
         planned = make_plan(tree, context, base=tip, memory=mirror.memory)
         _check_unchanged(reviewed, planned.plan)
-        planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits))
+        planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits, pulls=reviewed.pulls))
         return planned, [NewCommit(commit.message, commit.files) for commit in reviewed.commits]
 
-    return with_failure(publish(mirror, compute, author=author, when=context.now))
+    def again() -> Planned:
+        tip = mirror.fetch()
+        planned = make_plan(CommitTree(mirror.git, tip), context, base=tip, memory=mirror.memory)
+        _check_unchanged(replace(reviewed, commits=()), replace(planned.plan, commits=()))
+        return replace(planned, plan=replace(planned.plan, commits=(), pulls=reviewed.pulls))
+
+    published = with_failure(publish(mirror, compute, author=author, when=context.now))
+    return _with_pulls(published, mirror, context, desk, again)
+
+
+def _with_pulls(
+    published: Published[Planned],
+    mirror: Mirror,
+    context: Context,
+    desk: Desk | None,
+    again: Callable[[], Planned],
+) -> Published[Planned]:
+    """The same with what the plan proposes carried out, on top of what has landed; that is told of whatever happens."""
+    first = published.work
+    if desk is None or not (desk.forge or first.plan.pulls):
+        return published
+    try:
+        planned = again() if published.commits else first
+        told, delivered = deliver(mirror, planned, context, desk)
+    except CorruptError:
+        raise
+    except (ConfigError, TransientError) as error:
+        failure = Failure("NotProposed", error.message, error.remedy, isinstance(error, TransientError))
+        lost = {each.identity: pulls.fails(each, failure) for pull in first.plan.pulls for each in pull.commit.outcomes}
+        plan = pulls.with_outcomes(first.plan, lost)
+        plan = plan if lost else replace(plan, failures=(*plan.failures, failure))
+        return replace(published, work=replace(first, plan=plan))
+    committed = {outcome.identity for commit in first.plan.commits for outcome in commit.outcomes}
+    now = {each.identity: each for each in told.outcomes if each.identity not in committed}
+    plan = replace(
+        pulls.with_outcomes(first.plan, now),
+        pulls=planned.plan.pulls,
+        failures=tuple(dict.fromkeys((*first.plan.failures, *told.failures))),
+        warnings=tuple(dict.fromkeys((*first.plan.warnings, *told.warnings))),
+    )
+    return replace(published, work=replace(first, plan=plan), pulls=delivered)
 
 
 def write_in_place(tree: WorkTree, plan: Plan) -> None:
@@ -82,10 +147,18 @@ def write_in_place(tree: WorkTree, plan: Plan) -> None:
 
 def with_messages(planned: Planned, templates: Path | None = None, run: str = "") -> Planned:
     """The same plan, its commits with their messages."""
-    commits = tuple(
-        replace(commit, message=commit_message(commit, run=run, folder=templates)) for commit in planned.plan.commits
-    )
-    return replace(planned, plan=replace(planned.plan, commits=commits))
+
+    def told(commit: PlannedCommit) -> PlannedCommit:
+        return replace(commit, message=commit_message(commit, run=run, folder=templates))
+
+    commits = tuple(map(told, planned.plan.commits))
+    proposed = tuple(replace(pull, commit=told(pull.commit)) for pull in planned.plan.pulls)
+    return replace(planned, plan=replace(planned.plan, commits=commits, pulls=proposed))
+
+
+def _all_commits(plan: Plan) -> list[PlannedCommit]:
+    """Those that go straight to the branch, then those that are proposed."""
+    return [*plan.commits, *(pull.commit for pull in plan.pulls)]
 
 
 def with_failure(published: Published[Planned]) -> Published[Planned]:
@@ -111,6 +184,10 @@ def _not_pushed(outcome: Outcome, failure: Failure) -> Outcome:
 
 def _check_unchanged(reviewed: Plan, now: Plan) -> None:
     changed = [*_moved(reviewed, now), *_rewritten(reviewed.commits, now.commits)]
+    proposed = {pull.branch: [pull.commit] for pull in reviewed.pulls}
+    present = {pull.branch: [pull.commit] for pull in now.pulls}
+    for branch in sorted(proposed.keys() | present.keys()):
+        changed += _rewritten(proposed.get(branch, []), present.get(branch, []))
     if changed:
         raise RefusedError(
             f"the plan is out of date: {'; '.join(changed[:5])}",
@@ -122,6 +199,7 @@ def _moved(reviewed: Plan, now: Plan) -> list[str]:
     """Declarations for which something else would be done now."""
     present = {outcome.identity: outcome for outcome in now.outcomes}
     planned = [outcome for commit in reviewed.commits for outcome in commit.outcomes]
+    planned += [propose(outcome, pull.branch) for pull in reviewed.pulls for outcome in pull.commit.outcomes]
     return [text for outcome in planned if (text := _difference(outcome, present.get(outcome.identity)))]
 
 

@@ -216,10 +216,17 @@ class TestSlots:
         assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "BlueGreenConfig")
 
 
-@pytest.mark.parametrize("more", ["delivery: {mode: PullRequest}", "gates: {minSoak: 24h}"])
-def test_what_says_how_to_move_is_no_mistake_where_nothing_moves(more):
+def test_what_says_how_to_move_is_no_mistake_where_nothing_moves():
+    more = "gates: {minSoak: 24h}"
     assert only(plan(app(), layout=LAYOUT % f", promoteFrom: prod, {more}")).kind is OutcomeKind.PROMOTED
     assert only(plan(app(), layout=LAYOUT % f", {more}")).reason == "NotSupportedYet"
+
+
+def test_what_is_delivered_by_pull_request_is_proposed_where_it_moves():
+    more = "delivery: {mode: PullRequest, group: env}"
+    assert only(plan(app(), layout=LAYOUT % f", promoteFrom: prod, {more}")).kind is OutcomeKind.PROMOTED
+    outcome = only(plan(app(), layout=LAYOUT % f", {more}"))
+    assert (outcome.kind, outcome.proposal) == (OutcomeKind.PROPOSED, "gitcd/dev/env")
 
 
 @pytest.mark.parametrize("data", ["", "data:\n", "binaryData: {}\n"])
@@ -273,10 +280,7 @@ class TestWhatOwnsNothing:
         assert outcome.remedy == "spec.paths names dev/app: paths count from the root of the repository."
 
     def test_all_that_is_not_supported_yet_is_named(self):
-        outcome = only(
-            plan(app(delivery="{mode: PullRequest}"), layout=LAYOUT % ", markers: true, gates: {minSoak: 1h}")
-        )
+        outcome = only(plan(app(), layout=LAYOUT % ", markers: true, gates: {minSoak: 1h}"))
         assert outcome.message == (
-            "spec.delivery.mode, environments[dev].markers, environments[dev].gates.minSoak are not supported by this "
-            "version of gitcd"
+            "environments[dev].markers, environments[dev].gates.minSoak are not supported by this version of gitcd"
         )

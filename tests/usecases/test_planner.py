@@ -336,16 +336,10 @@ class TestFailures:
         result = plan(files)
         assert [outcome.reason for outcome in result.outcomes] == ["DuplicateDeclaration"] * 2
 
-    @pytest.mark.parametrize(
-        "spec",
-        [
-            {"delivery": "{mode: PullRequest}"},
-        ],
-    )
-    def test_what_has_no_effect_yet_is_refused_by_name(self, spec):
-        outcome = only(plan(app(**spec)))
+    def test_what_has_no_effect_yet_is_refused_by_name(self):
+        outcome = only(plan(app(), layout=LAYOUT % ", markers: true"))
         assert outcome.reason == "NotSupportedYet"
-        assert next(iter(spec)) in outcome.message
+        assert "markers" in outcome.message
 
     def test_no_version_on_the_digest_names_the_tags_and_the_way_out(self):
         outcome = only(plan(app(), Registry(app=[["1.0.0"], ["env-dev", "nightly"]])))

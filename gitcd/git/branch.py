@@ -1,0 +1,190 @@
+"""The branches that pull requests come from: what they carry, whether a person has been there, and moving them.
+
+They alone are ever forced, and only from the very commit that was looked at. Each carries one commit of ours.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gitcd.errors import ConfigError, TransientError
+from gitcd.git.commit import Author
+from gitcd.git.mirror import Mirror
+from gitcd.git.origin import Origin
+from gitcd.git.push import Pushed, PushResult, declines
+from gitcd.git.runner import Git, Result, clean
+from gitcd.git.tree import CommitTree
+from gitcd.model.declaration import Identity
+from gitcd.model.plan import FileChange
+from gitcd.model.trailers import parse
+from gitcd.planning.pulls import FOLDER
+
+ATTEMPTS = 3
+_FIRST_PAUSE = 0.5  # seconds; doubled for every further attempt
+_PERSON = re.compile(r"(?P<who>.*) \d+ [+-]\d{4}")
+_STATUS = re.compile(rb"^([ +\-*=!])\t[^\t\n]*:refs/heads/([^\t\n]+)\t(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A branch at the remote, with the commit that it names. People are `name <email>`."""
+
+    name: str
+    tip: str
+    parents: tuple[str, ...]
+    author: str
+    committer: str
+    message: str
+
+    def is_by(self, author: Author) -> bool:
+        """Whether its commit is ours as we wrote it; whoever amends, rebases or adds leaves another name."""
+        name = f"{author.name} <{author.email}>"
+        return self.author == self.committer == name and len(self.parents) == 1 and bool(self.carried)
+
+    @property
+    def carried(self) -> tuple[Identity, ...]:
+        """The declarations that its commit moves."""
+        return tuple(move.identity for move in parse(self.message))
+
+    @property
+    def digests(self) -> Mapping[Identity, str]:
+        """What it moves them to."""
+        return {move.identity: move.digest for move in parse(self.message)}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A branch shall name another commit (empty: be deleted), if it still names the expected one (empty: is not)."""
+
+    branch: str
+    oid: str
+    expected: str
+
+
+def read_branches(mirror: Mirror) -> dict[str, Branch]:
+    """The branches of pull requests that are at the remote now, by name.
+
+    Raises:
+        ConfigError: no permission.
+        TransientError: the remote cannot be reached.
+    """
+    heads = mirror.origin.heads_below(FOLDER)
+    heads.pop(mirror.branch, None)
+    if lacking := _lacking(mirror.git, heads):
+        mirror.origin.fetch_tips(lacking)
+    return {name: _read(mirror.git, name, tip) for name, tip in sorted(heads.items())}
+
+
+def carries(mirror: Mirror, branch: Branch, base: str, files: Sequence[FileChange]) -> bool:
+    """Whether the branch is one commit on top of the base that changes these files, so, and no other."""
+    if branch.parents != (base,):
+        return False
+    names = mirror.git.run("diff-tree", "-r", "--no-renames", "--name-only", "-z", base, branch.tip).stdout
+    changed = {name.decode(errors="surrogateescape") for name in names.split(b"\0") if name}
+    if changed != {file.path for file in files}:
+        return False
+    tree = CommitTree(mirror.git, branch.tip)
+    held = dict.fromkeys(changed, (None, None)) | {
+        entry.path: (entry.mode, data) for entry, data in tree.read([e for e in tree.entries() if e.path in changed])
+    }
+    return all(
+        held[file.path] == ((file.mode, file.after) if file.after is not None else (None, None)) for file in files
+    )
+
+
+def move_branches(
+    origin: Origin,
+    moves: Iterable[Move],
+    *,
+    base: str,
+    attempts: int = ATTEMPTS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, PushResult]:
+    """Move branches of pull requests, all by one push, and find out what became of each.
+
+    `base` is the branch that is never forced, whatever it is called.
+
+    Raises:
+        ConfigError: the remote no longer lets us in.
+        TransientError: the remote cannot be asked any more.
+    """
+    pending = {move.branch: move for move in moves}
+    if strange := [name for name in pending if name == base or not name.startswith(FOLDER)]:
+        raise ValueError(f"{strange[0]} is no branch of a pull request")
+    results: dict[str, PushResult] = {}
+    for attempt in range(attempts):
+        if not pending:
+            break
+        if attempt:
+            sleep(_FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+        settled = _attempt(origin, list(pending.values()), last=attempt == attempts - 1)
+        results |= settled
+        pending = {name: move for name, move in pending.items() if name not in settled}
+    return results
+
+
+def _attempt(origin: Origin, moves: Sequence[Move], *, last: bool) -> dict[str, PushResult]:
+    """What is settled after one push; those that another attempt is worth are left out, save the last time."""
+    try:
+        result = origin.push_leased((move.branch, move.oid, move.expected) for move in moves)
+    except TransientError as error:
+        said, words = {}, error.message
+    else:
+        said, words = _answers(result), result.last_words
+        if result.status == 0 and all(said.get(move.branch) == "" for move in moves):
+            return {move.branch: PushResult(Pushed.LANDED, move.oid) for move in moves}
+        if not said and isinstance(failure := origin.failure("push to", result), ConfigError):
+            raise failure
+    heads = origin.heads(*(move.branch for move in moves))
+    judged = ((move, _judge(move, heads.get(move.branch, ""), said.get(move.branch) or words)) for move in moves)
+    return {move.branch: result for move, result in judged if last or result.kind is not Pushed.UNCHANGED}
+
+
+def _judge(move: Move, tip: str, said: str) -> PushResult:
+    if tip == move.oid:
+        return PushResult(Pushed.LANDED, tip)
+    if tip != move.expected:
+        return PushResult(Pushed.MOVED, tip, said)
+    return PushResult(Pushed.DECLINED if declines(said) else Pushed.UNCHANGED, tip, said)
+
+
+def _answers(result: Result) -> dict[str, str]:
+    """The remote's reason for each branch that it refused, and nothing for each that it took."""
+    return {
+        name.decode(errors="surrogateescape"): clean(text) if flag == b"!" else ""
+        for flag, name, text in _STATUS.findall(result.stdout)
+    }
+
+
+def _lacking(git: Git, heads: Mapping[str, str]) -> list[str]:
+    """The branches whose commits are not here."""
+    asked = "".join(f"{tip}^{{tree}}\n" for tip in heads.values()).encode()
+    if not asked or not git.git_dir or not git.git_dir.exists():
+        return list(heads)
+    lines = git.run("cat-file", "--batch-check", stdin=asked).stdout.decode().splitlines()
+    return [name for name, line in zip(heads, lines, strict=True) if line.endswith("missing")]
+
+
+def _read(git: Git, name: str, tip: str) -> Branch:
+    head, _, message = git.run("cat-file", "commit", tip).stdout.decode(errors="replace").partition("\n\n")
+    fields = list(_headers(head))
+    people = {key: _who(value) for key, value in fields if key in {"author", "committer"}}
+    parents = tuple(value for key, value in fields if key == "parent")
+    return Branch(name, tip, parents, people.get("author", ""), people.get("committer", ""), message)
+
+
+def _headers(text: str) -> Iterator[tuple[str, str]]:
+    """The fields of a commit object, as they are stored: a shallow copy would hide parents elsewhere."""
+    for line in text.split("\n"):
+        key, _, value = line.partition(" ")
+        if key:  # a line that begins with a blank goes on with a signature
+            yield key, value
+
+
+def _who(text: str) -> str:
+    match = _PERSON.fullmatch(text)
+    return match["who"] if match else text

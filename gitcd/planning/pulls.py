@@ -1,0 +1,163 @@
+"""Which pull requests should exist: who moves by one, with whom, on which branch; and what becomes of those there are.
+
+A branch is `gitcd/<environment>/<group>`, the same in every run, so that one pull request is always up to date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gitcd.model.declaration import Identity
+from gitcd.model.plan import BROKEN, Outcome, OutcomeKind
+from gitcd.planning.decide import Decision
+from gitcd.planning.scopes import Scopes
+from gitcd.planning.settling import group_of
+
+FOLDER = "gitcd/"
+ONE = "env"  # the group that is a whole environment
+EACH = "app"  # the group that is every declaration by itself
+_LOCK = ".lock"  # no ref may end so
+
+
+def branch_name(environment: str, group: str) -> str:
+    """The branch of a pull request."""
+    return f"{FOLDER}{environment}/{group}{'-' if group.endswith(_LOCK) else ''}"
+
+
+def is_branch(name: str) -> bool:
+    """Whether a branch has the name of one that pull requests come from, and not of one that takes back."""
+    return name.startswith(FOLDER) and name.count("/") == branch_name("environment", "group").count("/")
+
+
+def routes(movers: Sequence[Decision], scopes: Scopes) -> dict[Identity, str]:
+    """The branch for each declaration that moves by a pull request; those that are not named move by a commit.
+
+    What must move together goes the strictest way that one of it has to go.
+    """
+    chosen: dict[Identity, str] = {}
+    for company in _companies(movers):
+        branches = sorted(filter(None, (_branch(each, scopes) for each in company)))
+        chosen |= {each.outcome.identity: branches[0] for each in company if branches}
+    return chosen
+
+
+def _branch(mover: Decision, scopes: Scopes) -> str:
+    """Where the declaration goes by itself; empty: straight to the base."""
+    declared = mover.surveyed.declared
+    environment = scopes.layout_of(declared.identity.environment)
+    own, common = declared.declaration.spec.delivery, environment.delivery
+    if "PullRequest" not in {common.mode, own.mode if own else ""}:
+        return ""
+    group = (own.group if own else "") or common.group or EACH
+    name = f"{declared.identity.namespace}.{declared.identity.name}" if group == EACH else group
+    return branch_name(environment.name, name)
+
+
+def _companies(movers: Sequence[Decision]) -> Iterator[list[Decision]]:
+    """Movers that no two commits may part: members of a group, and those that share a place."""
+    leaders: dict[object, int] = {}
+    company = list(range(len(movers)))
+
+    def find(number: int) -> int:
+        while company[number] != number:
+            number = company[number]
+        return number
+
+    for number, mover in enumerate(movers):
+        for bond in _bonds(mover):
+            company[find(number)] = find(leaders.setdefault(bond, number))
+    members: defaultdict[int, list[Decision]] = defaultdict(list)
+    for number, mover in enumerate(movers):
+        members[find(number)].append(mover)
+    yield from members.values()
+
+
+def _bonds(mover: Decision) -> Iterator[object]:
+    if group := group_of(mover):
+        yield group
+    for edit in mover.edits:
+        yield edit.site.path, edit.site.document, edit.site.pointer, edit.key
+
+
+def plan_id(outcomes: Iterable[Outcome]) -> str:
+    """Stands for what a pull request brings: which images, by digest, to which declarations."""
+    images = sorted(
+        (str(each.identity), each.image_repo, each.resolved.digest if each.resolved else "") for each in outcomes
+    )
+    return hashlib.sha256(json.dumps(images, separators=(",", ":")).encode()).hexdigest()
+
+
+def propose(outcome: Outcome, branch: str) -> Outcome:
+    """The outcome of a declaration whose move waits in a pull request."""
+    return replace(outcome, kind=OutcomeKind.PROPOSED, proposal=branch)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What shall become of a branch that is there. `reason` is one sentence for people; empty: it is carried on."""
+
+    leave: bool = False
+    close: bool = False
+    reason: str = ""
+
+
+CARRY_ON = Fate()
+
+
+def fate(
+    carried: Collection[Identity],
+    proposed: Collection[Identity],
+    outcomes: Mapping[Identity, Outcome],
+    known: Callable[[Identity], bool],
+) -> Fate:
+    """What a run may do to a branch that carries these declarations, and shall carry the proposed ones.
+
+    A branch is left as it is while that cannot be said of all of them: the registry did not answer, the environment is
+    frozen, they were not selected. `known`: whether a declaration that has no outcome is surely gone.
+    """
+    dropped = sorted(set(carried) - set(proposed))
+    for identity in dropped:
+        if why := _undecided(identity, outcomes.get(identity), known):
+            return Fate(leave=True, reason=f"{identity} {why}")
+    if proposed:
+        return CARRY_ON
+    if broken := [each for each in dropped if (found := outcomes.get(each)) and found.kind in BROKEN]:
+        return Fate(leave=True, reason=f"{broken[0]} has failed: {outcomes[broken[0]].reason}")
+    return Fate(close=True, reason="; ".join(f"{each} {_why(outcomes.get(each))}" for each in dropped[:_SHOWN]))
+
+
+_SHOWN = 10
+
+
+def _undecided(identity: Identity, outcome: Outcome | None, known: Callable[[Identity], bool]) -> str:
+    if outcome is None:
+        return "" if known(identity) else "is not part of this run"
+    if outcome.transient:
+        return f"could not be decided: {outcome.reason}"
+    match outcome.kind:
+        case OutcomeKind.FROZEN:
+            return f"is frozen: {outcome.message}"
+        case OutcomeKind.PROMOTED:
+            return "moves by promotion"
+        case OutcomeKind.BLOCKED if outcome.reason.endswith("NotSelected"):
+            return "is not selected"
+        case _:
+            return ""
+
+
+def _why(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "is no longer declared"
+    match outcome.kind:
+        case OutcomeKind.CURRENT:
+            return "is current"
+        case OutcomeKind.BUMPED | OutcomeKind.PIN_ONLY:
+            return "is delivered by a commit now"
+        case OutcomeKind.PROPOSED:
+            return f"is proposed by {outcome.proposal} now"
+        case _:
+            return f"is {outcome.kind.lower()}: {outcome.message or outcome.reason}"

@@ -1,0 +1,252 @@
+"""Carry out what a plan proposes: one branch and one pull request for each proposal, and none that nobody needs.
+
+Everything is compared with what is there, so that a run that finds it as it should be only reads. Reading comes before
+any push: a pull request that somebody closed keeps its branch as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gitcd.forge.protocol import Forge
+from gitcd.git.branch import Move, move_branches
+from gitcd.git.commit import Author, NewCommit, write_commits
+from gitcd.git.mirror import Mirror
+from gitcd.git.push import Pushed, PushResult
+from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PlannedPull, PullAct
+from gitcd.model.pull import ForgeFailure, Limits, PullContent, PullRequest, PullState, Trouble
+from gitcd.model.registry import Failure
+from gitcd.planning.pulls import FOLDER, propose
+from gitcd.planning.scopes import Scopes
+from gitcd.usecases.planner import Context, Planned
+from gitcd.usecases.pulls import Stand, fails, stands, stop, stopped, with_outcomes
+
+Write = Callable[[PlannedPull, Limits], PullContent]
+_NO_FORGE = Failure(
+    "NoForge",
+    "it is delivered by pull request, and no forge is named where one could be opened",
+    "Set GITCD_FORGE_KIND and GITCD_FORGE_TOKEN; docs/pull-requests.md says more.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """With what pull requests are made: the forge (None: there is none), their author, and what they are given.
+
+    `write` says what one shall say; `quote` makes text from outside fit for a comment.
+    """
+
+    forge: Forge | None
+    write: Write
+    quote: Callable[[str], str]
+    author: Author
+    labels: Sequence[str] = ()
+    reviewers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one branch came to: what is to be done for it yet, and what can be told of it."""
+
+    stand: Stand
+    delivered: Delivered
+    outcomes: tuple[Outcome, ...] = ()
+    open: PullRequest | None = None
+    move: Move | None = None
+    failure: Failure | None = None
+    warnings: tuple[str, ...] = ()
+    done: bool = False
+
+    def end(self, act: PullAct, reason: str, outcomes: Sequence[Outcome] = (), failure: Failure | None = None) -> Step:
+        """The same branch, for which nothing more is to be done."""
+        delivered = replace(self.delivered, act=act, reason=reason)
+        return replace(self, delivered=delivered, outcomes=tuple(outcomes), failure=failure, move=None, done=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """One delivery, in its steps."""
+
+    mirror: Mirror
+    forge: Forge
+    desk: Desk
+    context: Context
+    scopes: Scopes
+
+    @property
+    def base(self) -> str:
+        return self.mirror.branch
+
+    def prepared(self, stand: Stand) -> Step:
+        """What is to be done, from what the forge says now."""
+        plain = Step(stand, _named(stand))
+        if stand.fate.leave:
+            return _left(plain)
+        if stand.foreign and not self._spent(stand):
+            return _left(plain)
+        found = self.forge.find_open(stand.name, self.base)
+        if isinstance(found, ForgeFailure):
+            return _failed(plain, found)
+        if stand.pull is None:
+            return replace(plain, open=found, move=_deletion(stand))
+        if found is None and (closed := self._refused(stand, stand.pull)):
+            return _failed(plain, closed) if isinstance(closed, ForgeFailure) else _respected(plain, closed)
+        return replace(plain, open=found, move=None if stand.same else self._written(stand, stand.pull))
+
+    def _spent(self, stand: Stand) -> bool:
+        """Whether a branch with another's commit was merged with it, so that nothing of theirs is lost."""
+        merged = self.forge.find_closed(stand.name, self.base)
+        there = stand.there
+        return (
+            isinstance(merged, PullRequest)
+            and there is not None
+            and merged.state is PullState.MERGED
+            and merged.head == there.tip
+        )
+
+    def _refused(self, stand: Stand, pull: PlannedPull) -> PullRequest | ForgeFailure | None:
+        """The pull request with this very content that somebody closed, where that is to be respected."""
+        if self.scopes.layout_of(pull.environment).delivery.on_closed != "hold":
+            return None
+        closed = self.forge.find_closed(stand.name, self.base, pull.id)
+        if isinstance(closed, PullRequest) and closed.state is not PullState.CLOSED:
+            return None
+        return closed
+
+    def _written(self, stand: Stand, pull: PlannedPull) -> Move:
+        """The one commit that the branch shall carry, on top of the base."""
+        commit = NewCommit(pull.commit.message, pull.commit.files)
+        (oid,) = write_commits(
+            self.mirror.git, self.mirror.tip, [commit], author=self.desk.author, when=self.context.now
+        )
+        return Move(stand.name, oid, stand.there.tip if stand.there else "")
+
+    def withdrawn(self, step: Step) -> Step:
+        """Close what nobody needs, so that no later look takes it for a person's no."""
+        pull, reason = step.open, step.stand.fate.reason
+        step = replace(step, delivered=replace(step.delivered, act=PullAct.CLOSED, reason=reason))
+        if pull is None:
+            return step
+        step = replace(step, delivered=replace(step.delivered, url=pull.url, title=pull.title))
+        unsealed = self.forge.update(pull, PullContent(pull.title, _unsealed(pull)))
+        if isinstance(unsealed, ForgeFailure):
+            return _failed(step, unsealed)
+        comment = f"Closed by gitcd, as nothing is left to merge. {self.desk.quote(reason)}".strip()
+        failure = self.forge.comment(pull, comment) or self.forge.close(pull)
+        return _failed(step, failure) if failure else step
+
+    def finished(self, step: Step, result: PushResult | None) -> Step:
+        """Open or update the pull request, if its branch carries what it shall."""
+        pull = step.stand.pull
+        if result and result.kind is not Pushed.LANDED:
+            return _not_pushed(step, result)
+        return self._opened(step, pull, pushed=result is not None) if pull else step
+
+    def _opened(self, step: Step, pull: PlannedPull, *, pushed: bool) -> Step:
+        before = self.forge.writes
+        content = self.desk.write(pull, self.forge.limits)
+        if step.open:
+            answer = self.forge.update(step.open, content)
+        else:
+            answer = self.forge.create(pull.branch, self.base, content)
+        if isinstance(answer, ForgeFailure):
+            return _failed(step, answer)
+        outcomes = [replace(propose(each, pull.branch), pull=answer.url) for each in pull.commit.outcomes]
+        step = replace(step, delivered=replace(step.delivered, url=answer.url, title=answer.title))
+        if step.open is None:
+            return replace(step.end(PullAct.OPENED, "", outcomes), warnings=tuple(self._dressed(answer)))
+        wrote = pushed or self.forge.writes > before
+        return step.end(PullAct.UPDATED if wrote else PullAct.UNCHANGED, "", outcomes)
+
+    def _dressed(self, pull: PullRequest) -> Iterator[str]:
+        """Labels and reviewers are wishes: what becomes of them neither fails a run nor opens a second pull request."""
+        if self.desk.labels and (failure := self.forge.add_labels(pull, self.desk.labels)):
+            yield f"{pull.url}: labels were skipped: {failure.message}"
+        if self.desk.reviewers and (failure := self.forge.request_reviews(pull, self.desk.reviewers)):
+            yield f"{pull.url}: reviewers were skipped: {failure.message}"
+
+
+def deliver(mirror: Mirror, planned: Planned, context: Context, desk: Desk) -> tuple[Plan, tuple[Delivered, ...]]:
+    """Bring branches and pull requests to what the plan proposes, and tell what came of it.
+
+    The plan was made on the tip that the mirror fetched last. Whatever the run was not about is left alone.
+
+    Raises:
+        ConfigError: the remote no longer lets us in.
+        TransientError: the remote cannot be reached.
+    """
+    plan = planned.plan
+    if desk.forge is None:
+        lost = {each.identity: fails(each, _NO_FORGE) for pull in plan.pulls for each in pull.commit.outcomes}
+        return with_outcomes(plan, lost), ()
+    work = _Delivery(mirror, desk.forge, desk, context, planned.inputs.scopes)
+    steps = [work.prepared(stand) for stand in stands(mirror, planned, context.selection, desk.author)]
+    steps = [work.withdrawn(step) if step.stand.pull is None and not step.done else step for step in steps]
+    pushed = move_branches(mirror.origin, [step.move for step in steps if step.move], base=mirror.branch)
+    steps = [step if step.done else work.finished(step, pushed.get(step.stand.name)) for step in steps]
+    changed = {each.identity: each for step in steps for each in step.outcomes}
+    failures = [step.failure for step in steps if step.failure]
+    warnings = [warning for step in steps for warning in step.warnings]
+    told = replace(plan, failures=(*plan.failures, *failures), warnings=(*plan.warnings, *warnings))
+    return with_outcomes(told, changed), tuple(step.delivered for step in steps)
+
+
+def _named(stand: Stand) -> Delivered:
+    apps = [each.identity for each in stand.outcomes] or (stand.there.carried if stand.there else ())
+    return Delivered(stand.name, PullAct.LEFT, tuple(map(str, apps)), stand.pull.id if stand.pull else "")
+
+
+def _deletion(stand: Stand) -> Move | None:
+    return Move(stand.name, "", stand.there.tip) if stand.there else None
+
+
+def _left(step: Step) -> Step:
+    outcomes = stopped(step.stand)
+    reason = step.stand.fate.reason or next((each.message for each in outcomes), "")
+    return step.end(PullAct.LEFT, reason, outcomes)
+
+
+def _respected(step: Step, closed: PullRequest) -> Step:
+    """A person has closed this very content without a merge."""
+    message = f"{closed.url} was closed without a merge; this content stays out until it changes"
+    remedy = "Reopen it, or let delivery.onClosed be recreate."
+    outcomes = [
+        replace(stop(each, OutcomeKind.HELD, "PullRequestClosed", message, remedy), pull=closed.url)
+        for each in step.stand.outcomes
+    ]
+    step = replace(step, delivered=replace(step.delivered, url=closed.url, title=closed.title))
+    return step.end(PullAct.LEFT, message, outcomes)
+
+
+def _not_pushed(step: Step, result: PushResult) -> Step:
+    """The branch could not be moved: somebody was quicker, or the remote said no."""
+    moved, transient = result.kind is Pushed.MOVED, result.kind is not Pushed.DECLINED
+    why = "somebody pushed to it meanwhile" if moved else result.text or "the remote did not answer"
+    message = f"{step.stand.name} was not pushed: {why}"
+    remedy = "Run again." if transient else f"Let this identity push to, and force, branches below {FOLDER}."
+    failure = Failure("BranchNotPushed", message, remedy, transient)
+    return _broken(step, failure)
+
+
+def _failed(step: Step, why: ForgeFailure) -> Step:
+    remedy = why.remedy or ("Run again." if why.transient else "")
+    if why.trouble is Trouble.FORBIDDEN:
+        remedy = why.remedy or "Let the forge's token read and write pull requests."
+    return _broken(step, Failure(f"Forge{why.trouble}", why.message, remedy, why.transient))
+
+
+def _broken(step: Step, failure: Failure) -> Step:
+    """What went wrong is told of the declarations that it concerns, else of the branch."""
+    outcomes = [fails(each, failure) for each in step.stand.outcomes]
+    alone = None if outcomes else replace(failure, message=f"{step.stand.name}: {failure.message}")
+    return step.end(PullAct.FAILED, failure.message, outcomes, alone)
+
+
+def _unsealed(pull: PullRequest) -> str:
+    """The body under another plan id, of the same length."""
+    if not pull.plan:
+        return pull.body
+    other = hashlib.sha256(f"withdrawn {pull.plan}".encode()).hexdigest()[: len(pull.plan)]
+    return pull.body.replace(pull.plan, other)

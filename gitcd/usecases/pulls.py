@@ -1,0 +1,111 @@
+"""What stands at the remote beside what a plan proposes: which branches there are, and what may be done with each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from gitcd.git.branch import Branch, carries, read_branches
+from gitcd.git.commit import Author
+from gitcd.git.mirror import Mirror
+from gitcd.model.declaration import Identity
+from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedPull
+from gitcd.model.registry import Failure
+from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, propose
+from gitcd.usecases.planner import Planned, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """One branch: what it shall carry (None: nothing), what is there (None: nothing), and what may become of it.
+
+    `foreign`: its commit is not ours. `same`: it carries exactly what it shall.
+    """
+
+    name: str
+    pull: PlannedPull | None
+    there: Branch | None
+    foreign: bool = False
+    same: bool = False
+    fate: Fate = CARRY_ON
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        return self.pull.commit.outcomes if self.pull else ()
+
+
+def stands(mirror: Mirror, planned: Planned, selection: Selection, author: Author) -> list[Stand]:
+    """Every branch of a pull request that there is or that should be.
+
+    Raises:
+        ConfigError: no permission.
+        TransientError: the remote cannot be reached.
+    """
+    there = {name: each for name, each in read_branches(mirror).items() if is_branch(name)}
+    pulls = {pull.branch: pull for pull in planned.plan.pulls}
+    outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
+    whole = not (selection.environments or selection.apps)
+    readable = all(each.identity.environment and each.identity.name for each in planned.plan.outcomes)
+    found = []
+    for name in sorted(there.keys() | pulls.keys()):
+        stand = Stand(name, pulls.get(name), there.get(name))
+        found.append(_judged(stand, mirror, outcomes, author, gone=whole and readable))
+    return [each for each in found if each.pull or not each.foreign]
+
+
+def _judged(stand: Stand, mirror: Mirror, outcomes: Mapping[Identity, Outcome], author: Author, *, gone: bool) -> Stand:
+    """`gone`: whether a declaration without an outcome is surely no longer declared."""
+    branch, pull = stand.there, stand.pull
+    if branch is None:
+        return stand
+    if not branch.is_by(author):
+        return replace(stand, foreign=True)
+    proposed = [each.identity for each in stand.outcomes]
+    judged = fate(branch.carried, proposed, outcomes, lambda _: gone)
+    same = pull is not None and carries(mirror, branch, mirror.tip, pull.commit.files)
+    return replace(stand, fate=judged, same=same)
+
+
+def foretold(planned: Planned, found: Iterable[Stand]) -> Planned:
+    """The plan with what the branches alone tell about it: nothing was asked of a forge."""
+    plan, kept = planned.plan, []
+    changed: dict[Identity, Outcome] = {}
+    for stand in found:
+        if stand.foreign or stand.fate.leave:
+            changed |= {outcome.identity: outcome for outcome in stopped(stand)}
+        elif stand.pull:
+            kept.append(replace(stand.pull, standing=stand.same))
+    return replace(planned, plan=with_outcomes(replace(plan, pulls=tuple(kept)), changed))
+
+
+def stopped(stand: Stand) -> list[Outcome]:
+    """The outcomes of a proposal whose branch is left as it is. What the branch carries already stays proposed."""
+    if stand.foreign and stand.there:
+        person = stand.there.committer or "somebody"
+        message = f"blocked: foreign commit: {stand.name} carries {stand.there.tip[:10]} by {person}"
+        remedy = "Merge it, or delete the branch, and a new pull request is opened."
+        return [stop(each, OutcomeKind.BLOCKED, "ForeignCommit", message, remedy) for each in stand.outcomes]
+    message = f"{stand.name} is left as it is, since {stand.fate.reason}"
+    held = stand.there.digests if stand.there else {}
+    return [
+        propose(each, stand.name)
+        if each.resolved and held.get(each.identity) == each.resolved.digest
+        else stop(each, OutcomeKind.BLOCKED, "PullRequestWaits", message)
+        for each in stand.outcomes
+    ]
+
+
+def stop(outcome: Outcome, kind: OutcomeKind, reason: str, message: str, remedy: str = "") -> Outcome:
+    """The outcome of a move that is not proposed after all."""
+    return replace(outcome, kind=kind, reason=reason, message=message, remedy=remedy, changes=())
+
+
+def fails(outcome: Outcome, failure: Failure) -> Outcome:
+    """The outcome of a move that could not be proposed."""
+    failed = stop(outcome, OutcomeKind.FAILED, failure.reason, failure.message, failure.remedy)
+    return replace(failed, transient=failure.transient)
+
+
+def with_outcomes(plan: Plan, changed: Mapping[Identity, Outcome]) -> Plan:
+    """The plan in which these outcomes take the place of those that it has."""
+    return replace(plan, outcomes=tuple(changed.get(each.identity, each) for each in plan.outcomes))

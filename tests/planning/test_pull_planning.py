@@ -1,0 +1,78 @@
+"""Which branch a declaration's move is proposed on, and what may become of a branch that is there."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitcd.git.remote import check_branch
+from gitcd.model.declaration import Identity, Origin
+from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Resolved
+from gitcd.planning.pulls import branch_name, fate, is_branch, plan_id
+
+A, B = Identity("prod", "team", "a"), Identity("prod", "team", "b")
+NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?(\.(lock|[a-z0-9]{1,5}))?", fullmatch=True)
+
+
+def outcome(identity=A, kind=OutcomeKind.CURRENT, digest="sha256:1", **more):
+    resolved = Resolved("env-prod", "1.0.0", digest)
+    return Outcome(identity, Origin("cv.yaml"), kind, "r.example/team/a", resolved=resolved, **more)
+
+
+def judged(*outcomes, carried=(A, B), gone=True):
+    found = {each.identity: each for each in outcomes}
+    proposed = [each.identity for each in outcomes if each.kind is OutcomeKind.PROPOSED]
+    return fate(carried, proposed, found, lambda _: gone)
+
+
+@given(NAMES, NAMES)
+def test_every_branch_is_one_that_git_takes(environment, group):
+    environment = environment.replace(".", "-")
+    name = branch_name(environment, f"team.{group}")
+    assert check_branch(name) == name
+    assert is_branch(name)
+
+
+def test_branches_of_rollbacks_are_no_proposals():
+    assert not is_branch("gitcd/rollback/prod/team.app")
+    assert not is_branch("gitcd/prod")
+    assert not is_branch("main/prod/env")
+
+
+def test_the_id_stands_for_the_images_alone():
+    one, other = outcome(kind=OutcomeKind.BUMPED, message="x"), outcome(B)
+    assert plan_id([one, other]) == plan_id([other, outcome(old="0.9.0")])
+    assert plan_id([one]) != plan_id([one, other])
+    assert plan_id([one]) != plan_id([outcome(digest="sha256:2")])
+
+
+def test_nothing_is_closed_or_dropped_while_something_is_undecided():
+    frozen = outcome(B, OutcomeKind.FROZEN, message="holidays")
+    for undecided in (
+        frozen,
+        outcome(B, OutcomeKind.FAILED, transient=True),
+        outcome(B, OutcomeKind.PROMOTED),
+        outcome(B, OutcomeKind.BLOCKED, reason="NotSelected"),
+        outcome(B, OutcomeKind.BLOCKED, reason="GroupNotSelected"),
+    ):
+        for first in (outcome(), outcome(kind=OutcomeKind.PROPOSED)):
+            assert judged(first, undecided).leave, undecided
+    assert judged(outcome(), gone=False).leave
+    assert "holidays" in judged(frozen).reason
+
+
+def test_what_failed_is_dropped_and_closes_nothing():
+    failed = outcome(B, OutcomeKind.FAILED)
+    dropped = judged(outcome(kind=OutcomeKind.PROPOSED), failed)
+    assert (dropped.leave, dropped.close) == (False, False)
+    assert judged(outcome(), failed).leave
+
+
+@given(st.lists(st.sampled_from(OutcomeKind), min_size=2, max_size=2), st.booleans(), st.booleans())
+def test_only_what_nobody_wants_any_more_is_closed(kinds, transient, gone):
+    outcomes = [outcome(each, kind, transient=transient) for each, kind in zip((A, B), kinds, strict=True)]
+    found = judged(*outcomes, gone=gone)
+    assert not (found.leave and found.close)
+    if found.close:
+        assert not transient
+        assert OutcomeKind.PROPOSED not in kinds
+        assert not {*BROKEN, OutcomeKind.FROZEN, OutcomeKind.PROMOTED} & set(kinds)
+        assert found.reason
