@@ -19,6 +19,19 @@ Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 
+class _Names(click.ParamType):
+    """Names that a flag takes one by one, and a variable with commas between them."""
+
+    name = "name"
+    envvar_list_splitter = ","
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = value.strip()
+        if not text or any(char.isspace() or char == "," for char in text):
+            self.fail(f"{value!r} is no name; repeat the flag, or divide the variable by commas", param, ctx)
+        return text
+
+
 def _setting(*names: str, variable: str, help: str, **more: Any) -> Decorator:  # noqa: A002 - as click names it
     return click.option(*names, help=f"{help}  [env var: {variable}]", **more)
 
@@ -61,14 +74,14 @@ APP_HELP = "A declaration's name, namespace/name or environment/namespace/name."
 app = click.argument("app", help=APP_HELP)
 
 environments = _option(
-    "--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, metavar="NAME",
-    help="Only this environment; repeatable.",
+    "--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, type=_Names(), metavar="NAME",
+    help="Only this environment; repeatable (in the variable, divided by commas).",
 )  # fmt: skip
 
 selection = _together(
     environments,
-    _option("--app", variable="GITCD_APP", multiple=True, metavar="APP",
-            help="Only this declaration, as name, namespace/name or environment/namespace/name; repeatable."),
+    _option("--app", variable="GITCD_APP", multiple=True, type=_Names(), metavar="APP",
+            help="Only this declaration, as name, namespace/name or environment/namespace/name; repeatable likewise."),
 )  # fmt: skip
 
 

@@ -110,6 +110,8 @@ def _change(outcome: Outcome) -> str:
     new = outcome.resolved.version or outcome.resolved.tag if outcome.resolved else ""
     if not new or new == outcome.old:
         return _brief(outcome.old) or "-"
+    if outcome.kind is OutcomeKind.CURRENT:
+        return _brief(new)
     return f"{_brief(outcome.old) or '?'} -> {_brief(new)}"
 
 

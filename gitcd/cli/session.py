@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,21 @@ def workspace(arguments: Mapping[str, Any]) -> Workspace:
     from gitcd.usecases.workspace import Workspace
 
     settings = load(settings_flags(arguments), os.environ).settings
+    if arguments.get("branch"):
+        _check_branch_flag(settings.repo)
     _log.info("reading %s", settings.repo or "the current folder")
     return Workspace(settings)
+
+
+def _check_branch_flag(repo: str) -> None:
+    from gitcd.git.worktree import WorkTree
+    from gitcd.usecases.workspace import locate
+
+    if isinstance(locate(repo), WorkTree):
+        raise ConfigError(
+            f"--branch does not go with the work tree {repo or '.'}, whose files are read as they lie",
+            remedy="Check the branch out, or name a bare repository or an address.",
+        )
 
 
 def selection(arguments: Mapping[str, Any]) -> Selection:
@@ -65,7 +79,24 @@ def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planne
     else:
         planned = preview(target, context, templates=run.templates, run=run.run)
     _log.debug("%d requests to registries", run.registry_calls)
-    return planned
+    return planned if planned.plan.outcomes else _declaring_nothing(planned, target)
+
+
+def _declaring_nothing(planned: Planned, target: Target) -> Planned:
+    """The same, with a warning that says what was looked at."""
+    from gitcd.git.worktree import WorkTree
+
+    where = str(target.root) if isinstance(target, WorkTree) else f"{target.branch} of {target.remote}"
+    files = [entry.path for entry in tree(target).entries()]
+    read = sum(path.endswith((".yaml", ".yml")) for path in files)
+    warning = f"{where} declares nothing: {len(files)} files, {read} of them .yaml or .yml, and no ContainerVersion"
+    return replace(planned, plan=replace(planned.plan, warnings=(*planned.plan.warnings, warning)))
+
+
+def context(run: Workspace, target: Target, arguments: Mapping[str, Any], source: ClusterSource | None) -> Context:
+    """What a plan for the target is made with."""
+    made = run.context(target, selection(arguments))
+    return source.context(made) if source else made
 
 
 def tree(target: Target) -> Tree:

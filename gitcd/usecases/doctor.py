@@ -18,6 +18,7 @@ from gitcd.model.tree import Tree
 from gitcd.planning.deployed import deployed
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.survey import survey
+from gitcd.registry.settings import RegistrySettings
 from gitcd.usecases.checks import Check, Verdict, counted, failures
 from gitcd.usecases.upkeep import Asked, check_lifecycle, check_mutability
 from gitcd.usecases.workspace import Target, Workspace, registry_settings
@@ -100,13 +101,20 @@ def _registries(workspace: Workspace, inputs: Inputs) -> Generator[Check, None, 
     by_registry: defaultdict[str, list[Answer]] = defaultdict(list)
     for repository, answer in found.items():
         by_registry[repository.registry].append(answer)
+    settings = registry_settings(workspace.settings)
     for registry, given in by_registry.items():
         refused = [answer for answer in given if isinstance(answer, Failure)]
         if len(refused) < len(given):
-            message = f"{registry}: {len(given) - len(refused)} of {len(given)} repositories answer"
+            message = f"{_named(registry, settings)}: {len(given) - len(refused)} of {len(given)} repositories answer"
             yield Check("registry", Verdict.OK, message)
         yield from failures("registry", Verdict.FAILED, refused, registry)
     return {repository: answer for repository, answer in found.items() if isinstance(answer, Image)}
+
+
+def _named(registry: str, settings: RegistrySettings) -> str:
+    """The registry, and who was asked in its place."""
+    endpoint = settings.access_to(registry).endpoint_url
+    return f"{registry} (asked at {endpoint})" if endpoint else registry
 
 
 def _failed(name: str, error: GitcdError) -> Check:

@@ -209,7 +209,9 @@ def _set(value: Map, given: _Given, sources: dict[Steps, str]) -> None:
 def _resolve_paths(value: Map, path: Path | None, environ: Mapping[str, str]) -> None:
     """Make the paths of the file absolute: from its folder, or from the home where they begin with `~`."""
     home = environ.get("HOME", "~")
-    for steps in _LOCAL_PATHS:
+    repo = _get(value, ("repo",))
+    is_path = isinstance(repo, str) and ":" not in repo
+    for steps in _LOCAL_PATHS | ({("repo",)} if is_path else set()):
         text = _get(value, steps)
         if path and isinstance(text, str) and text:
             target = _get(value, steps[:-1]) if steps[:-1] else value

@@ -15,7 +15,7 @@ from gitcd.errors import ConfigError
 from gitcd.git.access import Credentials, Ssh
 from gitcd.git.commit import Author
 from gitcd.git.history import History, MissingHistory, ensure_history, local_history
-from gitcd.git.mirror import Mirror, open_mirror
+from gitcd.git.mirror import LOCK_WAIT, Mirror, open_mirror
 from gitcd.git.remote import Remote
 from gitcd.git.worktree import WorkTree, is_bare, is_worktree
 from gitcd.model import layout
@@ -98,6 +98,7 @@ class Workspace:
             credentials=_credentials(self.settings),
             ssh=_ssh(self.settings),
             timeout=self.settings.deadlines.git.total_seconds(),
+            lock_wait=max(0.0, min(LOCK_WAIT, self._deadline - time.monotonic())),
         ) as mirror:
             yield mirror
 

@@ -56,6 +56,11 @@ def test_a_change_is_told_from_old_to_new(capfd, old, new, shown) -> None:
     assert line.split(maxsplit=2)[2].split("  ")[0] == shown
 
 
+def test_what_is_current_shows_no_arrow(capfd) -> None:
+    report.tell(Console(verbose=True), Plan("", (outcome(OutcomeKind.CURRENT, resolved=resolved("1.3.0")),)))
+    assert capfd.readouterr().err.splitlines()[1].split()[2:4] == ["1.3.0", "abababababab"]
+
+
 def test_what_is_current_is_counted_and_listed_only_where_asked(capfd) -> None:
     current = outcome(OutcomeKind.CURRENT, old="1.0.0")
     assert told(capfd, current) == ["1 current"]

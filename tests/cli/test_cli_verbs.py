@@ -299,6 +299,35 @@ class TestExplain:
         assert err.startswith(f"error: nothing is selected by --app {app}\n  There are: dev/team/app, ")
 
 
+class TestFlags:
+    def test_a_branch_does_not_go_with_a_work_tree(self, ecr, checkout, capfd) -> None:
+        err = gitcd(capfd, "diff", "-b", "main", checkout, code=2)[1]
+        assert err.startswith(f"error: --branch does not go with the work tree {checkout}")
+
+    def test_the_branch_of_the_settings_is_for_repositories_only(self, ecr, checkout, capfd, monkeypatch) -> None:
+        monkeypatch.setenv("GITCD_BRANCH", "main")
+        gitcd(capfd, "validate", checkout)
+
+    @pytest.mark.parametrize("value", ["dev,prod", " dev , prod "])
+    def test_a_list_in_a_variable_is_divided_by_commas(self, ecr, checkout, capfd, monkeypatch, value) -> None:
+        monkeypatch.setenv("GITCD_ENVIRONMENT", value)
+        assert gitcd(capfd, "diff", checkout, code=1) == gitcd(
+            capfd, "diff", "-e", "dev", "-e", "prod", checkout, code=1
+        )
+
+    def test_a_list_that_is_divided_otherwise_is_refused(self, ecr, checkout, capfd, monkeypatch) -> None:
+        assert "'dev,prod' is no name; repeat" in gitcd(capfd, "diff", "-e", "dev,prod", checkout, code=2)[1]
+        monkeypatch.setenv("GITCD_ENVIRONMENT", "dev prod")
+        assert "divide the variable by commas" in gitcd(capfd, "diff", checkout, code=2)[1]
+
+    @pytest.mark.parametrize("verb", ["diff", "reconcile --dry-run"])
+    def test_where_nothing_is_declared_it_is_said_what_was_looked_at(self, ecr, tmp_path, capfd, verb) -> None:
+        (tmp_path / "a.yaml").write_text("a: b")
+        (tmp_path / "b.txt").write_text("")
+        err = gitcd(capfd, *verb.split(), tmp_path)[1]
+        assert f"warning: {tmp_path} declares nothing: 2 files, 1 of them .yaml or .yml, and no ContainerVersion" in err
+
+
 class TestHold:
     def test_a_hold_stops_the_app_until_it_is_released(self, ecr, remote, capfd) -> None:
         out, err = gitcd(capfd, "hold", APP, "--reason", "incident 7", "--by", "ada", remote.url)

@@ -47,7 +47,8 @@ def test_all_is_well(ecr, remote):
         ["git", "repository", "push", "declarations", "registry", "lifecycle", "mutability"], Verdict.OK
     )
     assert "1 ContainerVersion in 2 environments" in checks["declarations"].message
-    assert "1 of 1 repositories answer" in checks["registry"].message
+    said = checks["registry"].message
+    assert said == f"123456789012.dkr.ecr.us-east-1.amazonaws.com (asked at {ecr.url}): 1 of 1 repositories answer"
     assert checks["lifecycle"].message == "no rule takes what git deploys, in 1 of 1 repository"
     assert checks["mutability"].message == "versions stay and followed tags can move, in 1 of 1 repository"
 

@@ -189,3 +189,22 @@ def test_lists_of_maps_stand_in_the_file_alone(write):
     assert settings.namespaces[0].environments == ("prod",)
     assert settings.registries[0].account == "123456789012"
     assert settings.environments[0].name == "prod"
+
+
+@pytest.mark.parametrize(
+    ("repo", "expected"),
+    [
+        ("config.git", "{folder}/config.git"),
+        ("./config", "{folder}/config"),
+        ("../config", "{folder}/../config"),
+        ("~/config", "/home/ada/config"),
+        ("/srv/config.git", "/srv/config.git"),
+        ("https://git.example.com/team/config.git", "https://git.example.com/team/config.git"),
+        ("git@git.example.com:team/config.git", "git@git.example.com:team/config.git"),
+    ],
+)
+def test_a_relative_repository_begins_at_the_folder_of_the_file(write, tmp_path, repo, expected):
+    file = write(f"repo: {repo}\n", name="etc/settings.yaml")
+    loaded = load({}, {"HOME": "/home/ada"}, file)
+    assert loaded.settings.repo == expected.format(folder=tmp_path / "etc")
+    assert load({"repo": "x"}, {"HOME": "/home/ada"}, file).settings.repo == "x"

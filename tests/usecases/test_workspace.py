@@ -1,12 +1,14 @@
 """Which repository a run works on, and what it refuses before it begins."""
 
+from datetime import timedelta
+
 import pytest
 
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, TransientError
 from gitcd.git.worktree import WorkTree
-from gitcd.model.settings import Settings
+from gitcd.model.settings import Deadlines, Settings
 from gitcd.usecases.workspace import Workspace, locate
-from tests.support.repos import make_worktree
+from tests.support.repos import make_bare, make_worktree
 from tests.support.scenes import LAYOUT, app_files
 
 
@@ -32,3 +34,10 @@ def test_a_folder_with_a_layout_of_its_own_or_without_any_is_fine(tmp_path):
 def test_a_folder_of_templates_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         assert Workspace(Settings(templates=str(tmp_path / "none"))).templates
+
+
+def test_the_lock_is_waited_for_no_longer_than_the_run_may_take(tmp_path):
+    remote = make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT})
+    settings = Settings(repo=remote.url, cache_dir=str(tmp_path / "cache"), deadlines=Deadlines(run=timedelta(0)))
+    with Workspace(settings).open(), pytest.raises(TransientError, match="for 0 seconds"), Workspace(settings).open():
+        pass
