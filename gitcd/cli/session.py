@@ -93,12 +93,6 @@ def _declaring_nothing(planned: Planned, target: Target) -> Planned:
     return replace(planned, plan=replace(planned.plan, warnings=(*planned.plan.warnings, warning)))
 
 
-def context(run: Workspace, target: Target, arguments: Mapping[str, Any], source: ClusterSource | None) -> Context:
-    """What a plan for the target is made with."""
-    made = run.context(target, selection(arguments))
-    return source.context(made) if source else made
-
-
 def tree(target: Target) -> Tree:
     """The files of the target: of a work tree as they lie, of a branch at its tip."""
     from gitcd.git.tree import CommitTree
