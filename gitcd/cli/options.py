@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 
-class _Names(click.ParamType):
+class _Names(click.ParamType[str]):
     """Names that a flag takes one by one, and a variable with commas between them."""
 
     name = "name"
