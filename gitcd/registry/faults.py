@@ -221,7 +221,9 @@ def _unreached(error: Exception, target: Target) -> Failure:
         remedy = "run again; if it stays, check the role of the instance or pod"
         return Failure("CredentialsUnavailable", f"no credentials to ask {name}: {message}", remedy, transient=True)
     if isinstance(error, MalformedAnswerError):
-        return Failure("MalformedAnswer", f"the answer about {name} could not be read: {message}", "run again", transient=True)
+        return Failure(
+            "MalformedAnswer", f"the answer about {name} could not be read: {message}", "run again", transient=True
+        )
     return Failure("RequestRefused", f"{name} could not be asked: {message}", "check its name and the AWS settings")
 
 

@@ -67,10 +67,13 @@ class EcrTags(Ecr):
             return target
         return self._run(target, partial(self._put, target, manifest, tag))
 
-    def remove(self, repository: Repository, tags: Sequence[str]) -> dict[str, Failure | None]:
-        """Take tags away, and with its last tag the image; None: the tag is gone, or was not there."""
+    def remove(self, repository: Repository, tags: Sequence[str]) -> dict[str, str | Failure]:
+        """Take tags away, and with its last tag the image.
+
+        Each answer is the digest that the tag was taken off; empty: it was not there any more.
+        """
         target = find_target(repository, self._settings)
-        done: dict[str, Failure | None] = {}
+        done: dict[str, str | Failure] = {}
         for batch in _batches(tags):
             answer = target if isinstance(target, Failure) else self._run(target, partial(self._remove, target, batch))
             done |= dict.fromkeys(batch, answer) if isinstance(answer, Failure) else answer
@@ -146,9 +149,11 @@ class EcrTags(Ecr):
         mutability = self.mutability(target.repository)
         return immutable(target.repository, tag, mutability if isinstance(mutability, Mutability) else None)
 
-    def _remove(self, target: Target, tags: Sequence[str], client: ECRClient) -> dict[str, Failure | None]:
+    def _remove(self, target: Target, tags: Sequence[str], client: ECRClient) -> dict[str, str | Failure]:
         answer = self._call(client.batch_delete_image, "imageIds", target, tags)
-        done: dict[str, Failure | None] = dict.fromkeys(tags)
+        done: dict[str, str | Failure] = dict.fromkeys(tags, "")
+        for image in answer["imageIds"]:
+            done[str(image.get("imageTag", ""))] = str(image.get("imageDigest", ""))
         for failure in answer.get("failures") or ():
             tag = str((failure.get("imageId") or {}).get("imageTag", ""))
             code, reason = str(failure.get("failureCode", "")), str(failure.get("failureReason", ""))

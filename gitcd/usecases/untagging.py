@@ -91,10 +91,15 @@ def _carry_out(registry: EcrTags, pending: Sequence[TagChange], request: Remove,
     unsafe = [change.failed(_unsafe(change, manifests[change.old])) for change in pending if change not in done]
     answers = registry.remove(repository, [change.tag for change in done])
     done = [_removed(change, answers[change.tag], manifests, record) for change in done]
-    if request.delete_untagged:
-        return done + unsafe
-    seen = registry.find(repository, digests)
-    return [_verified(registry, change, seen[change.old], manifests, record) for change in done] + unsafe
+    strange = [change.old for change in done if change.old not in manifests]
+    seen = registry.find(repository, list(dict.fromkeys(strange if request.delete_untagged else digests + strange)))
+
+    def judged(change: TagChange) -> TagChange:
+        if change.old not in manifests:
+            return change.failed(_strayed(change, seen[change.old]))
+        return change if request.delete_untagged else _verified(registry, change, seen[change.old], manifests, record)
+
+    return [judged(change) for change in done] + unsafe
 
 
 def _unsafe(change: TagChange, manifest: Manifest | Failure) -> Failure:
@@ -105,14 +110,26 @@ def _unsafe(change: TagChange, manifest: Manifest | Failure) -> Failure:
     return Failure("NoWayBack", message, remedy, transient=isinstance(manifest, Failure) and manifest.transient)
 
 
-def _removed(change: TagChange, failure: Failure | None, manifests: Manifests, record: Record) -> TagChange:
+def _removed(change: TagChange, answer: str | Failure, manifests: Manifests, record: Record) -> TagChange:
+    """The removal as the registry answered it: with the image that the tag was taken off."""
     manifest = manifests[change.old]
     if isinstance(manifest, Manifest):
         change = replace(change, home=manifest.home)
-    if failure:
-        return change.failed(failure)
+    if isinstance(answer, Failure):
+        return change.failed(answer)
+    change = replace(change, old=answer or change.old)
     record(change)
     return change
+
+
+def _strayed(change: TagChange, seen: Answer) -> Failure:
+    """Another process moved the tag to another image just before it was removed."""
+    message = (
+        f"the tag {change.tag} of {change.repository} was moved to {change.old} in between, and taken off that one"
+    )
+    if isinstance(seen, Failure) and is_absent(seen):
+        return Failure("ImageLost", f"{message}, which had no other and went with it", "push that image again")
+    return Failure("Overtaken", message, f"look who moves it; `add --version {change.old}` brings it back")
 
 
 def _verified(registry: EcrTags, change: TagChange, seen: Answer, manifests: Manifests, record: Record) -> TagChange:

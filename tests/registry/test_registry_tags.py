@@ -216,7 +216,7 @@ class TestRemove:
     def test_only_the_tags_that_are_named_go(self, ecr: StandIn, registry: EcrTags) -> None:
         first, second = ecr.put(APP, tags=["1.0.0", "a", "b"]), ecr.put(APP, tags=["2.0.0", "c"])
         other = ecr.put("team/other", tags=["a", "x"])
-        assert registry.remove(BARE, ["a", "c", "nope"]) == {"a": None, "c": None, "nope": None}
+        assert registry.remove(BARE, ["a", "c", "nope"]) == {"a": first, "c": second, "nope": ""}
         assert ecr.contents(APP) == {first: {"1.0.0", "b"}, second: {"2.0.0"}}
         assert ecr.contents("team/other") == {other: {"a", "x"}}
         assert ecr.calls[-1].body["imageIds"] == [{"imageTag": "a"}, {"imageTag": "c"}, {"imageTag": "nope"}]
@@ -224,7 +224,7 @@ class TestRemove:
     def test_more_than_a_hundred_go_in_several_requests(self, ecr: StandIn, registry: EcrTags) -> None:
         tags = [f"t{number}" for number in range(205)]
         digest = ecr.put(APP, tags=["1.0.0", *tags])
-        assert set(registry.remove(BARE, tags).values()) == {None}
+        assert set(registry.remove(BARE, tags).values()) == {digest}
         assert [len(call.ids) for call in ecr.calls] == [100, 100, 5]
         assert ecr.contents(APP) == {digest: {"1.0.0"}}
 
@@ -234,7 +234,7 @@ class TestRemove:
         ecr.move(APP, "amd64", child)
         before = ecr.contents(APP)
         failure = registry.remove(BARE, ["amd64"])["amd64"]
-        assert failure is not None
+        assert isinstance(failure, Failure)
         assert failure.reason == "ImageReferencedByManifestList"
         assert "multi-platform" in failure.message
         assert ecr.contents(APP) == before
@@ -244,7 +244,7 @@ class TestRemove:
         before = ecr.contents(APP)
         ecr.fail("BatchDeleteImage", "AccessDeniedException", times=-1)
         failure = registry.remove(ecr.repository(APP), ["a"])["a"]
-        assert failure is not None
+        assert isinstance(failure, Failure)
         assert f"ecr:BatchDeleteImage on arn:aws:ecr:us-east-1:{ACCOUNT}:repository/team/app" in failure.remedy
         assert ecr.contents(APP) == before
 

@@ -373,6 +373,23 @@ class TestRemoveAtOnce:
         assert one in change.failure.message
         assert scene.contents == {two: {"2.0.0"}}
 
+    @pytest.mark.parametrize("by_intent", [False, True])
+    def test_a_tag_that_went_to_another_image_is_told(self, scene: Scene, one: str, two: str, by_intent: bool) -> None:
+        scene.ecr.before("BatchDeleteImage", lambda: scene.ecr.move(APP, "env-prod", two))
+        change = scene.remove("env-prod", delete_untagged=by_intent)["env-prod"]
+        assert (change.failure.reason, change.old) == ("Overtaken", two)
+        assert f"add --version {two}" in change.failure.remedy
+        assert scene.contents == {one: {"1.0.0"}, two: {"2.0.0"}}
+        assert scene.moves == [("env-prod", two, "")]
+
+    def test_an_image_that_came_in_between_and_went_is_named(self, scene: Scene, one: str) -> None:
+        came: list[str] = []
+        scene.ecr.before("BatchDeleteImage", lambda: came.append(scene.ecr.put(APP, tags=["env-prod"])))
+        change = scene.remove("env-prod")["env-prod"]
+        assert (change.failure.reason, change.old) == ("ImageLost", came[0])
+        assert came[0] in change.failure.message
+        assert scene.contents == {one: {"1.0.0"}}
+
     def test_two_that_remove_everything_between_them_leave_the_image(self, scene: Scene, one: str) -> None:
         """Whatever the timing: the image is there afterwards, with at least one tag."""
         start = threading.Barrier(2)
