@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("diff")
 @options.repository
 @options.selection
-@options.source
+@options.either_source
 @options.registry
 @options.output("table", "json", "yaml", "name")
 @options.verb
@@ -49,3 +49,4 @@ def show(console: Console, plan: Plan, form: Any, code: int) -> None:
     elif write_diff(console.out, unified(plan.files)):
         console.warn("something that looks like a secret is masked in this patch, so it does not apply")
     report.tell(console, plan)
+    report.tell_pulls(console, plan.rehearsed)

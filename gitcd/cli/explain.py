@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @options.app
 @options.repository
 @options.environments
-@options.source
+@options.either_source
 @options.registry
 @options.output("table", "json", "yaml")
 @options.verb

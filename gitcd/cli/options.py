@@ -87,7 +87,9 @@ selection = _together(
 
 def _check_source(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if value == "cluster":
-        raise click.BadParameter("reading declarations from a cluster is not supported yet; use --from repo")
+        raise click.BadParameter(
+            "this verb looks at what stands in the repository; diff, reconcile and explain read clusters"
+        )
     return value
 
 
@@ -103,10 +105,33 @@ _cache_dir = _setting(
 
 access = _together(_branch, _cache_dir, config_file)
 
-source = _together(
+
+def _from(callback: Callable[..., str] | None = None) -> Decorator:
+    return _option(
+        "--from", "declarations_from", variable="GITCD_FROM", type=click.Choice(["repo", "cluster"]),
+        default="repo", show_default=True, callback=callback, help="Where declarations are read.",
+    )  # fmt: skip
+
+
+source = _together(_branch, _from(_check_source), _cache_dir, config_file)
+
+kubernetes = _together(
+    _option("--kubeconfig", variable="GITCD_KUBECONFIG", type=click.Path(dir_okay=False), default="", metavar="FILE",
+            help="The way to the cluster; default: KUBECONFIG, ~/.kube/config, or the pod's service account."),
+    _option("--context", variable="GITCD_CONTEXT", default="", metavar="NAME", help="The kubeconfig's context."),
+)  # fmt: skip
+
+# The flags of those who read declarations of a cluster just as well.
+either_source = _together(
     _branch,
-    _option("--from", "declarations_from", variable="GITCD_FROM", type=click.Choice(["repo", "cluster"]),
-            default="repo", show_default=True, callback=_check_source, help="Where declarations are read."),
+    _from(),
+    kubernetes,
+    _option("--namespace", "-n", variable="GITCD_NAMESPACE", default="", metavar="NAME",
+            help="With --from cluster, the namespace; default: that of the context."),
+    _option("--all-namespaces", "-A", variable="GITCD_ALL_NAMESPACES", is_flag=True,
+            help="With --from cluster, all namespaces."),
+    _option("--selector", "-l", variable="GITCD_SELECTOR", default="", metavar="LABELS",
+            help="With --from cluster, only ContainerVersions with these labels."),
     _cache_dir,
     config_file,
 )  # fmt: skip

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
     from gitcd.model.plan import Plan
+    from gitcd.usecases.from_cluster import ClusterSource
     from gitcd.usecases.planner import Planned
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Workspace
@@ -24,7 +25,7 @@ _FILE = click.Path(dir_okay=False)
 @click.command("reconcile")
 @options.repository
 @options.selection
-@options.source
+@options.either_source
 @options.registry
 @click.option("--dry-run", is_flag=True, help="Show what would be committed, and write nothing.")
 @click.option("--check", is_flag=True, help="As --dry-run, and exit with 1 where something would change.")
@@ -76,13 +77,26 @@ def _written(run: Workspace, tree: WorkTree, arguments: dict[str, Any]) -> Plan:
 
 
 def _published(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Published[Planned]:
+    from gitcd.usecases.deliver_desk import open_desk
     from gitcd.usecases.reconcile import reconcile, replay
 
+    desk = open_desk(run, mirror)
+    source = session.cluster(run, arguments)
+    context = session.context(run, mirror, arguments, source)
     if arguments["plan_file"]:
-        reviewed = session.read_plan(arguments["plan_file"])
-        return replay(mirror, run.context(mirror), run.author, reviewed)
-    context = run.context(mirror, session.selection(arguments))
-    return reconcile(mirror, context, run.author, templates=run.templates, run=run.run)
+        published = replay(mirror, context, run.author, session.read_plan(arguments["plan_file"]), desk)
+    else:
+        published = reconcile(mirror, context, run.author, templates=run.templates, run=run.run, desk=desk)
+    return _told(run, source, published)
+
+
+def _told(run: Workspace, source: ClusterSource | None, published: Published[Planned]) -> Published[Planned]:
+    """The same, after the cluster that declared it has been told."""
+    if source is None:
+        return published
+    from gitcd.usecases.statuses import with_statuses
+
+    return with_statuses(published, source, run.now, run.run, run.deadline)
 
 
 def _rehearsed(console: Console, form: Any, arguments: dict[str, Any], plan: Plan) -> int:
@@ -105,15 +119,17 @@ def tell_published(console: Console, form: Any, mirror: Mirror, published: Publi
     plan, commits = published.work.plan, published.commits
     code = plan_exit_code(plan)
     if form in {"json", "yaml"}:
-        output.write_document(console.out, document.report(plan, commits=commits, exit_code=code), form)
+        said = document.report(plan, commits=commits, pulls=published.pulls, exit_code=code)
+        output.write_document(console.out, said, form)
     elif form == "name":
-        output.write_names(console.out, report.changed_names(plan) if commits else ())
+        output.write_names(console.out, report.changed_names(plan) if commits or published.pulls else ())
     else:
         subjects = [commit.message.partition("\n")[0] for commit in plan.commits]
         console.out.write("".join(f"{oid} {subject}\n" for oid, subject in zip(commits, subjects, strict=False)))
     report.tell(console, plan)
+    report.tell_pulls(console, published.pulls)
     if commits:
         console.say(f"pushed {output.counted(len(commits), 'commit')} to {mirror.branch} of {mirror.remote}")
-    elif not published.failure:
+    elif not (published.failure or published.pulls):
         console.say("nothing to do")
     return code

@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from gitcd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,12 +20,15 @@ if TYPE_CHECKING:
     from gitcd.git.worktree import WorkTree
     from gitcd.model.plan import Plan
     from gitcd.model.tree import Tree
-    from gitcd.usecases.planner import Planned, Selection
+    from gitcd.usecases.from_cluster import ClusterSource
+    from gitcd.usecases.planner import Context, Planned, Selection
     from gitcd.usecases.workspace import Target, Workspace
 
 
 _log = logging.getLogger(__name__)
 
+# What of which cluster is read.
+_OF_CLUSTERS = ("kubeconfig", "context", "namespace", "all_namespaces", "selector")
 # Flags that are operator settings, by the parameter that click makes of each.
 _SETTINGS = ("repo", "branch", "cache_dir", "ecr_endpoint_url", "config")
 
@@ -72,14 +78,15 @@ def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planne
     from gitcd.usecases.planner import make_plan
     from gitcd.usecases.reconcile import preview, with_messages
 
-    context = run.context(target, selection(arguments))
+    source = cluster(run, arguments)
+    made_with = context(run, target, arguments, source)
     _log.info("asking the registry, run %s", run.run)
     if isinstance(target, WorkTree):
-        planned = with_messages(make_plan(target, context), run.templates, run.run)
+        planned = with_messages(make_plan(target, made_with), run.templates, run.run)
     else:
-        planned = preview(target, context, templates=run.templates, run=run.run)
+        planned = preview(target, made_with, templates=run.templates, run=run.run, author=run.author)
     _log.debug("%d requests to registries", run.registry_calls)
-    return planned if planned.plan.outcomes else _declaring_nothing(planned, target)
+    return planned if planned.plan.outcomes or source else _declaring_nothing(planned, target)
 
 
 def _declaring_nothing(planned: Planned, target: Target) -> Planned:
@@ -91,6 +98,36 @@ def _declaring_nothing(planned: Planned, target: Target) -> Planned:
     read = sum(path.endswith((".yaml", ".yml")) for path in files)
     warning = f"{where} declares nothing: {len(files)} files, {read} of them .yaml or .yml, and no ContainerVersion"
     return replace(planned, plan=replace(planned.plan, warnings=(*planned.plan.warnings, warning)))
+
+
+def context(run: Workspace, target: Target, arguments: Mapping[str, Any], source: ClusterSource | None) -> Context:
+    """What a plan for the target is made with."""
+    made = run.context(target, selection(arguments))
+    return source.context(made) if source else made
+
+
+def cluster(run: Workspace, arguments: Mapping[str, Any]) -> ClusterSource | None:
+    """The cluster as the source of declarations, read now; None where they stand in the repository.
+
+    Raises:
+        UsageError: a flag that says what of a cluster to read is given for nothing.
+        ConfigError: there is no such cluster, or nothing of it is mapped.
+    """
+    if arguments.get("declarations_from") != "cluster":
+        _check_flags_of_clusters()
+        return None
+    from gitcd.usecases.from_cluster import Asked, read_cluster
+
+    asked = Asked(**{name: arguments[name] for name in _OF_CLUSTERS})
+    _log.info("reading ContainerVersions of the cluster")
+    return read_cluster(run.settings, asked, run.deadline)
+
+
+def _check_flags_of_clusters() -> None:
+    current = click.get_current_context()
+    for name in _OF_CLUSTERS:
+        if current.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with --from cluster only", current)
 
 
 def tree(target: Target) -> Tree:

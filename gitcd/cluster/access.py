@@ -61,7 +61,7 @@ def _from_kubeconfig(files: str, context: str, *, named: bool) -> Access:
     configuration = _blank()
     try:
         kube_config.load_kube_config(files, context or None, configuration, persist_config=False)
-        merged = kube_config.KubeConfigMerger(files).config.value
+        contexts, current = kube_config.list_kube_config_contexts(files)
     except (
         kube_config.ConfigException,
         kube_config.yaml.YAMLError,
@@ -71,7 +71,8 @@ def _from_kubeconfig(files: str, context: str, *, named: bool) -> Access:
         AttributeError,
     ) as error:
         raise _unusable(files, error) from error
-    return _access(configuration, _namespace_of(merged, context))
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return _access(configuration, chosen["context"].get("namespace") or "default")
 
 
 def _unusable(files: str, error: Exception) -> ConfigError:
@@ -80,13 +81,6 @@ def _unusable(files: str, error: Exception) -> ConfigError:
         f"the kubeconfig {files} cannot be used: {lines[0][:_SHOWN]}",
         remedy="`kubectl config get-contexts` shows what it holds; choose one with --context.",
     )
-
-
-def _namespace_of(value: Any, context: str) -> str:
-    """The namespace of the chosen context. The file was found valid before."""
-    chosen = context or value.get("current-context")
-    found = [each for each in value.get("contexts") or () if each.get("name") == chosen]
-    return str((found[0].get("context") or {}).get("namespace") or "default") if found else "default"
 
 
 def _from_pod(environ: Mapping[str, str]) -> Access:

@@ -56,7 +56,7 @@ class ClusterSource:
 
 
 def read_cluster(settings: Settings, asked: Asked, deadline: float = math.inf) -> ClusterSource:
-    """Read all declarations of a cluster that may be read, also where few are selected: those may share a place or a group.
+    """Read all declarations of a cluster that may be read; where few are selected, others may share a place or a group.
 
     `deadline` is a moment of `time.monotonic()`.
 

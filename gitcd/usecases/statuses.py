@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gitcd.cluster.api import Api, DeclinedError
@@ -18,6 +18,8 @@ from gitcd.model.registry import Failure
 from gitcd.model.status_outcome import Note, Status, note_of, status_of
 from gitcd.registry.parallel import in_parallel
 from gitcd.usecases.from_cluster import ClusterSource
+from gitcd.usecases.planner import Planned
+from gitcd.usecases.publish import Published
 
 _WORKERS = 8
 _EVENT_SECONDS = 10.0  # for all events of a run: nobody waits for a run because nobody takes its news
@@ -39,6 +41,17 @@ class Told:
     written: int = 0
     failures: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def with_statuses(
+    published: Published[Planned], source: ClusterSource, now: datetime, run: str, deadline: float
+) -> Published[Planned]:
+    """What was published, with what came of telling the cluster."""
+    plan = published.work.plan
+    told = tell_cluster(source, plan.outcomes, now, run, deadline)
+    _log.info("%d statuses written", told.written)
+    plan = replace(plan, failures=(*plan.failures, *told.failures), warnings=(*plan.warnings, *told.warnings))
+    return replace(published, work=replace(published.work, plan=plan))
 
 
 def tell_cluster(source: ClusterSource, outcomes: Iterable[Outcome], now: datetime, run: str, deadline: float) -> Told:

@@ -146,9 +146,18 @@ class TestDiff:
         _, err = gitcd(capfd, "diff", "-e", "prod", checkout, code=3)
         assert "error: prod/team/app" in err
 
-    def test_a_cluster_as_source_is_refused_clearly(self, checkout, capfd) -> None:
+    def test_a_cluster_as_source_reaches_nothing_without_a_map(self, capfd, checkout) -> None:
         _, err = gitcd(capfd, "diff", "--from", "cluster", checkout, code=2)
-        assert "reading declarations from a cluster is not supported yet" in err
+        assert "no namespace of the cluster is mapped to environments" in err
+        assert "- {name: tiles, environments: [prod]" in err
+
+    def test_a_verb_for_the_repository_reads_no_cluster(self, capfd, checkout) -> None:
+        _, err = gitcd(capfd, "validate", "--from", "cluster", checkout, code=2)
+        assert "diff, reconcile and explain read clusters" in err
+
+    def test_flags_of_clusters_go_with_the_cluster(self, capfd, checkout) -> None:
+        _, err = gitcd(capfd, "diff", "-n", "team", checkout, code=2)
+        assert "--namespace goes with --from cluster only" in err
 
     @pytest.mark.parametrize("place", ["no/such/folder", "ext::sh -c id", "https://"])
     def test_a_repository_that_is_none_exits_2(self, capfd, place) -> None:
