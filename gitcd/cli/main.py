@@ -33,6 +33,7 @@ VERBS = {
     "diff": Verb("diff", "Show what a reconcile would change."),
     "reconcile": Verb("reconcile", "Commit and push what the declarations and the registry say."),
     "promote": Verb("promote", "Move what one environment deploys into the next."),
+    "rollback": Verb("rollback", "Take a declaration back to what git held before."),
     "explain": Verb("explain", "Say why an image did, or did not, move."),
     "hold": Verb("hold", "Keep a declaration from moving."),
     "release": Verb("release", "Let a held declaration move again."),

@@ -93,19 +93,20 @@ def _promoted(console: Console, form: Any, run: Workspace, mirror: Mirror, argum
     pen, context = Pen(run.author, run.templates, run.run), run.context(mirror)
     if arguments["dry_run"] or arguments["check"]:
         plan = preview_promotion(mirror, context, request, lambda: run.history(mirror), pen).plan
-        return _rehearsed(console, form, plan, arguments)
+        return rehearsed(console, form, plan, out=arguments["out"], check=arguments["check"])
     published = promote(mirror, context, request, lambda: run.history(mirror), pen)
     if arguments["out"]:
         session.write_plan(arguments["out"], published.work.plan)
     return tell_published(console, form, mirror, published)
 
 
-def _rehearsed(console: Console, form: Any, plan: Plan, arguments: dict[str, Any]) -> int:
+def rehearsed(console: Console, form: Any, plan: Plan, *, out: str, check: bool) -> int:
+    """Show a plan that is not committed, as `gitcd diff` does. `check`: whether changes make the exit code 1."""
     from gitcd.model.plan import plan_exit_code
 
-    if arguments["out"]:
-        session.write_plan(arguments["out"], plan)
-    code = plan_exit_code(plan, differences=arguments["check"])
+    if out:
+        session.write_plan(out, plan)
+    code = plan_exit_code(plan, differences=check)
     show(console, plan, form, code)
     return code
 

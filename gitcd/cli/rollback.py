@@ -1,0 +1,81 @@
+"""`gitcd rollback`: take a declaration back to what git held before."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcd.cli import options, session
+from gitcd.cli.promote import branch_of, rehearsed, repository
+from gitcd.cli.reconcile import tell_published
+from gitcd.cli.terminal import Console
+
+if TYPE_CHECKING:
+    from gitcd.git.mirror import Mirror
+    from gitcd.usecases.rollback import RollbackRequest, Sources
+    from gitcd.usecases.workspace import Workspace
+
+
+@click.command("rollback")
+@options.app
+@repository
+@click.option("--to", metavar="VERSION", default="",
+              help="A version that git held there, or the beginning of its digest.")  # fmt: skip
+@click.option("--last-good", is_flag=True, help="What git held before; so it is without --to, too.")
+@options.hold_field("--until", metavar="TIME", help="End of the hold: a date, or a time with its zone.")
+@options.because
+@click.option("--any-platform", is_flag=True,
+              help="Go back even where the image may not fit the nodes that the present one runs on.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would be committed, and write nothing.")
+@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write the plan to a file, for review.")
+@options.access
+@options.registry
+@options.output("table", "json", "yaml", "name")
+@options.verb
+def command(console: Console, form: Any, **arguments: Any) -> int:
+    """Take APP back to what git held before, and hold off what it leaves.
+
+    One commit writes the former image into every place and a hold file that rejects the present one, and what the tag
+    names, so that no run brings it back before it is released, its time is over, or the tag moves on. The declarations
+    of a group go back together. Gates and frozen environments do not stand in the way; holds do.
+    """
+    if arguments["to"] and arguments["last_good"]:
+        raise click.UsageError("--to and --last-good exclude each other")
+    run = session.workspace(arguments)
+    with run.open(local=False) as target:
+        return _rolled_back(console, form, run, branch_of(target), arguments)
+
+
+def _rolled_back(console: Console, form: Any, run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> int:
+    from gitcd.usecases.promote import Pen
+    from gitcd.usecases.rollback import preview_rollback, rollback
+
+    pen, context = Pen(run.author, run.templates, run.run), run.context(mirror)
+    request, sources = _request(console, arguments), _sources(run, mirror)
+    if arguments["dry_run"]:
+        plan = preview_rollback(mirror, context, request, sources, pen).plan
+        return rehearsed(console, form, plan, out=arguments["out"], check=False)
+    published = rollback(mirror, context, request, sources, pen)
+    if arguments["out"]:
+        session.write_plan(arguments["out"], published.work.plan)
+    return tell_published(console, form, mirror, published)
+
+
+def _request(console: Console, arguments: dict[str, Any]) -> RollbackRequest:
+    from gitcd.usecases.journal import actor
+    from gitcd.usecases.rollback import RollbackRequest
+
+    by = arguments["by"] or console.err.clean(actor(os.environ))
+    names = ("app", "to", "reason", "until", "any_platform")
+    return RollbackRequest(by=by, **{name: arguments[name] for name in names})
+
+
+def _sources(run: Workspace, mirror: Mirror) -> Sources:
+    from gitcd.registry.tags import EcrTags
+    from gitcd.usecases.rollback import Sources
+    from gitcd.usecases.workspace import registry_settings
+
+    registry = EcrTags(registry_settings(run.settings))
+    return Sources(lambda: run.history(mirror), registry.manifests)

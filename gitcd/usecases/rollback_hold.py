@@ -1,0 +1,50 @@
+"""The hold that a rollback leaves behind: what was deployed stays out, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from gitcd.errors import ConfigError
+from gitcd.manifests.reading import read_hold, render_hold
+from gitcd.model.declaration import Identity
+from gitcd.model.hold import Hold, Reject, hold_path
+from gitcd.model.plan import FileChange
+from gitcd.model.tree import Mode, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A digest that is held off, what people call it, and who says so."""
+
+    digest: str
+    version: str
+    reason: str
+    by: str
+    now: datetime
+    until: str
+
+    @property
+    def entry(self) -> Reject:
+        stamp = self.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Reject(self.digest, self.version, self.reason, self.by, stamp, self.until)
+
+
+def hold_change(tree: Tree, identity: Identity, hold: Hold, rejections: Iterable[Rejection]) -> FileChange | None:
+    """The hold file with these rejections in place of what it said of their digests; None: it is so already.
+
+    Raises:
+        ConfigError: a value is none that a hold file can have.
+    """
+    new = list(rejections)
+    digests = {each.digest for each in new}
+    kept = tuple(each for each in hold.reject if each.digest not in digests)
+    allow = tuple(each for each in hold.allow if each.digest not in digests)
+    path, data = hold_path(identity), render_hold(replace(hold, reject=(*kept, *(e.entry for e in new)), allow=allow))
+    _, problems = read_hold(path, data)
+    if problems:
+        raise ConfigError("; ".join(f"{each.pointer}: {each.message}" for each in problems))
+    entries = [entry for entry in tree.entries() if entry.path == path]
+    before = next((found for _, found in list(tree.read(entries))), None)
+    return None if before == data else FileChange(path, Mode.FILE, before, data)
