@@ -20,6 +20,7 @@ from gitcd.usecases import pulls, standstill
 from gitcd.usecases.deliver import Desk, deliver
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
+from gitcd.usecases.reviewed import check_declared, check_messages
 
 
 def preview(
@@ -66,7 +67,8 @@ def replay(
     """Commit, or propose, a plan that was reviewed, byte for byte, or refuse.
 
     Raises:
-        RefusedError: a tag, a hold, a declaration or a file that the plan touches has changed since.
+        RefusedError: a tag, a hold, a declaration or a file that the plan touches has changed since; or the plan is for
+            another repository, or a commit message in it says what the commit does not do.
     """
     apps = frozenset(str(outcome.identity) for commit in _all_commits(reviewed) for outcome in commit.outcomes)
     if not apps:
@@ -76,9 +78,11 @@ def replay(
             f"the plan changes {reviewed.shared[0].path} both at once and by pull request",
             remedy="Run `gitcd reconcile` without --plan, or make a plan for each with --app.",
         )
+    check_messages(_all_commits(reviewed))
     context = replace(context, selection=Selection(apps=apps))
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
+        check_declared(_all_commits(reviewed), tree, mirror.memory)
         planned = make_plan(tree, context, base=tip, memory=mirror.memory)
         _check_unchanged(reviewed, planned.plan)
         planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits, pulls=reviewed.pulls))

@@ -10,8 +10,8 @@ import pytest
 from gitcd.errors import ExitCode, RefusedError
 from gitcd.model.plan import OutcomeKind, plan_exit_code
 from gitcd.usecases.reconcile import preview, replay
-from tests.support.repos import git
-from tests.support.scenes import AUTHOR, NOW, app_files, context, digest, mirror_of, reference, run
+from tests.support.repos import git, make_bare
+from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, digest, mirror_of, reference, run
 
 PATH = "envs/dev/app/deployment.yaml"
 
@@ -229,6 +229,47 @@ class TestReplay:
         plan = self.reviewed(remote, tags)
         remote.commit({".gitcd/holds/dev/team.app.yaml": b"freeze: true\n"})
         with pytest.raises(RefusedError, match="is Held now"):
+            self.replayed(remote, tags, plan)
+
+    def test_a_message_may_be_worded_anew(self, remote, tags):
+        plan = self.reviewed(remote, tags)
+        worded = tuple(
+            replace(commit, message=f"As agreed on Monday\n\n{commit.message.partition(chr(10))[2].strip()}\n")
+            for commit in plan.commits
+        )
+        self.replayed(remote, tags, replace(plan, commits=worded))
+        assert remote.git("log", "-1", "--format=%s") == "As agreed on Monday"
+        assert remote.git("log", "-1", "--format=%(trailers:key=Gitcd-App,valueonly)").strip() == "team/app"
+
+    @pytest.mark.parametrize(
+        "edit",
+        [
+            lambda text: text.partition("\n")[0],
+            lambda text: text.replace("Gitcd-App: team/app", "Gitcd-App: team/other"),
+            lambda text: text + "Gitcd-App: team/other\nGitcd-Digest: sha256:" + "1" * 64 + "\n",
+            lambda text: text.replace("sha256:", "sha256:0"),
+        ],
+    )
+    def test_its_trailers_say_what_the_commit_does(self, remote, tags, edit):
+        plan = self.reviewed(remote, tags)
+        tip = remote.tip
+        forged = replace(plan, commits=tuple(replace(each, message=edit(each.message)) for each in plan.commits))
+        with pytest.raises(RefusedError, match="do not say what it does"):
+            self.replayed(remote, tags, forged)
+        assert remote.tip == tip
+
+    def test_a_plan_of_another_repository_is_refused(self, remote, tags, tmp_path):
+        plan = self.reviewed(remote, tags)
+        files = {"gitcd.yaml": LAYOUT} | app_files("other")
+        with pytest.raises(RefusedError, match=r"for another repository: .* \(dev/team/app is not\)"):
+            self.replayed(make_bare(tmp_path / "other.git", files), tags, plan)
+
+    def test_what_is_no_longer_declared_is_named(self, remote, tags):
+        tags.move("team/second", "env-dev", "1.0.0")
+        remote.commit(app_files("second"))
+        plan = self.reviewed(remote, tags)
+        remote.commit({"envs/dev/second/cv.yaml": None})
+        with pytest.raises(RefusedError, match="no longer declared: dev/team/second"):
             self.replayed(remote, tags, plan)
 
 
