@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gitcd.cli.output import table
 from gitcd.cli.terminal import Console
-from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan
+from gitcd.model.plan import BROKEN, Delivered, Outcome, OutcomeKind, Plan, PullAct
 from gitcd.model.reference import short
 from gitcd.planning.standing import IN_FORCE, IN_FORCE_FOR_NOW
 
@@ -14,6 +14,7 @@ _HEADER = ("APP", "ENVIRONMENT", "CHANGE", "DIGEST", "OUTCOME", "REASON")
 _WORDS = {
     OutcomeKind.BUMPED: "bumped",
     OutcomeKind.PIN_ONLY: "pin-only",
+    OutcomeKind.PROPOSED: "proposed",
     OutcomeKind.CURRENT: "current",
     OutcomeKind.HELD: "held",
     OutcomeKind.FROZEN: "frozen",
@@ -47,6 +48,15 @@ def tell(console: Console, plan: Plan) -> None:
     console.say(closing_line(plan))
 
 
+def tell_pulls(console: Console, pulls: Iterable[Delivered]) -> None:
+    """What became of pull requests, or would; those that stay as they are only with `--verbose`."""
+    for pull in pulls:
+        if pull.act is PullAct.UNCHANGED and not console.verbose:
+            continue
+        where = pull.url or pull.branch
+        console.say(f"pull request {pull.act}: {where}" + (f": {why}" if (why := pull.reason or pull.title) else ""))
+
+
 def _kept(outcome: Outcome) -> bool:
     return outcome.reason in {IN_FORCE, IN_FORCE_FOR_NOW}
 
@@ -59,8 +69,10 @@ def closing_line(plan: Plan) -> str:
 
 
 def changed_names(plan: Plan) -> Iterator[str]:
-    """The declarations that change, for `-o name`."""
-    yield from (str(outcome.identity) for outcome in plan.outcomes if outcome.changed)
+    """The declarations that change, or wait in a pull request, for `-o name`."""
+    for outcome in plan.outcomes:
+        if outcome.changed or outcome.kind is OutcomeKind.PROPOSED:
+            yield str(outcome.identity)
 
 
 def _warnings(console: Console, plan: Plan) -> None:
@@ -84,6 +96,7 @@ def _details(outcome: Outcome) -> dict[str, str]:
         "old": outcome.old,
         "new": resolved.version or resolved.tag if resolved else "",
         "digest": resolved.digest if resolved else "",
+        "pull": outcome.pull,
     }
 
 
@@ -116,7 +129,9 @@ def _change(outcome: Outcome) -> str:
 
 
 def _reason(outcome: Outcome) -> str:
-    """Why; what is broken is told in full below the table."""
+    """Why, or where it waits; what is broken is told in full below the table."""
+    if outcome.kind is OutcomeKind.PROPOSED:
+        return outcome.pull or outcome.proposal
     text = outcome.reason if outcome.kind in BROKEN else outcome.message or outcome.reason
     return "-" if not text or text == outcome.kind else text
 

@@ -22,7 +22,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from gitcd.errors import ConfigError
 from gitcd.model.declaration import API_VERSION
 from gitcd.model.fields import JsonSchema
-from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedCommit
+from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
 from gitcd.model.schema import DIALECT
 from gitcd.model.tree import blob_id
@@ -57,8 +57,13 @@ def from_document(value: object) -> Plan:
     return plan
 
 
-def report(plan: Plan, *, commits: Sequence[str] = (), exit_code: int = 0) -> dict[str, Any]:
-    """What was decided, for programs; `commits` are the ids of the commits that landed on the branch, in order."""
+def report(
+    plan: Plan, *, commits: Sequence[str] = (), pulls: Sequence[Delivered] | None = None, exit_code: int = 0
+) -> dict[str, Any]:
+    """What was decided, for programs; `commits` are the ids of the commits that landed on the branch, in order.
+
+    `pulls` are what became of pull requests; None: nothing was carried out.
+    """
     ids = [*commits, *[""] * (len(plan.commits) - len(commits))]
     return {
         "apiVersion": API_VERSION,
@@ -68,6 +73,7 @@ def report(plan: Plan, *, commits: Sequence[str] = (), exit_code: int = 0) -> di
         "counts": {_lower(kind): plan.counts[kind] for kind in OutcomeKind},
         "outcomes": _written(plan.outcomes),
         "commits": [_commit_summary(commit, oid) for commit, oid in zip(plan.commits, ids, strict=True)],
+        "pulls": _written(tuple(plan.rehearsed if pulls is None else pulls)),
         "failures": _written(plan.failures),
         "warnings": list(plan.warnings),
     }
@@ -98,6 +104,7 @@ def report_schema() -> JsonSchema:
         "counts": _closed({_lower(kind): count for kind in OutcomeKind}),
         "outcomes": {"type": "array", "items": _described(Outcome)},
         "commits": {"type": "array", "items": commit},
+        "pulls": {"type": "array", "items": _described(Delivered)},
         "failures": {"type": "array", "items": _described(Failure)},
         "warnings": texts,
     }

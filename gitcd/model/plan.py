@@ -131,6 +131,7 @@ class PlannedPull:
 class PullAct(StrEnum):
     """What a run did about a pull request."""
 
+    PLANNED = "planned"  # this was a rehearsal
     OPENED = "opened"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -167,6 +168,20 @@ class Plan:
     @property
     def counts(self) -> Counter[OutcomeKind]:
         return Counter(outcome.kind for outcome in self.outcomes)
+
+    @property
+    def rehearsed(self) -> tuple[Delivered, ...]:
+        """The pull requests as far as they can be told of without carrying anything out."""
+        return tuple(
+            Delivered(
+                pull.branch,
+                PullAct.UNCHANGED if pull.standing else PullAct.PLANNED,
+                tuple(str(outcome.identity) for outcome in pull.commit.outcomes),
+                pull.id,
+                title=pull.commit.message.partition("\n")[0],
+            )
+            for pull in self.pulls
+        )
 
     @property
     def files(self) -> tuple[FileChange, ...]:

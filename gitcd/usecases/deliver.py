@@ -19,12 +19,11 @@ from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PlannedPull,
 from gitcd.model.pull import ForgeFailure, Limits, PullContent, PullRequest, PullState, Trouble
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import FOLDER, propose
-from gitcd.planning.scopes import Scopes
 from gitcd.usecases.planner import Context, Planned
 from gitcd.usecases.pulls import Stand, fails, stands, stop, stopped, with_outcomes
 
-Write = Callable[[PlannedPull, Limits], PullContent]
-_NO_FORGE = Failure(
+Write = Callable[[PlannedPull, Limits, Planned], PullContent]
+NO_FORGE = Failure(
     "NoForge",
     "it is delivered by pull request, and no forge is named where one could be opened",
     "Set GITCD_FORGE_KIND and GITCD_FORGE_TOKEN; docs/pull-requests.md says more.",
@@ -33,17 +32,28 @@ _NO_FORGE = Failure(
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """With what pull requests are made: the forge (None: there is none), their author, and what they are given.
+    """With what pull requests are made: the forge (or why there is none), their author, and what they are given.
 
-    `write` says what one shall say; `quote` makes text from outside fit for a comment.
+    `write` says what one shall say; `quote` makes text from outside fit for a comment. A desk that `watches` looks for
+    what is to be closed also where nothing in the repository asks for pull requests.
     """
 
-    forge: Forge | None
+    forge: Forge | Failure
     write: Write
     quote: Callable[[str], str]
     author: Author
     labels: Sequence[str] = ()
     reviewers: Sequence[str] = ()
+    watches: bool = True
+
+    def is_needed(self, planned: Planned) -> bool:
+        """Whether there may be something to open, to update or to close."""
+        if planned.plan.pulls or (self.watches and not isinstance(self.forge, Failure)):
+            return True
+        layouts = planned.inputs.scopes.environments.values()
+        own = (each.declaration.spec.delivery for each in planned.inputs.declared)
+        modes = [each.delivery.mode for each in layouts] + [each.mode for each in own if each]
+        return "PullRequest" in modes and not isinstance(self.forge, Failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class _Delivery:
     forge: Forge
     desk: Desk
     context: Context
-    scopes: Scopes
+    planned: Planned
 
     @property
     def base(self) -> str:
@@ -108,7 +118,7 @@ class _Delivery:
 
     def _refused(self, stand: Stand, pull: PlannedPull) -> PullRequest | ForgeFailure | None:
         """The pull request with this very content that somebody closed, where that is to be respected."""
-        if self.scopes.layout_of(pull.environment).delivery.on_closed != "hold":
+        if self.planned.inputs.scopes.layout_of(pull.environment).delivery.on_closed != "hold":
             return None
         closed = self.forge.find_closed(stand.name, self.base, pull.id)
         if isinstance(closed, PullRequest) and closed.state is not PullState.CLOSED:
@@ -146,7 +156,7 @@ class _Delivery:
 
     def _opened(self, step: Step, pull: PlannedPull, *, pushed: bool) -> Step:
         before = self.forge.writes
-        content = self.desk.write(pull, self.forge.limits)
+        content = self.desk.write(pull, self.forge.limits, self.planned)
         if step.open:
             answer = self.forge.update(step.open, content)
         else:
@@ -178,10 +188,10 @@ def deliver(mirror: Mirror, planned: Planned, context: Context, desk: Desk) -> t
         TransientError: the remote cannot be reached.
     """
     plan = planned.plan
-    if desk.forge is None:
-        lost = {each.identity: fails(each, _NO_FORGE) for pull in plan.pulls for each in pull.commit.outcomes}
+    if isinstance(desk.forge, Failure):
+        lost = {each.identity: fails(each, desk.forge) for pull in plan.pulls for each in pull.commit.outcomes}
         return with_outcomes(plan, lost), ()
-    work = _Delivery(mirror, desk.forge, desk, context, planned.inputs.scopes)
+    work = _Delivery(mirror, desk.forge, desk, context, planned)
     steps = [work.prepared(stand) for stand in stands(mirror, planned, context.selection, desk.author)]
     steps = [work.withdrawn(step) if step.stand.pull is None and not step.done else step for step in steps]
     pushed = move_branches(mirror.origin, [step.move for step in steps if step.move], base=mirror.branch)

@@ -107,7 +107,7 @@ def _with_pulls(
 ) -> Published[Planned]:
     """The same with what the plan proposes carried out, on top of what has landed; that is told of whatever happens."""
     first = published.work
-    if desk is None or not (desk.forge or first.plan.pulls):
+    if desk is None or not desk.is_needed(first):
         return published
     try:
         planned = again() if published.commits else first

@@ -11,9 +11,10 @@ from gitcd.errors import ExitCode
 from gitcd.git.commit import Author
 from gitcd.model.plan import OutcomeKind, PullAct, plan_exit_code
 from gitcd.model.pull import ForgeFailure, PullState, Trouble
-from gitcd.rendering.pull import pull_content
+from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
-from gitcd.usecases.deliver import Desk
+from gitcd.usecases.deliver import NO_FORGE, Desk
+from gitcd.usecases.deliver_details import restarts
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.reconcile import preview, reconcile, replay
 from tests.support.memoryforge import MemoryForge
@@ -64,7 +65,10 @@ def forge(remote) -> MemoryForge:
 
 
 def desk(forge, author=AUTHOR, **more) -> Desk:
-    return Desk(forge, pull_content, code, author, **more)
+    def write(pull, limits, planned):
+        return pull_content(pull, limits, Details(restarts=restarts(planned, pull)))
+
+    return Desk(forge or NO_FORGE, write, code, author, **more)
 
 
 def run(remote, tags, forge, cache=None, now=NOW, selection=None, author=AUTHOR, **more):

@@ -1,0 +1,46 @@
+"""From the operator's settings to the desk at which a run makes pull requests."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+
+from gitcd.errors import ConfigError
+from gitcd.forge.protocol import Forge
+from gitcd.git.mirror import Mirror
+from gitcd.git.remote import Kind
+from gitcd.model import settings as operator
+from gitcd.model.plan import PlannedPull
+from gitcd.model.pull import Limits, PullContent
+from gitcd.model.registry import Failure
+from gitcd.rendering.pull import pull_content
+from gitcd.rendering.pull_markup import code
+from gitcd.usecases.deliver import NO_FORGE, Desk
+from gitcd.usecases.deliver_details import details
+from gitcd.usecases.planner import Planned
+from gitcd.usecases.settings import forge_token
+from gitcd.usecases.workspace import Workspace
+
+
+def open_desk(run: Workspace, mirror: Mirror) -> Desk:
+    """The desk of this run. Where no forge can be opened it says why: that matters once something is to be proposed."""
+    named = run.settings.forge != operator.Forge()
+    forge = _forge(run, mirror) if named or mirror.remote.kind is not Kind.LOCAL else NO_FORGE
+
+    def write(pull: PlannedPull, limits: Limits, planned: Planned) -> PullContent:
+        return pull_content(pull, limits, details(planned, pull), folder=run.templates)
+
+    wanted = run.settings.forge
+    return Desk(forge, write, code, run.author, wanted.labels, wanted.reviewers, watches=named)
+
+
+def _forge(run: Workspace, mirror: Mirror) -> Forge | Failure:
+    from gitcd.forge.opening import open_forge
+
+    try:
+        token = forge_token(run.settings, os.environ)
+        deadline = time.time() + max(0.0, run.deadline - time.monotonic())
+        return open_forge(mirror.remote.url, run.settings.forge, token, deadline=deadline)
+    except ConfigError as error:
+        return replace(NO_FORGE, message=f"{NO_FORGE.message}: {error.message}", remedy=error.remedy or NO_FORGE.remedy)
