@@ -86,6 +86,8 @@ def _run(
     registry = _registry(workspace, arguments)
     with workspace.open() as target:
         known = duties(source_of(workspace, target))
+    if not (known.duties or known.problems):
+        console.warn("no ContainerVersion is declared, so no image is known to be deployed")
     for warning in known.warnings:
         console.warn(f"{warning}; so more may be deployed than is kept, and no keep tag is taken off there")
     orders = {duty.repository: partial(bring_about, request, duty, registry) for duty in known.duties}

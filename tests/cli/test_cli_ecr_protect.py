@@ -248,7 +248,11 @@ class TestTrouble:
     def test_a_repository_without_declarations_has_nothing_to_keep(self, ecr, tmp_path, gitcd) -> None:
         bare = make_bare(tmp_path / "plain.git", {"README.md": b"hello\n"})
         for verb in ("protect", "unprotect"):
-            assert gitcd(f"ecr-tags {verb} --caller-identity {bare.url}") == ("", "nothing to do\n")
+            out, err = gitcd(f"ecr-tags {verb} --caller-identity {bare.url}")
+            assert out == ""
+            assert err == (
+                "warning: no ContainerVersion is declared, so no image is known to be deployed\nnothing to do\n"
+            )
         assert ecr.calls == []
 
     @pytest.mark.parametrize(
