@@ -260,7 +260,7 @@ class TestReplay:
 
     def test_a_plan_of_another_repository_is_refused(self, remote, tags, tmp_path):
         plan = self.reviewed(remote, tags)
-        files = {"gitcd.yaml": LAYOUT} | app_files("other")
+        files = {"gitcd.yaml": LAYOUT} | app_files("stranger")
         with pytest.raises(RefusedError, match=r"for another repository: .* \(dev/team/app is not\)"):
             self.replayed(make_bare(tmp_path / "other.git", files), tags, plan)
 
