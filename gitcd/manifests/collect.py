@@ -76,6 +76,11 @@ class Collector:
         where = (document.path, document.number, cursor.pointer, Form.CONFIG, cursor.line)
         self.sites.append(Site(*where, value=None if insertion else cursor.text, owner=self.owner, spans=spans))
 
+    def pass_over(self, cursor: Cursor, reason: str) -> None:
+        """An object that is not looked into; whoever asked for it by name is told."""
+        if self.needles is not None and self.owner.name.encode() in self.needles:
+            self.refusals.append(Refusal(cursor.document.path, cursor.line, reason))
+
     def _add(
         self, cursor: Cursor, form: Form, parts: Mapping[str, Cursor], reference: Reference, **of_workload: Any
     ) -> None:

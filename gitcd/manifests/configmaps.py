@@ -8,6 +8,7 @@ from gitcd.manifests.collect import Collector
 from gitcd.manifests.cursor import Cursor, escape
 
 DATA = "/data"
+MAX_KEYS = 1000  # of one ConfigMap; no person writes more, and each would be a site to look at
 
 
 def pointer(key: str) -> str:
@@ -20,6 +21,9 @@ def find(item: Cursor, collector: Collector) -> None:
     data = item.get("data")
     if data is None or not isinstance(data.node, MappingNode):
         collector.config(item, insertion=True)  # nothing can be inserted there, but people can be told where it is
+        return
+    if len(data.node.value) > MAX_KEYS:
+        collector.pass_over(data, f"ConfigMap {collector.owner.name} has more than {MAX_KEYS} keys")
         return
     collector.config(data, insertion=True)
     for _, child in data.children():

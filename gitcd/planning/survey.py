@@ -129,12 +129,13 @@ def _read_refusals(index: _Index, tree: Tree) -> None:
     """Give each declaration the refusals of documents that mention its own repository."""
     concerned = {entry.path: each for entry, each in index.refused}
     for entry, data in tree.read([entry for entry, _ in index.refused]):
-        own: dict[bytes, tuple[Refusal, ...]] = {}
+        own: dict[tuple[bytes, ...], tuple[Refusal, ...]] = {}
         for each in concerned[entry.path]:
-            key = needle(each.declared.declaration.spec.repository)
-            if key not in own:
-                own[key] = manifests.find(entry.path, data, [key]).refusals
-            each.refusals += own[key]
+            spec = each.declared.declaration.spec
+            names = (needle(spec.repository), *([spec.config.name.encode()] if spec.config else []))
+            if names not in own:
+                own[names] = manifests.find(entry.path, data, names).refusals
+            each.refusals += own[names]
 
 
 def _is_config(site: Site, config: ConfigKey, declared: Declared) -> bool:

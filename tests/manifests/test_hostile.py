@@ -309,7 +309,7 @@ def test_T18_bombs_cost_little(name: str) -> None:
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert elapsed < 5  # seconds of a core that others use too; alone it is a fraction
     assert grown < 200 * 1024
-    assert result.sites or result.refusals or name in {"keys", "anchors", "plain text"}
+    assert result.sites or result.refusals or name in {"keys", "config map", "anchors", "plain text"}
 
 
 @pytest.mark.parametrize("width", [1, 9])
@@ -332,3 +332,11 @@ def test_T19_tags_have_no_effect(tmp_path) -> None:
     text = f"x: !!python/object/apply:os.system ['touch {canary}']\ny: !!python/name:os.system\n{IMAGE}"
     assert rewrite(text, "v2", "") == text.replace("v1", "v2")
     assert not canary.exists()
+
+
+def test_T18_a_config_map_of_sixty_thousand_keys_makes_no_sites():
+    data = b"kind: ConfigMap\nmetadata: {name: cfg}\ndata:\n" + b"".join(b"  key%d: v\n" % n for n in range(60_000))
+    found = manifests.find("app.yaml", data, [b"cfg"])
+    assert found.sites == ()
+    assert [each.reason for each in found.refusals] == ["ConfigMap cfg has more than 1000 keys"]
+    assert manifests.find("app.yaml", data + b"# registry/team\n", [b"registry/team"]).refusals == ()
