@@ -29,6 +29,7 @@ class Adapter(ABC):
     repository: str
     capabilities: frozenset[Capability]
     limits: Limits
+    takes_duplicates = False  # whether it opens a second pull request for the same branches and says nothing
 
     @property
     @abstractmethod

@@ -43,6 +43,7 @@ class Bitbucket(Adapter):
     kind = "Bitbucket"
     capabilities = frozenset({Capability.REVIEWERS, Capability.DRAFT, Capability.STATUS})
     limits = Limits(title=255, body=32_768, hides_comments=False)
+    takes_duplicates = True
 
     def __init__(self, client: Client, repository: str) -> None:
         """`repository` is `workspace/name`."""

@@ -72,6 +72,8 @@ class Careful:
                 raise error
             return self._settled(found, content) if found else None
 
+        if self._forge.takes_duplicates and (known := self._first_open(branch, base)):
+            return self._settled(known, content)
         return self._persistent(lambda: self._forge.create(branch, base, content), look)
 
     @valued

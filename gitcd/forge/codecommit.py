@@ -52,6 +52,7 @@ class CodeCommit(Adapter):
     kind = "CodeCommit"
     capabilities = frozenset({Capability.REVIEWERS, Capability.MERGE_GUARD})
     limits = Limits(title=150, body=10_239, hides_comments=False)
+    takes_duplicates = True
 
     def __init__(self, repository: str, region: str, endpoint: str = "") -> None:
         """`endpoint` is asked instead of AWS where it is given."""

@@ -119,9 +119,6 @@ class Gitea:
     def new_repository(self) -> Repository:
         name = f"config-{next(_numbers)}"
         self.api("POST", "/orgs/atlas/repos", {"name": name, "auto_init": True, "default_branch": "main"})
-        for user in (self.bot, self.reviewer):
-            path = f"/repos/atlas/{name}/collaborators/{user.name}"
-            self.api("PUT", path, {"permission": "write"})
         return Repository(self, f"atlas/{name}")
 
 
@@ -236,6 +233,10 @@ def _furnished(program: Path, folder: Path, url: str) -> Gitea:
         _request(url, "POST", "/admin/users", body, f"token {admin.token}")
     forge = Gitea(url, admin, *(_user(url, name) for name in ("bot", "reviewer", "stranger")))
     forge.api("POST", "/orgs", {"username": "atlas", "visibility": "private"})
+    rights = {"permission": "write", "units_map": dict.fromkeys(("repo.code", "repo.issues", "repo.pulls"), "write")}
+    team = forge.api("POST", "/orgs/atlas/teams", {"name": "writers", "includes_all_repositories": True, **rights})
+    for user in (forge.bot, forge.reviewer):
+        forge.api("PUT", f"/teams/{team['id']}/members/{user.name}")
     return forge
 
 
