@@ -149,7 +149,9 @@ def _past(stands: Sequence[Deployed], recollect: Recollect) -> Mapping[Identity,
     if not isinstance(history, History):
         reason = history.reason if history else "this folder has no git history"
         message = f"earlier versions are not known, and no keep tag is taken off: {reason}"
-        return Failure("HistoryMissing", message, "Name the repository by its address, or go without by --keep 0.")
+        remedy = "Name the repository by its address, or go without by --keep 0."
+        own = f"{history.remedy} " if history and history.remedy else ""
+        return Failure("HistoryMissing", message, own + remedy)
     paths = sorted({path for each in stands for path in each.paths})
     moves = trails(history.past_moves(paths))
     return {identity: tuple(dict.fromkeys(digest for _, digest in trail)) for identity, trail in moves.items()}

@@ -6,7 +6,7 @@ said; a move that another one made between the first look and the write is overw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -148,10 +148,23 @@ def _put(registry: EcrTags, image: Image, pending: Sequence[TagChange], record: 
     manifest = registry.manifests(repository, [image.digest])[image.digest]
     if isinstance(manifest, Failure):
         return [change.failed(manifest) for change in pending]
-    done = [_put_one(registry, manifest, change, record) for change in pending]
+    done = list(_put_each(registry, manifest, pending, record))
     doubtful = [change.tag for change in done if change.failure is None or change.failure.transient]
     seen = registry.find(repository, doubtful)
-    return [_confirmed(change, seen.get(change.tag), record) for change in done]
+    trouble, rest = done[-1].failure, pending[len(done) :]
+    untried = [change.failed(trouble) for change in rest] if trouble else []
+    return [_confirmed(change, seen.get(change.tag), record) for change in done] + untried
+
+
+def _put_each(
+    registry: EcrTags, manifest: Manifest, pending: Sequence[TagChange], record: Record
+) -> Iterator[TagChange]:
+    """Put tag after tag, up to trouble that outlasted all attempts: for the next tag it would take as long again."""
+    for change in pending:
+        done = _put_one(registry, manifest, change, record)
+        yield done
+        if done.failure and done.failure.transient:
+            return
 
 
 def _put_one(registry: EcrTags, manifest: Manifest, change: TagChange, record: Record) -> TagChange:

@@ -194,7 +194,7 @@ class TestDoubt:
         duties = asked(tmp_path / "shallow")
         assert needs(duties) == ({image("1.2.0")}, [])
         assert duty(duties).unsure == {"dev", "prod"}
-        assert (duties.problems[0].reason, "--unshallow" in duties.problems[0].message) == ("HistoryMissing", True)
+        assert (duties.problems[0].reason, "--unshallow" in duties.problems[0].remedy) == ("HistoryMissing", True)
         assert asked(tmp_path / "shallow", past=False).problems == ()
 
     def test_a_plain_folder_has_no_past(self, tmp_path) -> None:

@@ -251,6 +251,17 @@ class TestAddInTrouble:
         scene.ecr.fail("*", "ServerException", status=500, times=-1)
         assert reasons(scene.add("env-prod", "x")) == {"env-prod": "RegistryUnavailable", "x": "RegistryUnavailable"}
 
+    @pytest.mark.usefixtures("no_backoff")
+    def test_trouble_that_lasts_is_waited_out_for_one_tag_and_not_for_each(
+        self, scene: Scene, one: str, two: str
+    ) -> None:
+        scene.ecr.fail("PutImage", "ThrottlingException", times=-1, after=1)
+        changes = scene.add("env-prod", "a", "b", "c")
+        assert reasons(changes) == {"a": "Throttled", "b": "Throttled", "c": "Throttled"}
+        assert exit_code(changes.values()) is ExitCode.TRANSIENT
+        assert {call.body["imageTag"] for call in scene.ecr.calls if call.operation == "PutImage"} == {"env-prod", "a"}
+        assert scene.moves == [("env-prod", one, two)]
+
 
 class TestRemove:
     def test_tags_go_and_nothing_else_does(self, scene: Scene, one: str, two: str) -> None:
