@@ -10,6 +10,7 @@ from typing import Any
 
 from gitcd.cluster.api import Api, DeclinedError
 from gitcd.cluster.containerversions import Live, get
+from gitcd.errors import TransientError
 from gitcd.model.declaration import API_VERSION, KIND
 from gitcd.model.status_outcome import Note
 
@@ -28,13 +29,13 @@ def write_status(api: Api, live: Live, status: Mapping[str, Any]) -> bool:
         DeclinedError: it may not be written.
         TransientError: the cluster is in trouble, or the object changes faster than it can be read.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
+    for _ in range(_ATTEMPTS):
         try:
             api.apply(f"{live.path}/status", _body(live, status), manager=MANAGER, force=True)
         except DeclinedError as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return False
-            if answer.status != HTTPStatus.CONFLICT or attempt == _ATTEMPTS:
+            if answer.status != HTTPStatus.CONFLICT:
                 raise
         else:
             return True
@@ -42,7 +43,7 @@ def write_status(api: Api, live: Live, status: Mapping[str, Any]) -> bool:
         if now is None or (now.uid, now.generation) != (live.uid, live.generation):
             return False
         live = now
-    raise AssertionError("the last attempt answers or raises")
+    raise TransientError(f"it was changed by others under every one of {_ATTEMPTS} attempts", remedy="Run again.")
 
 
 def write_event(api: Api, live: Live, note: Note, now: datetime, run: str) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http import HTTPStatus
 
 from gitcd.cluster.api import Api, DeclinedError
 from gitcd.cluster.containerversions import Live
@@ -82,7 +83,9 @@ def _write_statuses(api: Api, news: list[_News], deadline: float) -> tuple[list[
         try:
             return write_status(api, each.live, each.status)
         except DeclinedError as answer:
-            return _unwritten(each, f"may not be written: {answer.words or answer}")
+            return _unwritten(
+                each, f"may not be written: {answer.words or answer}", forbidden=answer.status == HTTPStatus.FORBIDDEN
+            )
         except TransientError as error:
             down.set()
             return _unwritten(each, f"could not be written: {error.message}", transient=True)
@@ -104,13 +107,10 @@ def _write_statuses(api: Api, news: list[_News], deadline: float) -> tuple[list[
     return written, tuple(failures[key] for key in sorted(failures))
 
 
-def _unwritten(each: _News, what: str, *, transient: bool = False) -> Failure:
-    return Failure(
-        "StatusNotWritten",
-        f"the status of containerversions/{each.live.name} in namespace {each.live.namespace} {what}",
-        "Run again." if transient else "Allow the verb patch on containerversions/status.gitcd.io there.",
-        transient,
-    )
+def _unwritten(each: _News, what: str, *, transient: bool = False, forbidden: bool = False) -> Failure:
+    allow = "Allow the verb patch on containerversions/status.gitcd.io there." if forbidden else ""
+    message = f"the status of containerversions/{each.live.name} in namespace {each.live.namespace} {what}"
+    return Failure("StatusNotWritten", message, "Run again." if transient else allow, transient)
 
 
 def _write_events(api: Api, notes: list[_News], now: datetime, run: str, deadline: float) -> tuple[str, ...]:
