@@ -48,14 +48,23 @@ class WorkTree:
         return [entry for path in sorted(set(paths)) if (entry := self._entry(path))]
 
     def read(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes]]:
-        """The bytes of the entries, in their order.
+        """The bytes of the entries, in their order; of a symlink its target, as git keeps it.
 
         Raises:
             RefusedError: an entry is no regular file (any more).
         """
         for entry in entries:
+            if entry.mode is Mode.SYMLINK:
+                yield entry, self._target(entry.path)
+                continue
             with self._open(entry.path) as file:
                 yield entry, file.read()
+
+    def _target(self, path: str) -> bytes:
+        try:
+            return os.fsencode((self.root / path).readlink())
+        except OSError as error:
+            raise RefusedError(f"{path} is no symlink any more", remedy="Run again.") from error
 
     def write(self, path: str, data: bytes) -> None:
         """Replace or create a file in one step, keeping its mode; a reader sees the old bytes or the new ones.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gitcd import manifests
 from gitcd.manifests.chunks import is_disguised
@@ -11,16 +12,22 @@ from gitcd.model.registry import Failure
 from gitcd.model.site import Found, Site
 from gitcd.model.tree import Entry, Mode, Tree
 from gitcd.planning.matching import UNSELECTED, NearMiss, Surveyed
-from gitcd.planning.scopes import Reach
+from gitcd.planning.scopes import Reach, is_manifest
 from gitcd.planning.screening import MAX_FILE, is_readable, needle
 
 _SHOWN = 8
 _DECLARES = b"ContainerVersion"
+_LIKELY = re.compile(r"\.(json|ya?ml)(\.[a-z0-9]+)?$", re.IGNORECASE)
+_OTHER_ENDING = "only files that end in .yaml or .yml, outside folders such as .github, are searched"
 _UNKNOWN_FORM = "in no form that is known; spec.places can name the spot"
 
 
 def explain_empty(
-    surveyed: Iterable[Surveyed], tree: Tree, entries: Sequence[Entry], owners: Mapping[str, str | None]
+    surveyed: Iterable[Surveyed],
+    tree: Tree,
+    entries: Sequence[Entry],
+    owners: Mapping[str, str | None],
+    owner_of: Callable[[str], str | None],
 ) -> None:
     """Take what the screen missed, in one pass for all; what still owns nothing fails, with its near misses."""
     seekers: defaultdict[Reach, list[Surveyed]] = defaultdict(list)
@@ -37,9 +44,31 @@ def explain_empty(
                 each.near.append(_skipped(entry))
     for entry, data in tree.read([entry for entry, reaches in scopes.items() if reaches and is_readable(entry)]):
         _look(entry, data, [each for reach in scopes[entry] for each in seekers[reach]])
-    for each in (each for group in seekers.values() for each in group):
+    empty = [each for group in seekers.values() for each in group if _is_empty(each)]
+    _find_overlooked(empty, tree, owner_of)
+    for each in empty:
         if _is_empty(each):
             _fail(each, files[each.declared.reach])
+
+
+def _find_overlooked(empty: Sequence[Surveyed], tree: Tree, owner_of: Callable[[str], str | None]) -> None:
+    """Note what no search looks into by its name or kind: other endings of files, and submodules."""
+    odd = [entry for entry in tree.entries() if _is_odd(entry)] if empty else []
+    reached = {
+        entry: [each for each in empty if each.declared.reach.holds(entry.path, owner_of(entry.path))] for entry in odd
+    }
+    for entry, seekers in reached.items():
+        if entry.mode is Mode.SUBMODULE:
+            for each in seekers:
+                each.near.append(_skipped(entry))
+    for entry, data in tree.read([entry for entry, seekers in reached.items() if seekers and is_readable(entry)]):
+        for each in reached[entry]:
+            if needle(each.declared.declaration.spec.repository) in data:
+                each.near.append(NearMiss(entry.path, "mentions the repository", _OTHER_ENDING))
+
+
+def _is_odd(entry: Entry) -> bool:
+    return entry.mode is Mode.SUBMODULE or bool(_LIKELY.search(entry.path) and not is_manifest(entry.path))
 
 
 def _is_empty(surveyed: Surveyed) -> bool:

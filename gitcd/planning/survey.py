@@ -29,18 +29,23 @@ def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, memory: Mem
     index = _Index(declared)
     entries = [entry for entry in tree.entries() if is_manifest(entry.path)]
     claims = {entry.path: scopes.environment_of(entry.path) for entry in entries}
-    owners = {path: None if isinstance(claim, Tie) else claim for path, claim in claims.items()}
+    owners = {path: _sole(claim) for path, claim in claims.items()}
     readable = [entry for entry in entries if is_readable(entry) and index.concerns(owners[entry.path])]
     screen = Screen(each.declaration for each in declared)
     for entry, (needles, found) in concerns(tree, readable, screen, memory, index.subject):
         index.collect(entry, owners[entry.path], needles, found)
     _read_refusals(index, tree)
     _locate_places(index, tree, owners)
-    explain_empty(index.surveyed, tree, [entry for entry in entries if is_safe(entry.path)], owners)
+    safe = [entry for entry in entries if is_safe(entry.path)]
+    explain_empty(index.surveyed, tree, safe, owners, lambda path: _sole(scopes.environment_of(path)))
     warn_left_out(index.surveyed, tree, ((entry, claims[entry.path]) for entry in entries), screen, memory)
     for surveyed in index.surveyed:
         _check_config(surveyed)
     return index.surveyed
+
+
+def _sole(claim: str | Tie | None) -> str | None:
+    return None if isinstance(claim, Tie) else claim
 
 
 def queries(surveyed: Iterable[Surveyed]) -> list[Query]:

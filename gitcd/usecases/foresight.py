@@ -16,6 +16,7 @@ from gitcd.model.tree import Tree
 from gitcd.planning import bluegreen, unsupported
 from gitcd.planning.decide import objections
 from gitcd.planning.inputs import read_inputs
+from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.scopes import Pattern, Scopes
 from gitcd.planning.survey import survey
@@ -51,6 +52,8 @@ def foresee(
         for each in declared
     }
     foreseen.warnings.extend(_placed_in_declarations(tree, declared, fields))
+    paths_declaring = {each.origin.path for each in declared}
+    foreseen.warnings.extend(Problem(text) for text in linked_declarations(tree, paths_declaring))
     for surveyed in survey(inputs.declared, tree, inputs.scopes):
         _add_survey(foreseen, surveyed, inputs.scopes)
     return foreseen

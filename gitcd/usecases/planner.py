@@ -22,6 +22,7 @@ from gitcd.planning.holds import Past
 from gitcd.planning.inputs import Inputs, read_inputs, stray_holds
 from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.limits import Limits, limit
+from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
 from gitcd.planning.promotion import Aims, aim_queries, merged
@@ -141,7 +142,7 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     found = noted((*plan.outcomes, *broken), inputs.holds, context.now)
     outcomes = tuple(sorted(found, key=lambda outcome: (outcome.identity, outcome.origin.path)))
-    plan = replace(plan, outcomes=outcomes, failures=context.failures, warnings=_warnings(inputs, context))
+    plan = replace(plan, outcomes=outcomes, failures=context.failures, warnings=_warnings(tree, inputs, context))
     return Planned(plan, inputs, tuple(decisions), answers)
 
 
@@ -189,8 +190,11 @@ def _sources(tree: Tree, paths: Sequence[str]) -> dict[str, Source]:
     return {entry.path: Source(entry.mode, data) for entry, data in tree.read(entries)}
 
 
-def _warnings(inputs: Inputs, context: Context) -> tuple[str, ...]:
-    return stray_holds(inputs) if context.is_of_tree else ()
+def _warnings(tree: Tree, inputs: Inputs, context: Context) -> tuple[str, ...]:
+    if not context.is_of_tree:
+        return ()
+    paths = {each.declaration.origin.path for each in inputs.declared}
+    return *stray_holds(inputs), *linked_declarations(tree, paths)
 
 
 def _granularity(inputs: Inputs) -> Granularity:

@@ -42,7 +42,7 @@ def check_declared(commits: Iterable[PlannedCommit], tree: Tree, memory: Memory)
         RefusedError: it is not, or the plan was made for another repository.
     """
     inputs = read_inputs(tree, memory)
-    known = {each.identity for each in (*inputs.declared, *inputs.broken)}
+    known = {each.identity for each in inputs.declared} | {each.identity for each in inputs.broken}
     moved = {outcome.identity for commit in commits for outcome in commit.outcomes}
     lost = sorted(moved - known)
     if not lost:

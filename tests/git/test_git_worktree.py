@@ -145,3 +145,10 @@ def test_what_a_path_is(tree: Path, tmp_path: Path) -> None:
     assert not is_worktree(bare.path)
     assert not is_worktree(tmp_path / "plain")
     assert not is_worktree(tmp_path / "absent")
+
+
+def test_of_a_symlink_its_target_is_read(tmp_path: Path) -> None:
+    (tmp_path / "link.yaml").symlink_to("../elsewhere.yaml")
+    tree = WorkTree(tmp_path)
+    (entry,) = tree.entries()
+    assert list(tree.read([entry])) == [(entry, b"../elsewhere.yaml")]

@@ -3,10 +3,13 @@
 import pytest
 
 from gitcd.model.plan import Direction, OutcomeKind
+from gitcd.model.tree import MemoryTree, Mode
+from gitcd.usecases.planner import Context, make_plan
 from tests.usecases.test_planner import (
     APP,
     HOST,
     LAYOUT,
+    NOW,
     SELECTOR,
     Registry,
     TestBlueGreen,
@@ -284,3 +287,27 @@ class TestWhatOwnsNothing:
         assert outcome.message == (
             "environments[dev].markers, environments[dev].gates.minSoak are not supported by this version of gitcd"
         )
+
+    @pytest.mark.parametrize("name", ["app.YAML", "app.json", "app.yaml.tmpl", ".github/app.yaml"])
+    def test_a_file_with_another_ending_is_named(self, name):
+        files = {"envs/dev/cv.yaml": declaration(**SELECTOR), f"envs/dev/{name}": f"image: {APP}:1.0.0\n"}
+        outcome = only(plan(files))
+        assert outcome.reason == "MatchedNothing"
+        assert f"envs/dev/{name} mentions the repository: only files that end in .yaml or .yml" in outcome.remedy
+
+    def test_a_submodule_is_named(self):
+        files = {"envs/dev/cv.yaml": declaration(**SELECTOR), "envs/dev/charts": "", "gitcd.yaml": LAYOUT % ""}
+        tree = MemoryTree({path: text.encode() for path, text in files.items()}, {"envs/dev/charts": Mode.SUBMODULE})
+        outcome = only(make_plan(tree, Context(Registry(app=[["1.0.0", "env-dev"]]), lambda _: {}, NOW)).plan)
+        assert "envs/dev/charts is not read: submodules are not entered" in outcome.remedy
+
+
+@pytest.mark.parametrize(("link", "target"), [("prod/cv.yaml", "../dev/cv.yaml"), ("staging", "dev")])
+def test_a_link_to_a_declaration_is_warned_of(link, target):
+    files = app() | {f"envs/{link}": target, "envs/prod/other": "../elsewhere", "gitcd.yaml": LAYOUT % ""}
+    modes = {f"envs/{link}": Mode.SYMLINK, "envs/prod/other": Mode.SYMLINK}
+    tree = MemoryTree({path: text.encode() for path, text in files.items()}, modes)
+    result = make_plan(tree, Context(Registry(app=[["1.0.0", "env-dev"]]), lambda _: {}, NOW)).plan
+    resolved = target.replace("..", "envs") if ".." in target else f"envs/{target}"
+    (warning,) = result.warnings
+    assert warning.startswith(f"envs/{link} is a symbolic link to {resolved}, which is not followed")
