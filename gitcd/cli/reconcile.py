@@ -130,6 +130,6 @@ def tell_published(console: Console, form: Any, mirror: Mirror, published: Publi
     report.tell_pulls(console, published.pulls)
     if commits:
         console.say(f"pushed {output.counted(len(commits), 'commit')} to {mirror.branch} of {mirror.remote}")
-    elif not (published.failure or published.pulls):
+    elif published.is_idle:
         console.say("nothing to do")
     return code

@@ -136,6 +136,7 @@ class PullAct(StrEnum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     CLOSED = "closed"  # nothing of it is wanted any more
+    CLEARED = "cleared"  # it was merged or closed before, and left its branch behind
     LEFT = "left"  # as it is: a person's commit, a person's no, or something that cannot be decided now
     FAILED = "failed"
 

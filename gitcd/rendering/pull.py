@@ -6,12 +6,14 @@ the template less, never by cutting what it made, so no table, fence or tag is l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gitcd.model import trailers
 from gitcd.model.declaration import Identity
 from gitcd.model.evidence import Evidence, ScanStatus
 from gitcd.model.plan import FileChange, Outcome, OutcomeKind, PlannedPull
@@ -22,6 +24,7 @@ from gitcd.rendering.diff import unified
 from gitcd.rendering.pull_markup import code, compare_link, fenced, html_code
 from gitcd.rendering.text import one_line
 
+_TRAILER = re.compile(rf"({trailers.ENVIRONMENT}|{trailers.APP}|{trailers.DIGEST}): [A-Za-z0-9._:/-]+(?<!-)")
 PULL_TEMPLATE = "pull-request.j2"
 _MOST_TEXT = 1 << 20  # bytes of a body before it is fitted to a forge
 _FEWEST_LINES = 8  # of a diff that is shown in part
@@ -104,7 +107,16 @@ def pull_content(
         title = f"{title[: limits.title - 1]}…"
     tail = f"\n\n{seal(pull.id, hidden=limits.hides_comments)}\n"
     page = _page(pull, details or Details(), collapsible=limits.hides_comments, folder=folder)
-    return PullContent(title, page.fitted(limits.body - _size(tail)) + tail)
+    memory = _memory(pull) if limits.hides_comments else ""
+    if _size(memory) > limits.body // 2:
+        memory = ""
+    return PullContent(title, page.fitted(limits.body - _size(memory + tail)) + memory + tail)
+
+
+def _memory(pull: PlannedPull) -> str:
+    """The commit's trailers once more, unseen: a forge may make the message of a squashed commit of this text."""
+    lines = [line for line in pull.commit.message.split("\n") if _TRAILER.fullmatch(line)]
+    return "\n".join(["\n\n<!--", *lines, "-->"]) if lines else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +145,21 @@ class _Page:
 
     def fitted(self, room: int) -> str:
         """As much as fits into so many bytes: first diffs are left out, then images."""
-        items = len(self.items)
-        if _size(text := self.text(items, self.diffs)) <= room:
+        if _size(text := self.text(len(self.items), self.diffs)) <= room:
             return text
-        while _size(bare := self.text(items, ())) > room:
-            if not items:
-                return f"{len(self.items)} images; the commit tells which."[:room]
-            items //= 2
+        items = self._most(room)
+        bare = self.text(items, ())
+        if _size(bare) > room:
+            return f"{len(self.items)} images; the commit tells which."[:room]
         return self._filled(items, room - _size(bare), room) or bare
+
+    def _most(self, room: int) -> int:
+        """The largest number of images that fits without any diff."""
+        low, high = 0, len(self.items)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if _size(self.text(middle, ())) <= room else (low, middle - 1)
+        return low
 
     def _filled(self, items: int, left: int, room: int) -> str:
         """The text with as many diffs as fit, the last one in part; empty where none does."""
@@ -177,7 +196,7 @@ def _in_part(diff: PullDiff, left: int) -> list[PullDiff]:
     kept: list[str] = []
     left -= 2 * _FRAME
     for line in diff.lines:
-        left -= 4 * len(line) + 1
+        left -= _size(line) + 1
         if left < 0:
             break
         kept.append(line)

@@ -45,7 +45,7 @@ def compare_link(source: str, old: str, new: str) -> str:
     the OCI image specification, `org.opencontainers.image.source` and `.revision`.
     """
     found = _SOURCE.fullmatch(source)
-    if not found or ".." in found["path"] or "//" in found["path"]:
+    if not found or ".." in found["path"] or "//" in f"/{found['path']}":
         return ""
     if not (_REVISION.fullmatch(old) and _REVISION.fullmatch(new)) or old == new:
         return ""

@@ -136,10 +136,10 @@ class _Delivery:
     def withdrawn(self, step: Step) -> Step:
         """Close what nobody needs, so that no later look takes it for a person's no."""
         pull, reason = step.open, step.stand.fate.reason
-        step = replace(step, delivered=replace(step.delivered, act=PullAct.CLOSED, reason=reason))
         if pull is None:
-            return step
-        step = replace(step, delivered=replace(step.delivered, url=pull.url, title=pull.title))
+            return replace(step, delivered=replace(step.delivered, act=PullAct.CLEARED, reason=reason))
+        told = replace(step.delivered, act=PullAct.CLOSED, reason=reason, url=pull.url, title=pull.title)
+        step = replace(step, delivered=told)
         unsealed = self.forge.update(pull, PullContent(pull.title, _unsealed(pull)))
         if isinstance(unsealed, ForgeFailure):
             return _failed(step, unsealed)
@@ -220,14 +220,15 @@ def _left(step: Step) -> Step:
 
 def _respected(step: Step, closed: PullRequest) -> Step:
     """A person has closed this very content without a merge."""
-    message = f"{closed.url} was closed without a merge; this content stays out until it changes"
+    reason = "closed without a merge; this content stays out until it changes"
+    message = f"{closed.url} was {reason}"
     remedy = "Reopen it, or let delivery.onClosed be recreate."
     outcomes = [
         replace(stop(each, OutcomeKind.HELD, "PullRequestClosed", message, remedy), pull=closed.url)
         for each in step.stand.outcomes
     ]
     step = replace(step, delivered=replace(step.delivered, url=closed.url, title=closed.title))
-    return step.end(PullAct.LEFT, message, outcomes)
+    return step.end(PullAct.LEFT, reason, outcomes)
 
 
 def _not_pushed(step: Step, result: PushResult) -> Step:

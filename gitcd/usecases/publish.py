@@ -14,7 +14,7 @@ from gitcd.git.history import History, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.push import Pushed, PushResult, push
 from gitcd.git.tree import CommitTree
-from gitcd.model.plan import Delivered
+from gitcd.model.plan import Delivered, PullAct
 from gitcd.model.registry import Failure
 
 ATTEMPTS = 8
@@ -33,6 +33,11 @@ class Published(Generic[Work]):
     failure: Failure | None = None
     attempts: int = 1
     pulls: tuple[Delivered, ...] = ()  # what became of pull requests
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all was found as it should be."""
+        return not (self.commits or self.failure or any(pull.act is not PullAct.UNCHANGED for pull in self.pulls))
 
 
 def publish(
