@@ -15,6 +15,7 @@ MAX_FILE = 1 << 20  # bytes; no manifest is larger, and a larger file is not par
 REGULAR = frozenset({Mode.FILE, Mode.EXECUTABLE})
 
 _WORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_COMMENT = re.compile(rb"\{\{-?\s*/\*.*?\*/\s*-?\}\}|(?:^|(?<=[ \t]))#[^\r\n]*", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(rb"name[\"']?\s*:\s*[\"']?([a-z0-9][a-z0-9.-]*)")
 
 MARK_LENGTH = 16
@@ -32,6 +33,13 @@ def needle(repository: Repository) -> bytes:
 def stem(repository: Repository) -> bytes:
     """The bytes that occur in every spelling of the repository, even as `registry: host/team`, `repository: app`."""
     return repository.path.rpartition("/")[2].encode()
+
+
+def is_only_in_comments(data: bytes, names: Iterable[bytes]) -> bool:
+    """Whether the names occur, and nowhere but in comments of YAML or of a template: no image stands there."""
+    present = [name for name in names if name in data]
+    bare = _COMMENT.sub(b"", data) if present else b""
+    return bool(present) and not any(name in bare for name in present)
 
 
 def anchor(declaration: ContainerVersion) -> bytes:

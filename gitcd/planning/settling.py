@@ -105,7 +105,7 @@ def _settle_place(settled: list[Decision], claims: Sequence[_Claim], place: str)
     """One wish is shared, several are a conflict; who stays keeps the others there."""
     wishes = [claim for claim in claims if claim.text is not None]
     for claim in wishes:
-        others = [_wish(settled, other) for other in claims if _contradict(settled, claim, other)]
+        others = [_wish(settled, other, claim) for other in claims if _contradict(settled, claim, other)]
         if others:
             settled[claim.number] = settled[claim.number].stop(
                 OutcomeKind.CONFLICT,
@@ -135,13 +135,14 @@ def _followed(decision: Decision, claim: _Claim) -> tuple[Repository, str, str]:
     return spec.repository, spec.tag, pin_of(spec) if claim.image else ""
 
 
-def _wish(settled: Sequence[Decision], claim: _Claim) -> str:
+def _wish(settled: Sequence[Decision], claim: _Claim, rival: _Claim) -> str:
     outcome = settled[claim.number].outcome
     wish = claim.text
     if wish is None:
         repository, tag, pin = _followed(settled[claim.number], claim)
         wish = f"{repository.familiar}:{tag}" + (f" with pin {pin}" if pin else "")
-    return f"{outcome.identity} ({outcome.origin}) wants {wish}"
+    who = "another place of the same declaration" if claim.number == rival.number else str(outcome.identity)
+    return f"{who} ({outcome.origin}) wants {wish}"
 
 
 def _stays(decision: Decision, claim: _Claim) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns
 from gitcd.planning.scopes import Scopes, Tie, is_manifest, is_safe
-from gitcd.planning.screening import Screen, anchor, is_readable, named_objects, needle
+from gitcd.planning.screening import Screen, anchor, is_only_in_comments, is_readable, named_objects, needle
 
 __all__ = ["is_readable", "queries", "survey"]
+
+_IN_LIST = re.compile(r"^(/items/\d+)+")  # where an object of a `kind: List` stands
 
 
 def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, memory: Memory = FORGETFUL) -> list[Surveyed]:
@@ -139,7 +142,8 @@ def _read_refusals(index: _Index, tree: Tree) -> None:
             spec = each.declared.declaration.spec
             names = (needle(spec.repository), *([spec.config.name.encode()] if spec.config else []))
             if names not in own:
-                own[names] = manifests.find(entry.path, data, names).refusals
+                idle = is_only_in_comments(data, names)
+                own[names] = () if idle else manifests.find(entry.path, data, names).refusals
             each.refusals += own[names]
 
 
@@ -149,7 +153,7 @@ def _is_config(site: Site, config: ConfigKey, declared: Declared) -> bool:
         site.form is Form.CONFIG
         and site.owner.name == config.name
         and site.owner.namespace in {"", declared.declaration.namespace}
-        and site.pointer in {f"/data/{key}", "/data", ""}
+        and _IN_LIST.sub("", site.pointer) in {f"/data/{key}", "/data", ""}
     )
 
 
@@ -174,7 +178,7 @@ def _check_config(surveyed: Surveyed) -> None:
     keys = [site for site in candidates if site.value is not None]
     keyed_files = {(site.path, site.document) for site in keys}
     drop = [site for site in candidates if site.value is None and (site.path, site.document) in keyed_files]
-    hollow = [site for site in candidates if not site.pointer]
+    hollow = [site for site in candidates if not _IN_LIST.sub("", site.pointer)]
     surveyed.sites = [site for site in surveyed.sites if site not in [*drop, *hollow]]
     if hollow and len(hollow) == len(candidates):
         message = f"{hollow[0].where}: ConfigMap {config.name} has no data"

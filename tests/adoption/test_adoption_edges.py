@@ -78,8 +78,14 @@ class TestHelm:
             "charts/shop/values-production.yaml",
         ]
 
-    def test_a_template_that_mentions_the_image_is_refused_by_name(self):
+    def test_a_template_that_mentions_the_image_in_a_comment_is_no_obstacle(self):
         files = load("helm") | {"charts/shop/cv.yaml": declare("front", "shop/front", "prod").encode()}
+        plan = plan_for(files, tags_of(("shop/front", "prod", "3.2.0")))
+        assert only(plan).kind is OutcomeKind.BUMPED
+
+    def test_a_template_that_holds_the_image_is_refused_by_name(self):
+        files = load("helm") | {"charts/shop/cv.yaml": declare("front", "shop/front", "prod").encode()}
+        files["charts/shop/templates/deployment.yaml"] += f"image: {HOST}/shop/front:3.1.0\n".encode()
         plan = plan_for(files, tags_of(("shop/front", "prod", "3.2.0")))
         outcome = only(plan)
         assert (outcome.reason, plan.files) == ("ManifestRefused", ())

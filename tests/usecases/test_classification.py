@@ -311,3 +311,39 @@ def test_a_link_to_a_declaration_is_warned_of(link, target):
     resolved = target.replace("..", "envs") if ".." in target else f"envs/{target}"
     (warning,) = result.warnings
     assert warning.startswith(f"envs/{link} is a symbolic link to {resolved}, which is not followed")
+
+
+def test_the_key_of_a_config_map_in_a_list_is_found():
+    item = "- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: cfg, namespace: team}\n  data: {version: 1.0.0}\n"
+    files = app(config="{name: cfg, key: version}") | {"envs/dev/list.yaml": f"kind: List\nitems:\n{item}"}
+    after = {change.path: change.after for change in plan(files).files}
+    assert after["envs/dev/list.yaml"].endswith(b"data: {version: 1.1.0}\n")
+
+
+TEMPLATE = """\
+{{- /* runs %s */ -}}
+kind: Deployment
+spec:
+  # %s, unless the values say otherwise
+  image: {{ .Values.image }}  # %s
+"""
+
+
+class TestTemplates:
+    def plan(self, template: str):
+        return only(plan(app() | {"envs/dev/chart/templates/app.yaml": template}))
+
+    def test_a_template_that_names_the_image_in_comments_alone_is_no_obstacle(self):
+        assert self.plan(TEMPLATE.replace("%s", APP)).kind is OutcomeKind.BUMPED
+
+    @pytest.mark.parametrize("line", [f"  image: {APP}:1.0.0", f'  image: "{APP}#x"', f"  args: [a#b, {APP}:1.0.0]"])
+    def test_one_that_holds_it_is_refused(self, line):
+        outcome = self.plan(f"{TEMPLATE.replace('%s', APP)}{line}\n")
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "ManifestRefused")
+
+
+def test_two_places_of_one_declaration_on_one_scalar_are_named():
+    both = ", ".join(f"{{file: v.yaml, pointer: /x, format: {form}}}" for form in ("reference", "version"))
+    outcome = only(plan({"envs/dev/cv.yaml": declaration(places=f"[{both}]"), "envs/dev/v.yaml": "x: '1'\n"}))
+    assert outcome.kind is OutcomeKind.CONFLICT
+    assert "but another place of the same declaration (envs/dev/cv.yaml:2) wants" in outcome.message
