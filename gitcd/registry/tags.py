@@ -83,7 +83,7 @@ class EcrTags(Ecr):
         """All images that have a tag, page by page in the registry's order; a failure is the last that comes."""
         target = find_target(repository, self._settings)
         token = ""
-        while True:
+        while not self.closing:
             page = target if isinstance(target, Failure) else self._run(target, partial(self._page, target, token))
             if isinstance(page, Failure):
                 yield page

@@ -91,10 +91,10 @@ def add(request: Add, registry: EcrTags, repository: Repository, record: Record)
         failure = no_version(repository, request.version, image)
         return [TagChange(repository, tag, Action.FAILED, failure=failure) for tag in request.tags]
     changes = {tag: _decide(repository, tag, found[tag], image, request.expected) for tag in request.tags}
-    moving = [change for change in changes.values() if change.writes]
-    if pending := [_noted(change, found[change.tag], moving) for change in moving]:
+    if pending := [change for change in changes.values() if change.writes]:
         done = _foresee(registry, pending) if request.dry_run else _put(registry, image, pending, record)
-        changes |= {change.tag: change for change in done}
+        left = {change.tag for change in done if change.writes}
+        changes |= {change.tag: _noted(change, found[change.tag], left) for change in done}
     return list(changes.values())
 
 
@@ -112,9 +112,9 @@ def _decide(repository: Repository, tag: str, current: Answer, image: Image, exp
     return wanted
 
 
-def _noted(change: TagChange, current: Answer, moving: Sequence[TagChange]) -> TagChange:
-    """The change, with a note where the image that its tag leaves keeps none."""
-    if not isinstance(current, Image) or not {each.tag for each in moving}.issuperset(current.tags):
+def _noted(change: TagChange, current: Answer, left: set[str]) -> TagChange:
+    """The change, with a note where the image that its tag `left` keeps none."""
+    if change.note or not change.writes or not isinstance(current, Image) or not left.issuperset(current.tags):
         return change
     note = f"{short(current.digest)} has no tag left; a lifecycle rule for untagged images may expire it"
     return replace(change, note=note)

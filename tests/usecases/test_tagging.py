@@ -124,6 +124,14 @@ class TestAdd:
         assert [change.note for change in scene.add("y", "x").values()] == [note, ""]
         assert scene.contents[old] == set()
 
+    def test_an_image_that_keeps_a_tag_by_a_failure_is_not_called_untagged(
+        self, scene: Scene, one: str, two: str
+    ) -> None:
+        scene.ecr.create(APP).immutable, scene.ecr.create(APP).filters = True, ("env-*",)
+        changes = scene.add("env-prod", "1.0.0")
+        assert reasons(changes) == {"1.0.0": "ImmutableTag"}
+        assert [change.note for change in changes.values()] == ["", ""]
+
     def test_the_version_may_be_a_digest(self, scene: Scene, one: str, two: str) -> None:
         scene.add("env-prod", version=two)
         assert scene.contents[two] == {"2.0.0", "env-prod"}
