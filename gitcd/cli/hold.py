@@ -9,7 +9,7 @@ import click
 
 from gitcd.cli import options, output, session
 from gitcd.cli.terminal import Console, write_diff
-from gitcd.errors import ConfigError, ExitCode
+from gitcd.errors import ConfigError, ExitCode, RefusedError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,8 +100,7 @@ def carry_out(console: Console, form: Any, arguments: dict[str, Any], compute: C
         published = Published(_written(run, target, compute)) if in_place else _committed(run, target, compute)
         where = "" if published.failure else _where(target, published)
     if failure := published.failure:
-        console.error(failure.message, failure.remedy)
-        return ExitCode.TRANSIENT if failure.transient else ExitCode.ITEMS_FAILED
+        raise (TransientError if failure.transient else RefusedError)(failure.message, remedy=failure.remedy)
     _show(console, form, published.work, published.commits)
     if where:
         console.say(where)

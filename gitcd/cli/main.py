@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from types import FrameType
 from typing import NamedTuple, NoReturn
@@ -14,6 +15,7 @@ from typing import NamedTuple, NoReturn
 import click
 
 from gitcd import __version__
+from gitcd.cli.failing import fail
 from gitcd.cli.terminal import Console
 from gitcd.errors import ExitCode, GitcdError
 
@@ -112,29 +114,27 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and answer its exit code; whatever goes wrong is told on stderr."""
     console = Console()
     console.set_color("auto", os.environ)
+    failed = partial(fail, console, arguments)
     try:
         return invoke(arguments, console)
     except click.exceptions.NoArgsIsHelpError as error:
         console.err.write(f"{error.format_message()}\n")
         return ExitCode.USAGE
     except click.ClickException as error:
-        console.error(error.format_message(), _usage_remedy(error))
-        return ExitCode.USAGE
+        return failed(ExitCode.USAGE, error.format_message(), _usage_remedy(error))
     except GitcdError as error:
-        console.error(error.message, error.remedy)
-        return error.exit_code
+        return failed(error.exit_code, error.message, error.remedy)
     except (KeyboardInterrupt, click.Abort):
-        console.error("interrupted; nothing is half done")
-        return ExitCode.INTERRUPTED
+        return failed(ExitCode.INTERRUPTED, "interrupted; nothing is half done")
     except Terminated:
-        console.error("terminated; nothing is half done")
-        return ExitCode.TERMINATED
+        return failed(ExitCode.TERMINATED, "terminated; nothing is half done")
     except Exception as error:  # noqa: BLE001 - the one funnel: whatever was not foreseen is a bug, and said so
         from gitcd.cli.diagnostics import report
 
         block = report(error, arguments)
-        console.error("this is a bug in gitcd", "Please report it with all of the following.", report=block)
-        return ExitCode.BUG
+        return failed(
+            ExitCode.BUG, "this is a bug in gitcd", "Please report it with all of the following.", report=block
+        )
     finally:
         console.err.clear_status()
 

@@ -31,6 +31,7 @@ class Stream:
     name: Literal["stdout", "stderr"]
     color: bool = False
     neighbour: Stream | None = None  # whose status line goes before anything is written here
+    is_used: bool = False  # whether anything was written here
     _status: bool = False
     _redaction: ModuleType | None = None
 
@@ -115,6 +116,7 @@ class Stream:
         stream = self._stream()
         if stream is None:
             return
+        self.is_used |= bool(data)
         if self.neighbour is not None:
             self.neighbour.clear_status()
         try:

@@ -110,3 +110,35 @@ def test_yaml_holds_the_same_document(scene, capfd, line: str) -> None:
     assert code != 70, err
     (value,) = documents.compose(out)
     jsonschema.validate(json.loads(json.dumps(value)), SCHEMAS[line])
+
+
+ERROR = kind("Error", message=TEXT, remedy=TEXT, exitCode={"const": 2})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "diff -o json /nowhere",
+        "diff -ojson --nope",
+        "validate --output json --output=json /nowhere",
+        "hold app /nowhere -o json",
+        "nope -o json",
+    ],
+)
+def test_an_error_is_one_document_too(capfd, line: str) -> None:
+    assert run(line.split()) == 2
+    out, err = capfd.readouterr()
+    jsonschema.validate(json.loads(out), ERROR)
+    assert err.startswith("error: ")
+
+
+def test_an_error_is_a_document_where_a_variable_asks_for_it(capfd, monkeypatch) -> None:
+    monkeypatch.setenv("GITCD_OUTPUT", "json")
+    run(["diff", "/nowhere"])
+    jsonschema.validate(json.loads(capfd.readouterr().out), ERROR)
+
+
+@pytest.mark.parametrize("line", ["diff /nowhere", "diff -o name /nowhere", "diff -- -ojson"])
+def test_an_error_is_no_data_for_people(capfd, line: str) -> None:
+    assert run(line.split()) == 2
+    assert capfd.readouterr().out == ""
