@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+from gitcd import redact
 from gitcd.forge.failures import ForgeError, refusal
 from gitcd.model.pull import (
     Capability,
@@ -20,6 +22,9 @@ from gitcd.model.pull import (
     PullRequest,
     Trouble,
 )
+
+Given = ParamSpec("Given")
+Read = TypeVar("Read")
 
 
 class Adapter(ABC):
@@ -108,3 +113,25 @@ def undrafted(title: str, prefix: str) -> tuple[str, bool]:
 def text(value: Any) -> str:
     """A text of an answer; what is null or absent is empty."""
     return "" if value is None else str(value)
+
+
+def reading(read: Callable[Given, Read]) -> Callable[Given, Read]:
+    """Let a function that reads an answer refuse one that is made otherwise than the forge's reference says."""
+
+    @wraps(read)
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> Read:
+        try:
+            return read(*args, **kwargs)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            said = f"the forge answered with something else than its reference says ({type(error).__name__}: {error})"
+            raise refusal(Trouble.REFUSED, redact.clean(said), "check forge.kind and forge.url") from None
+
+    return call
+
+
+@reading
+def dig(body: Any, *steps: str | int) -> Any:
+    """What lies at the end of these steps. Raises ForgeError where nothing does."""
+    for step in steps:
+        body = body[step]
+    return body

@@ -16,10 +16,9 @@ from urllib.parse import quote
 
 from gitcd import redact
 from gitcd.errors import ConfigError
-from gitcd.forge.failures import refusal
+from gitcd.forge.adapter import dig, reading
 from gitcd.forge.github import HEADERS
 from gitcd.forge.http import Client
-from gitcd.model.pull import Trouble
 from gitcd.model.settings import GitHubApp
 
 _LIFETIME = 540  # seconds; GitHub takes at most ten minutes
@@ -72,14 +71,17 @@ class AppTokens:
         """A token for this repository alone, with what the App may do there."""
         wanted = {"repositories": [self._repository.rpartition("/")[2]]}
         if not self._installation:
-            self._installation = str(self._client.get(f"repos/{quote(self._repository)}/installation")["id"])
+            self._installation = str(dig(self._client.get(f"repos/{quote(self._repository)}/installation"), "id"))
         path = f"app/installations/{self._installation}/access_tokens"
         made = self._client.send("POST", path, wanted, repeat=True).body
-        if not isinstance(made, dict) or not made.get("token"):
-            raise refusal(Trouble.REFUSED, "GitHub minted no token for the App")
-        self._token = str(made["token"])
-        self._until = datetime.fromisoformat(made["expires_at"]).timestamp()
+        self._token = str(dig(made, "token"))
+        self._until = _moment(dig(made, "expires_at"))
         redact.register(self._token)
+
+
+@reading
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def signer(path: Path) -> Callable[[bytes], bytes]:

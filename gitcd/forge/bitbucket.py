@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, text
+from gitcd.forge.adapter import Adapter, dig, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import MAX_PAGES, Client
 from gitcd.model.pull import (
@@ -113,7 +113,7 @@ class Bitbucket(Adapter):
 
     def head_of(self, branch: str) -> str:
         try:
-            return text(self._client.get(self._branch(branch))["target"]["hash"])
+            return text(dig(self._client.get(self._branch(branch)), "target", "hash"))
         except ForgeError as error:
             if error.trouble is Trouble.NOT_FOUND:
                 return ""
@@ -135,7 +135,7 @@ class Bitbucket(Adapter):
         }
         page = self._client.get(f"{self._root}/pullrequests", params)
         for _ in range(MAX_PAGES):
-            own = (each for each in page.get("values") or [] if _source(each) in {"", self.repository.lower()})
+            own = (each for each in dig(page, "values") or [] if _source(each) in {"", self.repository.lower()})
             yield from map(_pull, own)
             if not page.get("next"):
                 return
@@ -151,10 +151,10 @@ class Bitbucket(Adapter):
     ) -> PullRequest:
         """What a PUT leaves out is cleared, so everything is sent as it is now, with what shall change."""
         now = self._client.get(f"{self._root}/pullrequests/{pull.id}")
-        known = [{"uuid": each["uuid"]} for each in now.get("reviewers") or []]
+        known = [{"uuid": dig(each, "uuid")} for each in dig(now, "reviewers") or []]
         wanted = {
-            "title": now["title"] if title is None else title,
-            "description": text(now.get("description")) if body is None else body,
+            "title": dig(now, "title") if title is None else title,
+            "description": text(dig(now, "description")) if body is None else body,
             "reviewers": known
             + [{"uuid": name} if name.startswith("{") else {"account_id": name} for name in reviewers],
         }
@@ -165,11 +165,13 @@ def _quoted(name: str) -> str:
     return '"{}"'.format(name.replace("\\", "\\\\").replace('"', '\\"'))
 
 
+@reading
 def _source(said: Mapping[str, Any]) -> str:
     """The repository that a pull request comes from; empty where it is gone."""
     return text((said["source"].get("repository") or {}).get("full_name")).lower()
 
 
+@reading
 def _pull(said: Mapping[str, Any]) -> PullRequest:
     state = _STATES.get(said["state"], PullState.CLOSED)
     updated = said.get("updated_on")

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from gitcd import __version__, redact
-from gitcd.forge.adapter import Adapter, text
+from gitcd.forge.adapter import Adapter, reading, text
 from gitcd.forge.failures import ForgeError, refusal
 from gitcd.model.pull import (
     Capability,
@@ -192,6 +192,7 @@ class CodeCommit(Adapter):
         return f"https://{self._region}.console.aws.amazon.com/{place}"
 
 
+@reading
 def _pull(said: Mapping[str, Any], console: str) -> PullRequest:
     target = said["pullRequestTargets"][0]
     merge = target.get("mergeMetadata") or {}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, drafted, text, undrafted
+from gitcd.forge.adapter import Adapter, dig, drafted, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client
 from gitcd.model.pull import (
@@ -82,11 +82,11 @@ class Gitea(Adapter):
 
     def add_labels(self, pull: PullRequest, labels: Sequence[str]) -> None:
         """Labels go by their numbers here, so those that are new are made first."""
-        known = {label["name"]: label["id"] for label in self._labels()}
+        known = {dig(label, "name"): dig(label, "id") for label in self._labels()}
         for name in labels:
             if name not in known:
                 made = self._client.send("POST", f"{self._root}/labels", {"name": name, "color": "#1d76db"}).body
-                known[name] = made["id"]
+                known[name] = dig(made, "id")
         numbers = [known[name] for name in labels]
         self._client.send("POST", f"{self._root}/issues/{pull.id}/labels", {"labels": numbers})
 
@@ -99,7 +99,7 @@ class Gitea(Adapter):
 
     def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
         reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews") or []
-        return frozenset(review["user"]["login"] for review in reviews if review.get("user"))
+        return frozenset(dig(review, "user", "login") for review in reviews if dig(review, "user"))
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
         wanted = {
@@ -112,7 +112,7 @@ class Gitea(Adapter):
 
     def head_of(self, branch: str) -> str:
         try:
-            return text(self._client.get(f"{self._root}/branches/{quote(branch)}")["commit"]["id"])
+            return text(dig(self._client.get(f"{self._root}/branches/{quote(branch)}"), "commit", "id"))
         except ForgeError as error:
             if error.trouble is Trouble.NOT_FOUND:
                 return ""
@@ -122,10 +122,11 @@ class Gitea(Adapter):
         self._client.send("DELETE", f"{self._root}/branches/{quote(branch)}")
 
     def _list(self, branch: str, base: str, **params: str) -> Iterator[PullRequest]:
-        """Older versions know no filter by base, and none knows one by head: both are looked at here."""
+        """Older versions know no filter by base, and none knows one by head or by whose branch it is."""
         wanted: dict[str, str | int | list[str]] = {**params, "base_branch": base, "limit": _PAGE}
         for page in self._client.pages(f"{self._root}/pulls", wanted):
-            pulls = map(_pull, (each for each in page.body or [] if each["head"].get("repo_id") == _home(each)))
+            own = (each for each in page.body or [] if dig(each, "head", "repo_id") == dig(each, "base", "repo_id"))
+            pulls = map(_pull, own)
             yield from (pull for pull in pulls if (pull.branch, pull.base) == (branch, base))
 
     def _labels(self) -> Iterator[dict[str, Any]]:
@@ -148,11 +149,7 @@ class Gitea(Adapter):
             raise _merge_fault(error) from None
 
 
-def _home(pull: Mapping[str, Any]) -> object:
-    """The repository that a pull request goes to; another one's branch of the same name is none of ours."""
-    return pull["base"].get("repo_id")
-
-
+@reading
 def _pull(said: Mapping[str, Any]) -> PullRequest:
     title, prefixed = undrafted(said["title"], _DRAFT)
     teams = (team["name"] for team in said.get("requested_reviewers_teams") or [])

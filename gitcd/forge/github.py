@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, text
+from gitcd.forge.adapter import Adapter, dig, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client, message_of
 from gitcd.model.pull import (
@@ -88,7 +88,7 @@ class GitHub(Adapter):
             raise self._merge_fault(pull, error) from None
 
     def auto_merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
-        node = self._client.get(f"{self._root}/pulls/{pull.id}")["node_id"]
+        node = dig(self._client.get(f"{self._root}/pulls/{pull.id}"), "node_id")
         self._query(_AUTO_MERGE, {"pull": node, "method": method.name, "head": head})
 
     def add_labels(self, pull: PullRequest, labels: Sequence[str]) -> None:
@@ -103,7 +103,7 @@ class GitHub(Adapter):
 
     def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
         reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews", {"per_page": 100})
-        return frozenset(review["user"]["login"] for review in reviews if review.get("user"))
+        return frozenset(dig(review, "user", "login") for review in reviews if dig(review, "user"))
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
         wanted = {"state": status.state.value, "context": status.context, "description": status.description[:140]}
@@ -113,7 +113,7 @@ class GitHub(Adapter):
 
     def head_of(self, branch: str) -> str:
         try:
-            return text(self._client.get(f"{self._root}/git/ref/heads/{quote(branch)}")["object"]["sha"])
+            return text(dig(self._client.get(f"{self._root}/git/ref/heads/{quote(branch)}"), "object", "sha"))
         except ForgeError as error:
             if error.trouble is Trouble.NOT_FOUND:
                 return ""
@@ -140,9 +140,9 @@ class GitHub(Adapter):
     def _query(self, query: str, variables: Mapping[str, object]) -> Any:
         """GraphQL says 200 also where it refuses."""
         said = self._graphql.send("POST", "graphql", {"query": query, "variables": variables}).body
-        if said.get("errors"):
+        if isinstance(said, dict) and said.get("errors"):
             raise refusal(Trouble.REFUSED, f"{self.kind} refused: {message_of(said['errors'])}")
-        return said["data"]
+        return dig(said, "data")
 
     def _merge_fault(self, pull: PullRequest, error: ForgeError) -> ForgeError:
         """405 stands for a conflict, a rule of the branch, a method that is not allowed, and a moved base."""
@@ -161,6 +161,7 @@ class GitHub(Adapter):
                 return error
 
 
+@reading
 def _pull(said: Mapping[str, Any]) -> PullRequest:
     merged = bool(said.get("merged_at"))
     teams = (team["slug"] for team in said.get("requested_teams") or [])

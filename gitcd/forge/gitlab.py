@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, drafted, text, undrafted
+from gitcd.forge.adapter import Adapter, dig, drafted, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client
 from gitcd.model.pull import (
@@ -98,7 +98,7 @@ class GitLab(Adapter):
     def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
         """Reviewers go by their numbers here, and what is sent takes the place of those who were asked before."""
         now = self._client.get(f"{self._root}/merge_requests/{pull.id}")
-        numbers = [reviewer["id"] for reviewer in now.get("reviewers") or []]
+        numbers = [dig(reviewer, "id") for reviewer in dig(now, "reviewers") or []]
         found = [self._user(name) for name in reviewers]
         self._put(pull, {"reviewer_ids": list(dict.fromkeys([*numbers, *found]))})
 
@@ -117,7 +117,7 @@ class GitLab(Adapter):
 
     def head_of(self, branch: str) -> str:
         try:
-            return text(self._client.get(self._branch(branch))["commit"]["id"])
+            return text(dig(self._client.get(self._branch(branch)), "commit", "id"))
         except ForgeError as error:
             if error.trouble is Trouble.NOT_FOUND:
                 return ""
@@ -132,7 +132,7 @@ class GitLab(Adapter):
     def _list(self, branch: str, base: str, *, state: str) -> Iterator[PullRequest]:
         params = {_BRANCH["source"]: branch, _BRANCH["target"]: base, "state": state, "order_by": "updated_at"}
         for page in self._client.pages(f"{self._root}/merge_requests", {**params, "per_page": _PAGE}):
-            own = (each for each in page.body or [] if each.get("source_project_id") == each.get("target_project_id"))
+            own = (each for each in page.body or [] if dig(each, "source_project_id") == dig(each, "target_project_id"))
             yield from map(_pull, own)
 
     def _put(self, pull: PullRequest, changed: Mapping[str, object]) -> PullRequest:
@@ -142,7 +142,7 @@ class GitLab(Adapter):
         found = self._client.get("users", {"username": name})
         if not found:
             raise refusal(Trouble.REFUSED, f"{self.kind} knows no user {name}", "correct forge.reviewers")
-        number: int = found[0]["id"]
+        number: int = dig(found, 0, "id")
         return number
 
     def _merge(self, pull: PullRequest, head: str, method: MergeMethod, **more: bool) -> None:
@@ -162,15 +162,17 @@ class GitLab(Adapter):
                 return reworded(error, Trouble.FORBIDDEN, "check that the token's owner may merge into this branch")
             case 405 | 406 | 422:
                 now = self._client.get(f"{self._root}/merge_requests/{pull.id}")
-                if now.get("detailed_merge_status") in _CHECKING:
+                status = text(dig(now, "detailed_merge_status"))
+                if status in _CHECKING:
                     return reworded(error, Trouble.TRANSIENT, "run again")
                 if _mergeable(now) is Mergeable.CONFLICT:
                     return reworded(error, Trouble.CONFLICT)
-                return reworded(error, Trouble.BLOCKED, f"GitLab says: {text(now.get('detailed_merge_status'))}")
+                return reworded(error, Trouble.BLOCKED, f"GitLab says: {status}")
             case _:
                 return error
 
 
+@reading
 def _pull(said: Mapping[str, Any]) -> PullRequest:
     title, draft = undrafted(said["title"], _DRAFT)
     state = _STATES.get(said["state"], PullState.OPEN)

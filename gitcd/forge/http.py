@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from gitcd import __version__, redact
 from gitcd.forge.failures import ForgeError, refusal
@@ -207,22 +207,24 @@ class Client:
 
     def _redirected(self, response: Response, method: str, url: str) -> str:
         """Where a moved resource is: within the origin only, and never with another method."""
-        target = urljoin(url, response.headers.get("location", ""))
-        if origin(urlsplit(target)) != origin(urlsplit(self.base)):
-            raise refusal(
-                Trouble.REFUSED,
-                f"{self.name} redirects {_short(url)} to {urlsplit(target).netloc or 'nowhere'}, which gets no token",
-                "set forge.url to the forge's own address",
-            )
+        location = response.headers.get("location", "")
+        target = _joined(url, location)
+        if not self._own(target):
+            message = f"{self.name} redirects {_short(url)} to {_line(redact.clean(location))}, which gets no token"
+            raise refusal(Trouble.REFUSED, message, "set forge.url to the forge's own address")
         if method != "GET" and response.status in {301, 302}:
             raise refusal(Trouble.REFUSED, f"{_short(url)} has moved to {_short(target)}", "use the new address")
         return target
 
     def _url(self, path: str, params: Params | None) -> str:
         url = path if "://" in path else f"{self.base.rstrip('/')}/{path.lstrip('/')}"
-        if origin(urlsplit(url)) != origin(urlsplit(self.base)):
-            raise refusal(Trouble.REFUSED, f"{self.name} continues a list at {urlsplit(url).netloc}, which is refused")
+        if not self._own(url):
+            message = f"{self.name} continues a list at {_line(redact.clean(url))}, which is refused"
+            raise refusal(Trouble.REFUSED, message)
         return f"{url}{'&' if '?' in url else '?'}{urlencode(params, doseq=True)}" if params else url
+
+    def _own(self, url: str) -> bool:
+        return origin(url) == origin(self.base)
 
     @cached_property
     def _pool(self) -> Any:
@@ -236,13 +238,20 @@ class _Unreadable:
     text: str
 
 
-def origin(url: SplitResult) -> tuple[str, str, int | None]:
-    """Scheme, host and port: what credentials are bound to."""
+def origin(url: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port: what credentials are bound to. None if it is no URL."""
     try:
-        port = url.port
+        parts = urlsplit(url)
+        return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
-        port = None
-    return url.scheme, (url.hostname or "").lower(), port or _DEFAULT_PORTS.get(url.scheme)
+        return None
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def message_of(body: Any) -> str:

@@ -12,7 +12,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,7 +43,10 @@ class Pull:
 
 @dataclass
 class Fault:
-    """Answer requests that match with this instead; `after`: only once they have been carried out."""
+    """Answer requests that match with this instead; `after`: only once they have been carried out.
+
+    The status 0 is no answer at all: the connection ends.
+    """
 
     method: str
     path: str
@@ -222,12 +225,16 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qsl(url.query, keep_blank_values=True)
         request = Request(self.command, url.path, query, json.loads(data) if data else None, headers)
         status, body, more = self.fake_forge.answer(request)
+        if not status:
+            self.close_connection = True
+            return
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
         for name, value in ({"Content-Type": "application/json", "Content-Length": str(len(content))} | more).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        with suppress(OSError):  # the client has heard enough
+            self.wfile.write(content)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names are the base class's
 
