@@ -45,6 +45,7 @@ VERBS = {
     "doctor": Verb("doctor", "Check git, credentials, the registry and permissions."),
     "ecr-tags": Verb("ecr_tags", "Read and move the tags of images in Amazon ECR."),
     "ecr-sync": Verb("ecr_sync", "Let one Deployment follow a tag, as flags say."),
+    "install": Verb("install", "Print the manifests that run gitcd in a cluster."),
     "demo": Verb("demo", "Try everything on this machine, without an account."),
     "version": Verb("version", "Print the versions of gitcd, Python and git."),
 }

@@ -93,7 +93,7 @@ def _check_source(_context: click.Context, _parameter: click.Parameter, value: s
     return value
 
 
-_branch = _setting(
+branch = _setting(
     "--branch", "-b", variable="GITCD_BRANCH", metavar="BRANCH",
     help="The branch to work on; default: the repository's own.",
 )  # fmt: skip
@@ -103,7 +103,7 @@ _cache_dir = _setting(
     help="Where mirrors of repositories are kept between runs.",
 )  # fmt: skip
 
-access = _together(_branch, _cache_dir, config_file)
+access = _together(branch, _cache_dir, config_file)
 
 
 def _from(callback: Callable[..., str] | None = None) -> Decorator:
@@ -113,7 +113,7 @@ def _from(callback: Callable[..., str] | None = None) -> Decorator:
     )  # fmt: skip
 
 
-source = _together(_branch, _from(_check_source), _cache_dir, config_file)
+source = _together(branch, _from(_check_source), _cache_dir, config_file)
 
 kubernetes = _together(
     _option("--kubeconfig", variable="GITCD_KUBECONFIG", type=click.Path(dir_okay=False), default="", metavar="FILE",
@@ -123,7 +123,7 @@ kubernetes = _together(
 
 # The flags of those who read declarations of a cluster just as well.
 either_source = _together(
-    _branch,
+    branch,
     _from(),
     kubernetes,
     _option("--namespace", "-n", variable="GITCD_NAMESPACE", default="", metavar="NAME",

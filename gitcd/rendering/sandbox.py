@@ -17,6 +17,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gitcd.errors import ConfigError
+from gitcd.rendering.text import quoted
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -54,13 +55,20 @@ def render(name: str, values: Mapping[str, Any], *, folder: Path | None = None, 
 @cache
 def _environment(folder: Path | None) -> _Sandbox:
     folders = [folder, TEMPLATES] if folder else [TEMPLATES]
-    return _Sandbox(
+    sandbox = _Sandbox(
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,
+        autoescape=_is_markup,
     )
+    sandbox.filters["quoted"] = quoted
+    return sandbox
+
+
+def _is_markup(name: str | None) -> bool:
+    """Whether texts are escaped where a template of this name puts them."""
+    return name is not None and name.endswith(".html.j2")
 
 
 def _cut(chunks: Iterable[str], limit: int) -> str:

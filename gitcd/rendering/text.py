@@ -1,10 +1,12 @@
-"""Text from outside made fit for a line of a commit message."""
+"""Text from outside made fit for a line of a commit message, or for a YAML document."""
 
 from __future__ import annotations
 
+import json
 import re
 
 _MAX_FIELD = 300
+_LAST_OF_PLANE_0 = 0xFFFF
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")
 _ISSUE = re.compile(r"#(?=[0-9])")
 # Lines that are read as more than text: the divider before a patch, a comment; a trailer of ours, even indented.
@@ -32,3 +34,14 @@ def message_body(text: str) -> str:
 def visible(text: str) -> str:
     """Control characters, directions, and blanks other than the space become spaces."""
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+
+
+def quoted(value: object) -> str:
+    """Plain data as JSON that is YAML too, on one line: what cannot be seen is escaped as YAML 1.2 has it (5.7)."""
+    return "".join(
+        char if char.isprintable() else _escaped(ord(char)) for char in json.dumps(value, ensure_ascii=False)
+    )
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code <= _LAST_OF_PLANE_0 else f"\\U{code:08x}"

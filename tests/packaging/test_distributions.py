@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-TEMPLATES = sorted(path.name for path in Path("templates").resolve().iterdir())
+_FOLDER = Path("templates").resolve()
+TEMPLATES = sorted(path.relative_to(_FOLDER).as_posix() for path in _FOLDER.rglob("*") if path.is_file())
 LOAD = """
 import gitcd, sys
 from gitcd.rendering.sandbox import TEMPLATES, _environment

@@ -1,0 +1,70 @@
+"""`gitcd install`: what runs gitcd in a cluster, as manifests to review and apply."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gitcd.cli import options, output, session
+from gitcd.cli.terminal import Console
+
+_OWN = ("repo", "branch", "config")
+
+
+@click.command("install")
+@click.argument("repo", required=False, metavar="[REPO]")
+@options.branch
+@options.config_file
+@click.option("--environment", "-e", multiple=True, metavar="NAME", envvar="GITCD_ENVIRONMENT", show_envvar=True,
+              help="A CronJob for this environment alone; repeatable. Without it one for all.")  # fmt: skip
+@click.option("--from", "declarations_from", type=click.Choice(["repo", "cluster"]), default="repo", show_default=True,
+              help="Where runs read declarations; repo needs no permission in the cluster.")  # fmt: skip
+@click.option("--cluster-wide", is_flag=True, help="A ClusterRole in place of a Role in each mapped namespace.")
+@click.option("--namespace", "-n", default="gitcd", show_default=True, metavar="NAME", help="Where gitcd runs.")
+@click.option("--create-namespace", is_flag=True, help="Render that namespace too, with Pod Security `restricted`.")
+@click.option("--crd/--no-crd", default=True, show_default=True, help="Render the kind ContainerVersion too.")
+@click.option("--image", metavar="IMAGE", help="The image of gitcd, best with its digest; default: gitcd:VERSION.")
+@click.option("--schedule", default="*/5 * * * *", show_default=True, metavar="CRON", help="When runs start.")
+@click.option("--role-arn", default="", metavar="ARN", help="The AWS role of the ServiceAccount, by IRSA.")
+@click.option("--pod-identity", is_flag=True, help="Let pods reach the agent of EKS Pod Identity.")
+@click.option("--git-secret", default="gitcd-git", show_default=True, metavar="NAME",
+              help="The Secret with the way into the repository (token, or ssh-privatekey and known_hosts); '' for "
+              "none.")  # fmt: skip
+@click.option("--cache-claim", default="", metavar="NAME", help="A PersistentVolumeClaim that keeps the cache.")
+@click.option("--cache-size", default="512Mi", show_default=True, metavar="SIZE",
+              help="Memory for the cache where there is no claim; it counts towards --memory.")  # fmt: skip
+@click.option("--memory", default="1Gi", show_default=True, metavar="SIZE", help="How much memory a run may take.")
+@click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="Write a kustomize base into this folder.")
+@options.output("yaml", "json", "name")
+@options.verb
+def command(console: Console, form: Any, out: str | None, **arguments: Any) -> None:
+    """Print the manifests that run gitcd in a cluster, for review and `kubectl apply --server-side -f -`.
+
+    REPO is the address of the config repository.  [env var: GITCD_REPO]
+
+    With --config, the settings file goes into the cluster. Nothing is asked of a cluster, and nothing written to one.
+    """
+    from gitcd.usecases.install import install, write
+
+    settings = session.settings_flags({name: arguments.pop(name) for name in _OWN})
+    files = install({name: value for name, value in arguments.items() if value is not None}, settings)
+    if out:
+        write(Path(out), files)
+        console.say(f"wrote {output.counted(len(files) + 1, 'file')} to {out}")
+    elif form == "yaml":
+        console.out.write_data("---\n".join(files.values()))
+    else:
+        _write_objects(console, form, files)
+
+
+def _write_objects(console: Console, form: str, files: dict[str, str]) -> None:
+    from gitcd.usecases.install import objects
+
+    found = objects(files)
+    if form == "json":
+        console.out.write_data(json.dumps({"apiVersion": "v1", "kind": "List", "items": found}, indent=2) + "\n")
+    else:
+        output.write_names(console.out, [f"{each['kind'].lower()}/{each['metadata']['name']}" for each in found])

@@ -1,0 +1,93 @@
+"""An installation as manifests: from templates, each value written as a JSON string, which YAML reads as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from gitcd.rendering import sandbox
+
+_LIMIT = 4 * 1024 * 1024
+SETTINGS_FOLDER = "/etc/gitcd/settings"
+GIT_FOLDER = "/etc/gitcd/git"  # where the Secret for git is mounted; docs/install.md names its keys
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One CronJob; `environment` is empty where it reconciles all."""
+
+    name: str
+    environment: str
+    args: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One rule of a role; `name` is the one object that it is about, empty for all."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A Role or ClusterRole with its binding; `namespace` is empty for the latter."""
+
+    kind: str
+    name: str
+    namespace: str
+    rules: tuple[Permission, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """All that the templates of `templates/install` fill in.
+
+    `deadline` is in seconds, `cache_size` and `memory` are quantities of Kubernetes. An empty text means that there is
+    no such thing.
+    """
+
+    namespace: str
+    image: str
+    schedule: str
+    jobs: tuple[Job, ...]
+    environ: tuple[Variable, ...]
+    ports: tuple[int, ...]
+    deadline: int
+    cache_size: str
+    memory: str
+    cache_claim: str = ""
+    create_namespace: bool = False
+    from_cluster: bool = False
+    scopes: tuple[Scope, ...] = ()
+    role_arn: str = ""
+    pod_identity: bool = False
+    git_secret: str = ""
+    ssh: bool = False
+    settings: str = ""
+
+
+def manifests(installation: Installation) -> dict[str, str]:
+    """The text of each file of an installation, by its name, in the order in which they are applied."""
+    values = asdict(installation)
+    return {name: sandbox.render(f"install/{name}", values, limit=_LIMIT) + "\n" for name in _wanted(installation)}
+
+
+def _wanted(installation: Installation) -> Sequence[str]:
+    parts = {
+        "namespace.yaml": installation.create_namespace,
+        "serviceaccount.yaml": True,
+        "rbac.yaml": bool(installation.scopes),
+        "networkpolicy.yaml": True,
+        "settings.yaml": bool(installation.settings),
+        "cronjob.yaml": True,
+    }
+    return [name for name, wanted in parts.items() if wanted]

@@ -1,0 +1,250 @@
+"""What runs gitcd in a cluster, as manifests: computed from flags and the operator's settings, asked of nobody."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from gitcd import __version__
+from gitcd.errors import ConfigError
+from gitcd.git.remote import Kind, Remote, check_branch
+from gitcd.manifests import documents
+from gitcd.manifests.dump import to_yaml
+from gitcd.model import schema
+from gitcd.model.crd import GROUP, PLURAL, custom_resource_definition
+from gitcd.model.fields import EnvironmentName, Items, Label, OptionalName, Text
+from gitcd.model.settings import Settings
+from gitcd.rendering.install import (
+    GIT_FOLDER,
+    SETTINGS_FOLDER,
+    Installation,
+    Job,
+    Permission,
+    Scope,
+    Variable,
+    manifests,
+)
+from gitcd.usecases.settings import load
+
+KUSTOMIZATION = "kustomization.yaml"
+CLUSTER_ROLE = "ClusterRole"
+
+_CACHE = "/var/cache/gitcd"
+_HTTPS, _SSH, _API_SERVER = 443, 22, 6443
+_SPARE = timedelta(minutes=5)  # for the end of a run that has used up its own time
+_CRON_FIELD = r"[0-9A-Za-z*,/?#L-]+"
+# Longer names leave no room for what the controllers append: eleven characters, of 63.
+_LONGEST_JOB = 52
+
+Quantity = Annotated[str, Text(r"[1-9][0-9]*(Ki|Mi|Gi|Ti)", max=20, hint="a quantity of bytes such as 512Mi")]
+
+# What reading declarations of a cluster takes, and telling it the outcome. `get` is for a status that somebody else
+# changed meanwhile: it is looked at again before it is written.
+_RULES = (
+    Permission(GROUP, PLURAL, ("get", "list")),
+    Permission(GROUP, f"{PLURAL}/status", ("patch",)),
+    Permission("events.k8s.io", "events", ("create",)),
+)
+# Which cluster this is, is told by the UID of its namespace kube-system.
+_WHICH_CLUSTER = Permission("", "namespaces", ("get",), name="kube-system")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The flags of an installation. An empty text means that there is no such thing."""
+
+    environment: Annotated[tuple[EnvironmentName, ...], Items(max=100)] = ()
+    declarations_from: Literal["repo", "cluster"] = "repo"
+    cluster_wide: bool = False
+    namespace: Label = "gitcd"
+    create_namespace: bool = False
+    crd: bool = True
+    image: Annotated[str, Text(r"[^\s\x00-\x1f\x7f]+", min=1, max=1024, hint="an image reference")] = (
+        f"gitcd:{__version__}"
+    )
+    schedule: Annotated[
+        str,
+        Text(rf"@(hourly|daily|weekly|monthly)|{_CRON_FIELD}( {_CRON_FIELD}){{4}}", max=200, hint="five cron fields"),
+    ] = "*/5 * * * *"
+    role_arn: Annotated[
+        str, Text(r"(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+)?", hint="the ARN of a role")
+    ] = ""
+    pod_identity: bool = False
+    git_secret: OptionalName = "gitcd-git"  # noqa: S105 - its name
+    cache_claim: OptionalName = ""
+    cache_size: Quantity = "512Mi"
+    memory: Quantity = "1Gi"
+
+
+def install(flags: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, str]:
+    """The manifests by the name of their file, in the order in which they are applied.
+
+    `flags` are those of `Wanted`; `settings` those that are operator settings: repo, branch, config. The file that
+    `config` names goes into the cluster as it is.
+
+    Raises:
+        ConfigError: something that was given is not valid, or something is missing.
+    """
+    wanted = _read(flags)
+    text, installed = _settings_file(settings)
+    remote, branch = _repository(settings, installed)
+    if wanted.declarations_from == "cluster" and not installed.namespaces:
+        raise ConfigError(
+            "declarations of a cluster reach nothing unless the operator maps their namespaces to environments",
+            remedy="Name a settings file with --config that has `namespaces`; docs/settings.md shows one.",
+        )
+    files = {"crd.yaml": to_yaml(custom_resource_definition())} if wanted.crd else {}
+    return files | manifests(_installation(wanted, remote, branch, installed, text))
+
+
+def objects(files: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The objects of the manifests."""
+    return [each for text in files.values() for each in documents.compose(text)]
+
+
+def kustomization(files: Mapping[str, str]) -> str:
+    """The file that makes a kustomize base of the others."""
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    return to_yaml(head | {"resources": list(files)})
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the manifests as a kustomize base; what is there under these names is replaced.
+
+    Raises:
+        ConfigError: a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in {**files, KUSTOMIZATION: kustomization(files)}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from error
+
+
+def _read(flags: Mapping[str, object]) -> Wanted:
+    names = {field.name: name for name, field in schema.table(Wanted).fields.items()}
+    plain = {names[flag]: list(value) if isinstance(value, tuple) else value for flag, value in flags.items()}
+    wanted, problems = schema.read(Wanted, plain)
+    if wanted is None:
+        spelled = {camel: name.replace("_", "-") for name, camel in names.items()}
+        faults = [f"--{spelled[str(each.steps[0])]}: {each.message}" for each in problems]
+        raise ConfigError("\n".join(faults))
+    if wanted.cluster_wide and wanted.declarations_from == "repo":
+        raise ConfigError("--cluster-wide goes with --from cluster: otherwise nothing in the cluster is read")
+    return wanted
+
+
+def _settings_file(settings: Mapping[str, object]) -> tuple[str, Settings]:
+    """The text of the settings file that is to be installed, and what it says.
+
+    Raises:
+        ConfigError: it is not valid, or holds a token.
+    """
+    named = settings.get("config") or os.environ.get("GITCD_CONFIG")
+    if not named:
+        return "", Settings()
+    path = Path(str(named))
+    loaded = load({}, {}, path)
+    for key in ("git.token", "forge.token"):
+        if loaded.origins[key] != "default":
+            raise ConfigError(
+                f"{loaded.origins[key]}: {key} would be readable for everybody who may read ConfigMaps",
+                remedy="Keep tokens in the Secret that --git-secret names, and none in this file.",
+            )
+    return path.read_text(encoding="utf-8"), loaded.settings
+
+
+def _repository(settings: Mapping[str, object], installed: Settings) -> tuple[Remote, str]:
+    """The remote and the branch, empty for its own.
+
+    Raises:
+        ConfigError: there is no remote, or no pod could reach it.
+    """
+    given = load(settings, os.environ).settings
+    text, branch = given.repo or installed.repo, given.branch or installed.branch
+    if not text:
+        raise ConfigError(
+            "no config repository is named",
+            remedy="Give its address as the last operand, or set GITCD_REPO.",
+        )
+    remote = Remote.parse(text, allowed_hosts=installed.git.allowed_hosts)
+    if remote.kind is Kind.LOCAL:
+        raise ConfigError(f"{text} is a folder of this machine, which no pod reaches", remedy="Give an address.")
+    return remote, check_branch(branch) if branch else ""
+
+
+def _installation(wanted: Wanted, remote: Remote, branch: str, installed: Settings, text: str) -> Installation:
+    from_cluster = wanted.declarations_from == "cluster"
+    return Installation(
+        namespace=wanted.namespace,
+        create_namespace=wanted.create_namespace,
+        image=wanted.image,
+        schedule=wanted.schedule,
+        jobs=tuple(_jobs(wanted)),
+        environ=tuple(_variables(wanted, remote, branch, has_settings=bool(text))),
+        ports=tuple(_ports(remote, from_cluster=from_cluster)),
+        deadline=int((installed.deadlines.run + _SPARE).total_seconds()),
+        cache_size=wanted.cache_size,
+        cache_claim=wanted.cache_claim,
+        memory=wanted.memory,
+        from_cluster=from_cluster,
+        scopes=tuple(_scopes(wanted, installed)) if from_cluster else (),
+        role_arn=wanted.role_arn,
+        pod_identity=wanted.pod_identity,
+        git_secret=wanted.git_secret,
+        ssh=remote.kind is Kind.SSH,
+        settings=text,
+    )
+
+
+def _jobs(wanted: Wanted) -> Iterator[Job]:
+    source = ("--from", "cluster", "--all-namespaces") if wanted.declarations_from == "cluster" else ()
+    if not wanted.environment:
+        yield Job("gitcd-reconcile", "", ("reconcile", *source))
+    for environment in dict.fromkeys(wanted.environment):
+        name = f"gitcd-reconcile-{environment}"
+        if len(name) > _LONGEST_JOB:
+            raise ConfigError(f"the CronJob {name} would have a name of more than {_LONGEST_JOB} characters")
+        yield Job(name, environment, ("reconcile", "--environment", environment, *source))
+
+
+def _variables(wanted: Wanted, remote: Remote, branch: str, *, has_settings: bool) -> Iterator[Variable]:
+    yield Variable("GITCD_REPO", remote.url)
+    if branch:
+        yield Variable("GITCD_BRANCH", branch)
+    if has_settings:
+        yield Variable("GITCD_CONFIG", f"{SETTINGS_FOLDER}/config.yaml")
+    yield Variable("GITCD_CACHE_DIR", _CACHE)
+    yield Variable("GITCD_LOG_FORMAT", "json")
+    yield Variable("HOME", "/tmp")  # noqa: S108 - of the container
+    if wanted.git_secret and remote.kind is Kind.SSH:
+        yield Variable("GITCD_GIT_SSH_KEY", f"{GIT_FOLDER}/ssh-privatekey")
+        yield Variable("GITCD_GIT_KNOWN_HOSTS", f"{GIT_FOLDER}/known_hosts")
+
+
+def _ports(remote: Remote, *, from_cluster: bool) -> list[int]:
+    """Where connections go to: 443 for registries and AWS, the git host's, the API server's behind its Service."""
+    ports = {_HTTPS, _port(remote)}
+    return sorted(ports | {_API_SERVER} if from_cluster else ports)
+
+
+def _port(remote: Remote) -> int:
+    named = urlsplit(remote.url).port if "://" in remote.url else None
+    return named or (_SSH if remote.kind is Kind.SSH else _HTTPS)
+
+
+def _scopes(wanted: Wanted, installed: Settings) -> Iterator[Scope]:
+    """Who needs which rules where: in the namespaces that are mapped, or in all of them."""
+    name = f"gitcd-{wanted.namespace}"
+    if wanted.cluster_wide:
+        yield Scope(CLUSTER_ROLE, name, "", _RULES)
+    else:
+        yield from (Scope("Role", name, namespace.name, _RULES) for namespace in installed.namespaces)
+    if installed.environments:
+        yield Scope("Role", f"{name}-which-cluster", "kube-system", (_WHICH_CLUSTER,))

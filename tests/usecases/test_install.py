@@ -1,0 +1,205 @@
+"""The manifests of an installation: what flags and settings make of them. tests/cluster has them applied."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitcd.errors import ConfigError, ExitCode
+from gitcd.model.crd import custom_resource_definition
+from gitcd.model.settings import Settings
+from gitcd.usecases.install import install, kustomization, objects, write
+
+HTTPS = "https://git.example.com/atlas/config.git"
+SSH = "ssh://git@git.example.com:2222/atlas/config.git"
+MAPPED = """\
+branch: live
+deadlines: {run: 30m}
+namespaces:
+  - {name: tiles, environments: [prod]}
+  - {name: maps, environments: [prod]}
+environments: [{name: prod, cluster: 01234567-89ab-cdef-0123-456789abcdef}]
+"""
+
+
+def rendered(repo: str = HTTPS, config: Path | None = None, **flags: Any) -> dict[tuple[str, str, str], Any]:
+    """The objects by kind, namespace and name."""
+    settings = {"repo": repo} | ({"config": str(config)} if config else {})
+    found = objects(install({"crd": False} | flags, settings))
+    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in found}
+
+
+def job(objects: dict[tuple[str, str, str], Any], name: str = "gitcd-reconcile") -> Any:
+    return objects["CronJob", "gitcd", name]["spec"]["jobTemplate"]["spec"]
+
+
+def pod(objects: dict[tuple[str, str, str], Any], name: str = "gitcd-reconcile") -> Any:
+    return job(objects, name)["template"]["spec"]
+
+
+def environ(objects: dict[tuple[str, str, str], Any]) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in pod(objects)["containers"][0]["env"]}
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.yaml"
+    path.write_text(MAPPED)
+    return path
+
+
+def test_declarations_of_the_repository_need_nothing_of_the_cluster() -> None:
+    found = rendered()
+    assert {kind for kind, _, _ in found} == {"ServiceAccount", "NetworkPolicy", "CronJob"}
+    assert pod(found)["automountServiceAccountToken"] is False
+    assert pod(found)["containers"][0]["args"] == ["reconcile"]
+
+
+def test_each_mapped_namespace_gets_a_role_and_nothing_is_wide_open(mapped: Path) -> None:
+    found = rendered(config=mapped, declarations_from="cluster")
+    roles = {key: each["rules"] for key, each in found.items() if key[0] == "Role"}
+    assert {namespace for _, namespace, _ in roles} == {"tiles", "maps", "kube-system"}
+    assert not [kind for kind, _, _ in found if kind.startswith("Cluster")]
+    words = {word for rules in roles.values() for rule in rules for words in rule.values() for word in words}
+    assert not words & {"*", "secrets", "watch", "update", "delete"}
+    assert roles["Role", "kube-system", "gitcd-gitcd-which-cluster"] == [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"], "resourceNames": ["kube-system"]}
+    ]
+    assert pod(found)["automountServiceAccountToken"] is True
+
+
+def test_one_cluster_role_where_that_is_wished(mapped: Path) -> None:
+    found = rendered(config=mapped, declarations_from="cluster", cluster_wide=True)
+    assert [key for key in found if key[0] == "ClusterRole"] == [("ClusterRole", "", "gitcd-gitcd")]
+    assert [namespace for kind, namespace, _ in found if kind == "Role"] == ["kube-system"]
+
+
+def test_the_settings_file_goes_along(mapped: Path) -> None:
+    found = rendered(config=mapped)
+    assert found["ConfigMap", "gitcd", "gitcd"]["data"] == {"config.yaml": MAPPED}
+    assert environ(found)["GITCD_CONFIG"] == "/etc/gitcd/settings/config.yaml"
+    assert environ(found)["GITCD_BRANCH"] == "live"
+    assert job(found)["activeDeadlineSeconds"] == 35 * 60
+    mounts = {each["name"]: each["mountPath"] for each in pod(found)["containers"][0]["volumeMounts"]}
+    assert mounts["settings"] == "/etc/gitcd/settings"
+
+
+@pytest.mark.parametrize("section", ["git", "forge"])
+def test_a_token_never_goes_into_a_config_map(tmp_path: Path, section: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"{section}: {{token: hush}}\n")
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match=rf"settings.yaml:1: {section}.token would be readable"):
+        rendered(config=path)
+
+
+def test_exit_codes_decide_whether_a_job_tries_again() -> None:
+    rules = job(rendered())["podFailurePolicy"]["rules"]
+    codes = {rule["action"]: rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule}
+    assert codes == {
+        "FailJob": [ExitCode.USAGE, ExitCode.ITEMS_FAILED, ExitCode.BUG],
+        "Count": [ExitCode.TRANSIENT],
+    }
+    assert rules[0]["action"] == "Ignore"
+    assert pod(rendered())["restartPolicy"] == "Never"
+
+
+def test_one_cron_job_for_each_environment() -> None:
+    found = rendered(environment=("dev", "prod", "dev"))
+    names = [name for kind, _, name in found if kind == "CronJob"]
+    assert names == ["gitcd-reconcile-dev", "gitcd-reconcile-prod"]
+    assert pod(found, names[1])["containers"][0]["args"] == ["reconcile", "--environment", "prod"]
+    assert found["CronJob", "gitcd", names[0]]["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+@pytest.mark.parametrize(
+    ("repo", "ports"),
+    [
+        (HTTPS, [443]),
+        ("https://git.example.com:3000/a/b", [443, 3000]),
+        ("git@git.example.com:a/b.git", [22, 443]),
+        (SSH, [443, 2222]),
+    ],
+)
+def test_pods_reach_what_they_need(repo: str, ports: list[int]) -> None:
+    policy = rendered(repo)["NetworkPolicy", "gitcd", "gitcd"]["spec"]
+    assert policy["ingress"] == []
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    names, others = policy["egress"]
+    assert {each["port"] for each in names["ports"]} == {53}
+    assert [each["port"] for each in others["ports"]] == ports
+
+
+def test_pod_identity_opens_its_agent_and_irsa_names_the_role() -> None:
+    found = rendered(pod_identity=True, role_arn="arn:aws:iam::123456789012:role/gitcd")
+    agent = found["NetworkPolicy", "gitcd", "gitcd"]["spec"]["egress"][2]
+    assert {each["ipBlock"]["cidr"] for each in agent["to"]} == {"169.254.170.23/32", "fd00:ec2::23/128"}
+    annotations = found["ServiceAccount", "gitcd", "gitcd"]["metadata"]["annotations"]
+    assert annotations["eks.amazonaws.com/role-arn"] == "arn:aws:iam::123456789012:role/gitcd"
+
+
+def test_credentials_come_from_a_secret_by_reference() -> None:
+    https, ssh, none = rendered(), rendered(SSH), rendered(git_secret="")
+    token = [each for each in pod(https)["containers"][0]["env"] if each["name"] == "GITCD_GIT_TOKEN"]
+    assert token[0]["valueFrom"] == {"secretKeyRef": {"name": "gitcd-git", "key": "token"}}
+    assert environ(ssh)["GITCD_GIT_SSH_KEY"] == "/etc/gitcd/git/ssh-privatekey"
+    assert environ(ssh)["GITCD_GIT_KNOWN_HOSTS"] == "/etc/gitcd/git/known_hosts"
+    assert "GITCD_GIT_TOKEN" not in environ(ssh)
+    assert "secret" not in str(pod(none)).lower()
+
+
+def test_the_cache_is_memory_or_a_claim() -> None:
+    volumes = {each["name"]: each for each in pod(rendered(cache_size="2Gi"))["volumes"]}
+    assert volumes["cache"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "2Gi"}
+    volumes = {each["name"]: each for each in pod(rendered(cache_claim="mirrors"))["volumes"]}
+    assert volumes["cache"]["persistentVolumeClaim"] == {"claimName": "mirrors"}
+
+
+def test_the_definition_comes_first(tmp_path: Path) -> None:
+    files = install({"create_namespace": True}, {"repo": HTTPS})
+    assert objects(files)[0] == custom_resource_definition()
+    assert list(files)[:2] == ["crd.yaml", "namespace.yaml"]
+    write(tmp_path / "base", files)
+    assert sorted(path.name for path in (tmp_path / "base").iterdir()) == sorted([*files, "kustomization.yaml"])
+    assert objects({"": kustomization(files)})[0]["resources"] == list(files)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"image": "two words"}, "--image: 'two words' is not an image reference"),
+        ({"schedule": "often"}, "--schedule: 'often' is not five cron fields"),
+        ({"namespace": "Up"}, "--namespace: 'Up' is not"),
+        ({"environment": ("a_b",)}, "--environment: 'a_b' is not"),
+        ({"environment": ("x" * 60,)}, "name of more than 52 characters"),
+        ({"role_arn": "gitcd"}, "--role-arn: 'gitcd' is not the ARN of a role"),
+        ({"cluster_wide": True}, "--cluster-wide goes with --from cluster"),
+        ({"declarations_from": "cluster"}, "unless the operator maps their namespaces"),
+    ],
+)
+def test_what_is_not_valid_is_refused(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        rendered(**flags)
+
+
+@pytest.mark.parametrize(
+    ("repo", "message"),
+    [("", "no config repository is named"), ("/srv/config.git", "no pod reaches"), ("https://t@h/x", "user name")],
+)
+def test_the_repository_is_an_address(repo: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        rendered(repo)
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40))
+def test_every_value_comes_through_as_text(text: str) -> None:
+    """YAML makes nothing else of it, nor of what follows: quotes, braces, colons, `on`, `012`."""
+    found = rendered(image=text)
+    assert pod(found)["containers"][0]["image"] == text
+    assert pod(found)["restartPolicy"] == "Never"
+
+
+def test_settings_are_defaults_without_a_file() -> None:
+    assert job(rendered())["activeDeadlineSeconds"] == Settings().deadlines.run.total_seconds() + 300
