@@ -7,6 +7,7 @@ any push: a pull request that somebody closed keeps its branch as it is.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ from gitcd.usecases.planner import Context, Planned
 from gitcd.usecases.pulls import Stand, fails, stands, stop, stopped, with_outcomes
 
 Write = Callable[[PlannedPull, Limits, Planned], PullContent]
+_SETTLING = 1.0  # seconds
 NO_FORGE = Failure(
     "NoForge",
     "it is delivered by pull request, and no forge is named where one could be opened",
@@ -45,6 +47,7 @@ class Desk:
     labels: Sequence[str] = ()
     reviewers: Sequence[str] = ()
     watches: bool = True
+    sleep: Callable[[float], None] = time.sleep
 
     def is_needed(self, planned: Planned) -> bool:
         """Whether there may be something to open, to update or to close."""
@@ -96,7 +99,7 @@ class _Delivery:
             return _left(plain)
         if stand.foreign and not self._spent(stand):
             return _left(plain)
-        found = self.forge.find_open(stand.name, self.base)
+        found = self._open(stand)
         if isinstance(found, ForgeFailure):
             return _failed(plain, found)
         if stand.pull is None:
@@ -104,6 +107,14 @@ class _Delivery:
         if found is None and (closed := self._refused(stand, stand.pull)):
             return _failed(plain, closed) if isinstance(closed, ForgeFailure) else _respected(plain, closed)
         return replace(plain, open=found, move=None if stand.same else self._written(stand, stand.pull))
+
+    def _open(self, stand: Stand) -> PullRequest | ForgeFailure | None:
+        """The open pull request; some forges close it only a moment after its branch was deleted."""
+        found = self.forge.find_open(stand.name, self.base)
+        if stand.there is None and isinstance(found, PullRequest):
+            self.desk.sleep(_SETTLING)
+            return self.forge.find_open(stand.name, self.base)
+        return found
 
     def _spent(self, stand: Stand) -> bool:
         """Whether a branch with another's commit was merged with it, so that nothing of theirs is lost."""

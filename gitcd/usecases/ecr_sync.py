@@ -17,7 +17,7 @@ from gitcd.model import schema
 from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
 from gitcd.model.hold import hold_path
 from gitcd.model.memory import FORGETFUL, Memory
-from gitcd.model.plan import OutcomeKind
+from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.problem import Problem, pointer
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
@@ -27,6 +27,7 @@ from gitcd.planning.given import find_place
 from gitcd.registry.tags import EcrTags
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
+from gitcd.usecases.pulls import fails
 from gitcd.usecases.reconcile import with_failure, with_messages
 from gitcd.usecases.tagging import as_error, is_absent, parse_repository
 from gitcd.usecases.workspace import Target, Workspace, registry_settings
@@ -173,14 +174,23 @@ class Poll:
 
 
 def _remedied(planned: Planned) -> Planned:
-    """The plan with remedies for what is held: `gitcd release` knows only what stands in the repository."""
-    outcomes = tuple(
-        replace(each, remedy=f"Write the image by hand, or remove {hold_path(each.identity)} where there is one.")
-        if each.kind is OutcomeKind.HELD
-        else each
-        for each in planned.plan.outcomes
-    )
-    return replace(planned, plan=replace(planned.plan, outcomes=outcomes))
+    """The plan with remedies for what is held: `gitcd release` knows only what stands in the repository.
+
+    What is delivered by pull request fails: `reconcile`, which knows only what stands there too, would close it again.
+    """
+    outcomes = tuple(map(_outcome, planned.plan.outcomes))
+    return replace(planned, plan=replace(planned.plan, outcomes=outcomes, pulls=()))
+
+
+def _outcome(outcome: Outcome) -> Outcome:
+    if outcome.kind is OutcomeKind.PROPOSED:
+        message = f"environment {outcome.identity.environment} is delivered by pull request, and ecr-sync opens none"
+        remedy = "Write a ContainerVersion for it, and let `gitcd reconcile` propose it."
+        return fails(outcome, Failure("PullRequestOnly", message, remedy))
+    if outcome.kind is OutcomeKind.HELD:
+        remedy = f"Write the image by hand, or remove {hold_path(outcome.identity)} where there is one."
+        return replace(outcome, remedy=remedy)
+    return outcome
 
 
 def keep(

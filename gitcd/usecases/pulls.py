@@ -83,7 +83,7 @@ def stopped(stand: Stand) -> list[Outcome]:
     if stand.foreign and stand.there:
         person = stand.there.committer or "somebody"
         message = f"blocked: foreign commit: {stand.name} carries {stand.there.tip[:10]} by {person}"
-        remedy = "Merge it, or delete the branch, and a new pull request is opened."
+        remedy = "Merge the pull request, or take that commit off the branch; nothing is overwritten."
         return [stop(each, OutcomeKind.BLOCKED, "ForeignCommit", message, remedy) for each in stand.outcomes]
     message = f"{stand.name} is left as it is, since {stand.fate.reason}"
     held = stand.there.digests if stand.there else {}

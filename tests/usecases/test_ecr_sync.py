@@ -78,6 +78,16 @@ class TestPoll:
         assert [str(each.identity) for each in published.work.plan.outcomes] == ["dev/team/app"]
         assert remote.show("envs/dev/other/deployment.yaml") == app_files("other")["envs/dev/other/deployment.yaml"]
 
+    def test_what_is_delivered_by_pull_request_fails_by_name(self, remote, tags) -> None:
+        layout = remote.show("gitcd.yaml").replace(b"envs/dev}", b"envs/dev, delivery: {mode: PullRequest}}")
+        remote.commit({"gitcd.yaml": layout})
+        tip = remote.tip
+        tags.move("team/app", "env-dev", "1.1.0")
+        published = poll(remote, Run(tags))
+        (outcome,) = published.work.plan.outcomes
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "PullRequestOnly")
+        assert remote.tip == tip
+
     def test_F38_any_number_of_polls_ends_alike(self, remote, tags, tmp_path) -> None:
         tags.move("team/app", "env-dev", "1.1.0")
         for cache in (None, tmp_path / "cache", tmp_path / "cache", None):

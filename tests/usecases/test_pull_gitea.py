@@ -1,0 +1,201 @@
+"""Whole command lines against a real Gitea, over real git http: what a user, a reviewer and gitcd do to each other."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+from pathlib import Path
+
+import pytest
+
+from gitcd.cli.main import run
+from tests.support.ecr import StandIn
+from tests.support.gitea import Repository, gitea, repository  # noqa: F401 - fixtures
+from tests.support.repos import git
+from tests.support.scenes import app_files
+
+LAYOUT = b"""\
+apiVersion: gitcd.io/v1
+kind: ConfigRepository
+environments:
+  - {name: dev, path: envs/dev}
+  - {name: prod, path: envs/prod, delivery: {mode: PullRequest, group: env}}
+"""
+BRANCH = "gitcd/prod/env"
+PATH = "envs/prod/app/deployment.yaml"
+pytestmark = pytest.mark.slow
+
+
+class Team:
+    """A config repository on the forge, a registry, and the people around them."""
+
+    def __init__(self, repository: Repository, ecr: StandIn, folder: Path, capfd) -> None:  # noqa: F811 - the fixture
+        self.repository, self.ecr, self.capfd = repository, ecr, capfd
+        self.work = folder / "work"
+        bot = repository.forge.bot
+        git(folder, "clone", "--quiet", repository.url.replace("//", f"//{bot.name}:{bot.token}@"), str(self.work))
+        ecr.put("team/app", tags=["1.0.0", "env-dev", "env-prod"])
+        files = {"gitcd.yaml": LAYOUT} | app_files("app") | app_files("app", environment="prod")
+        self.push(files)
+
+    def push(self, files: dict[str, bytes], message: str = "A change") -> None:
+        git(self.work, "pull", "--quiet", "--rebase")
+        for name, content in files.items():
+            (self.work / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.work / name).write_bytes(content)
+        git(self.work, "add", "-A")
+        git(self.work, "commit", "--quiet", "-m", message)
+        git(self.work, "push", "--quiet")
+
+    def show(self, path: str = PATH, branch: str = "main") -> str:
+        git(self.work, "fetch", "--quiet", "--prune")
+        return git(self.work, "show", f"origin/{branch}:{path}")
+
+    def move(self, version: str) -> str:
+        return self.ecr.put("team/app", tags=[version, "env-prod"])
+
+    def gitcd(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        got = run(arguments)
+        out, err = self.capfd.readouterr()
+        assert got == code, err
+        return out, err
+
+    def report(self, code: int = 0) -> dict:
+        return json.loads(self.gitcd("reconcile", "-o", "json", code=code)[0])
+
+    def api(self, method: str, path: str, body: object = None):
+        return self.repository.forge.api(method, f"{self.repository.path}{path}", body)
+
+    def pulls(self, state: str = "all") -> list[dict]:
+        return sorted(self.api("GET", f"/pulls?state={state}"), key=lambda pull: pull["number"])
+
+    def branches(self) -> list[str]:
+        return [each["name"] for each in self.api("GET", "/branches") if each["name"] != "main"]
+
+    def merge(self, number: int, method: str) -> None:
+        """As the button of the web page does it: the message of a squash is what the page offers."""
+        pull = self.api("GET", f"/pulls/{number}")
+        message = {"MergeMessageField": pull["body"]} if method == "squash" else {}
+        for _ in range(40):
+            try:
+                self.api("POST", f"/pulls/{number}/merge", {"Do": method, **message})
+            except urllib.error.HTTPError as error:
+                error.close()
+                time.sleep(0.1)  # it says 405 until it has found out
+            else:
+                return
+        raise AssertionError("Gitea never finds it mergeable")
+
+
+@pytest.fixture
+def team(repository, tmp_path, monkeypatch, capfd):  # noqa: F811 - the fixture
+    bot = repository.forge.bot
+    with StandIn() as ecr:
+        for name, value in {
+            "GITCD_REPO": repository.url,
+            "GITCD_GIT_TOKEN": bot.token,
+            "GITCD_GIT_USERNAME": bot.name,
+            "GITCD_FORGE_KIND": "gitea",
+            "GITCD_ECR_ENDPOINT_URL": ecr.url,
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield Team(repository, ecr, tmp_path, capfd)
+
+
+def outcomes(report: dict) -> dict[str, tuple[str, str]]:
+    return {each["identity"]["environment"]: (each["kind"], each["reason"]) for each in report["outcomes"]}
+
+
+def act(report: dict) -> list[str]:
+    return [each["act"] for each in report["pulls"]]
+
+
+def test_open_follow_hold_and_close(team):
+    """One pull request from its opening to its end, each run twice: the second writes nothing."""
+    team.gitcd("reconcile")
+    (pull,) = team.pulls("open")
+    assert (pull["title"], pull["head"]["ref"]) == ("prod: pin app 1.0.0, content unchanged", BRANCH)
+    out, err = team.gitcd("reconcile")
+    assert (out, err.splitlines()[-1]) == ("", "nothing to do")
+    assert team.gitcd("diff")[1].splitlines()[-1] == "1 proposed, 1 current"
+
+    digest = team.move("1.1.0")
+    report = team.report()
+    assert outcomes(report)["prod"] == ("Proposed", "Bumped")
+    assert (act(report), report["pulls"][0]["url"]) == (["updated"], pull["html_url"])
+    (pull,) = team.pulls("open")
+    assert (pull["number"], pull["title"]) == (1, "prod: app 1.0.0 -> 1.1.0")
+    assert "| `team/app` | `prod` | `1.0.0` → `1.1.0` |" in pull["body"]
+    assert f"app:1.1.0@{digest}" in team.show(branch=BRANCH)
+    head, updated = pull["head"]["sha"], pull["updated_at"]
+    assert act(team.report()) == ["unchanged"]
+    (pull,) = team.pulls("open")
+    assert (pull["head"]["sha"], pull["updated_at"]) == (head, updated)
+
+    team.push({".gitcd/holds/prod/team.app.yaml": b"freeze: true\nreason: audit\n"})
+    assert act(team.report()) == ["closed"]
+    assert (team.pulls("open"), team.branches()) == ([], [])
+    (comment,) = team.api("GET", "/issues/1/comments")
+    assert comment["body"].startswith("Closed by gitcd, as nothing is left to merge. `prod/team/app is held: frozen")
+    assert team.report()["pulls"] == []
+
+
+@pytest.mark.parametrize("method", ["merge", "squash"])
+def test_F33_after_a_merge_all_is_current_and_a_revert_is_heard(team, method):
+    team.gitcd("reconcile")
+    before = team.show().encode()
+    digest = team.move("1.1.0")
+    team.gitcd("reconcile")
+    team.merge(1, method)
+    assert f"app:1.1.0@{digest}" in team.show()
+    report = team.report()
+    assert outcomes(report)["prod"] == ("Current", "")
+    assert (act(report), team.branches()) == (["cleared"], [])
+    assert team.report()["pulls"] == []
+    team.push({PATH: before + b"\n"}, "Take it back")
+    assert outcomes(team.report())["prod"] == ("Held", "Reverted")
+    assert len(team.pulls()) == 1
+
+
+def test_F34_a_foreign_commit_stays_until_somebody_decides(team):
+    team.gitcd("reconcile")
+    theirs = team.repository.commit(BRANCH, "note.txt", "mine", user=team.repository.forge.reviewer)
+    team.move("1.1.0")
+    for verb in ("reconcile", "diff"):
+        _, err = team.gitcd(verb)
+        assert f"blocked: foreign commit: {BRANCH} carries {theirs[:10]} by reviewer" in err
+    assert team.repository.head(BRANCH) == theirs
+    team.api("DELETE", f"/branches/{BRANCH.replace('/', '%2F')}")
+    assert act(team.report()) == ["opened"]
+
+
+def test_F33_what_a_person_closed_stays_closed_until_it_changes(team):
+    team.gitcd("reconcile")
+    team.api("PATCH", "/pulls/1", {"state": "closed"})
+    for _ in range(2):
+        assert outcomes(team.report())["prod"] == ("Held", "PullRequestClosed")
+    team.api("PATCH", "/pulls/1", {"state": "open"})
+    assert act(team.report()) == ["unchanged"]
+    team.api("PATCH", "/pulls/1", {"state": "closed"})
+    team.move("1.1.0")
+    assert act(team.report()) == ["opened"]
+    assert [(pull["number"], pull["state"]) for pull in team.pulls()] == [(1, "closed"), (2, "open")]
+
+
+def test_F18_where_the_base_is_protected_the_pull_request_is_opened_all_the_same(team):
+    team.repository.protect("main")
+    team.ecr.put("team/app", tags=["1.1.0", "env-prod", "env-dev"])
+    report = team.report(code=5)
+    assert outcomes(report) == {"dev": ("Blocked", "NotPushed"), "prod": ("Proposed", "Bumped")}
+    assert act(report) == ["opened"]
+
+
+def test_T10_a_token_that_may_do_nothing_is_named_and_not_shown(team, monkeypatch):
+    stranger = team.repository.forge.stranger
+    monkeypatch.setenv("GITCD_FORGE_TOKEN", stranger.token)
+    out, err = team.gitcd("reconcile", "-vv", code=5)
+    assert "1 failed" in err
+    assert stranger.token not in out + err
+    assert team.repository.forge.bot.token not in out + err
+    assert team.branches() == []
