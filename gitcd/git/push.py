@@ -96,12 +96,17 @@ def _attempt(origin: Origin, oid: str, branch: str, expected: str) -> tuple[Push
     tip = origin.tip(branch)
     if known := _by_tip(tip, oid, expected):
         return known, said, silent
-    if _DECLINED.search(said) and not _PASSING.search(said):
+    if declines(said):
         return PushResult(Pushed.DECLINED, tip, said), said, silent
     error = origin.failure("push to", result)
     if isinstance(error, ConfigError):
         raise error
     return None, said, silent
+
+
+def declines(said: str) -> bool:
+    """Whether these words of the remote's say no for good."""
+    return bool(_DECLINED.search(said)) and not _PASSING.search(said)
 
 
 def _by_tip(tip: str, oid: str, expected: str) -> PushResult | None:
