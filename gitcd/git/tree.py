@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import IO
 
-from gitcd.git.runner import CorruptError, Git
+from gitcd.git.runner import ANY, CorruptError, Git
 from gitcd.model.tree import Entry, Mode
 
 _MODES = {mode.value: mode for mode in Mode}
+_ABSENT = "000000"
+_MAX_OPERANDS = 1_000  # paths on one command line; more are picked from the whole list
 _PIECE = 1 << 18
 _READABLE = frozenset({Mode.FILE, Mode.EXECUTABLE, Mode.SYMLINK})
 
@@ -16,9 +19,11 @@ _READABLE = frozenset({Mode.FILE, Mode.EXECUTABLE, Mode.SYMLINK})
 class CommitTree:
     """A commit's files; implements `gitcd.model.tree.Tree`. Symlinks are entries and are never followed."""
 
-    def __init__(self, git: Git, commit: str) -> None:
+    def __init__(self, git: Git, commit: str, *, paths: Collection[str] = ()) -> None:
+        """`paths` narrows the tree to these files, as far as it has them; empty: all."""
         self._git = git
         self.commit = commit
+        self._paths = paths
         self._entries: list[Entry] | None = None
 
     @property
@@ -32,9 +37,35 @@ class CommitTree:
             self._entries = self._listed()
         return self._entries
 
+    def excerpt(self, paths: Collection[str]) -> CommitTree:
+        """The same tree, narrowed to these files."""
+        return CommitTree(self._git, self.commit, paths=paths)
+
+    def changes_since(self, commit: str) -> list[Entry] | None:
+        """The files that differ from another commit's, as they were there and as they are here; None: not to be told.
+
+        A shallow repository may no longer hold the other commit.
+        """
+        if commit == self.commit:
+            return []
+        result = self._git.run("diff-tree", "-r", "-z", "--no-renames", commit, self.commit, ok=ANY)
+        if result.status:
+            return None
+        words = iter(result.stdout.decode(errors="surrogateescape").split("\0")[:-1])
+        return self._sized([entry for line, path in zip(words, words, strict=True) for entry in _changed(line, path)])
+
+    def _sized(self, entries: Sequence[Entry]) -> list[Entry]:
+        names = "".join(f"{entry.oid}\n" for entry in entries if entry.mode in _READABLE).encode()
+        told = self._git.run("cat-file", "--batch-check=%(objectsize)", stdin=names).stdout.split() if names else []
+        sizes = map(int, told)
+        return [replace(each, size=next(sizes)) if each.mode in _READABLE else each for each in entries]
+
     def _listed(self) -> list[Entry]:
-        with self._git.stream("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit) as stream:
-            return [_entry(line) for line in _lines(stream)]
+        few = sorted(self._paths) if len(self._paths) <= _MAX_OPERANDS else []
+        with self._git.stream("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit, "--", *few) as stream:
+            entries = [_entry(line) for line in _lines(stream)]
+        wanted = set(self._paths)
+        return [entry for entry in entries if entry.path in wanted] if wanted else entries
 
     def read(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes]]:
         """The bytes of the entries, in their order; of a symlink, where it points. One blob is held at a time.
@@ -67,6 +98,14 @@ def _entry(line: str) -> Entry:
     words, _, path = line.partition("\t")
     mode, _, oid, size = words.split()
     return Entry(path, _MODES.get(mode) or _mode(mode), oid, -1 if size == "-" else int(size))
+
+
+def _changed(line: str, path: str) -> Iterator[Entry]:
+    """The one or two files that a line of diff-tree is about: `:100644 100755 OID OID M`; no file has the mode 0."""
+    old_mode, new_mode, old, new, _ = line[1:].split()
+    for mode, oid in ((old_mode, old), (new_mode, new)):
+        if mode != _ABSENT:
+            yield Entry(path, _MODES.get(mode) or _mode(mode), oid)
 
 
 def _mode(text: str) -> Mode:

@@ -26,9 +26,6 @@ _PATH = re.compile(PATH_PATTERN)
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(TAG_PATTERN)
 _DIGEST = re.compile(DIGEST_PATTERN)
-_REFERENCE = re.compile(
-    rf"(?P<name>[^@]+?)(?::(?P<tag>{TAG_PATTERN}))?(?:@(?P<digest>{DIGEST_PATTERN}))?",
-)
 
 
 class ReferenceError(ValueError):  # noqa: A001 - the field's own word, always used qualified
@@ -116,10 +113,12 @@ def split_reference(text: str) -> tuple[str, str, str]:
     Raises:
         ReferenceError: the text is no image reference.
     """
-    match = _REFERENCE.fullmatch(text)
-    if not match:
+    head, at, digest = text.partition("@")
+    if not head or (at and not is_digest(digest)):
         raise ReferenceError(f"{text!r} is not an image reference")
-    name, tag, digest = match["name"], match["tag"] or "", match["digest"] or ""
+    name, colon, tag = head.rpartition(":")
+    if not (name and colon and is_tag(tag)):  # what follows may be the port of a registry
+        name, tag = head, ""
     Repository.parse(name)
     return name, tag, digest
 

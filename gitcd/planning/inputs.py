@@ -23,7 +23,7 @@ from gitcd.planning.survey import is_readable
 
 _YAML = (".yaml", ".yml")
 _WRITTEN = (*_YAML, ".json")  # what people may take for a hold; other files beside holds are no concern
-_LAYOUTS = (layout.FILE_NAME, layout.FILE_NAME.replace(*_YAML))
+LAYOUTS = (layout.FILE_NAME, layout.FILE_NAME.replace(*_YAML))  # the second is refused by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _is_hold(entry: Entry) -> bool:
 
 
 def _read_layout(tree: Tree, entries: Iterable[Entry]) -> ConfigRepository | None:
-    found = [entry for entry in entries if entry.path in _LAYOUTS]
+    found = [entry for entry in entries if entry.path in LAYOUTS]
     for entry in found:
         if why := _unfit(entry):
             raise ConfigError(f"{entry.path} {why}, so the layout is not known", remedy=f"Make {layout.FILE_NAME} one.")

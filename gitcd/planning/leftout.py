@@ -34,6 +34,7 @@ def warn_left_out(
         environments = claim.environments if isinstance(claim, Tie) else (claim,)
         for each in (each for word in everybody & (everybody if words is None else words) for each in seekers[word]):
             if any(each.declared.reach.holds(entry.path, environment) for environment in environments):
+                each.looked_into.append(entry.path)
                 repository = each.declared.declaration.spec.image_repo
                 each.warnings.append(f"{entry.path} may hold {repository}, but {_reason(entry, claim)}")
 

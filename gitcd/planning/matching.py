@@ -37,7 +37,11 @@ class NearMiss:
 
 @dataclass(slots=True)
 class Surveyed:
-    """All that the manifests say about one declaration."""
+    """All that the manifests say about one declaration.
+
+    `looked_into` are the files in which something of its interest stands, be they within its reach or not;
+    `sought_anew` is set where all files had to be searched, because these held nothing.
+    """
 
     declared: Declared
     sites: list[Site] = field(default_factory=list)
@@ -47,6 +51,8 @@ class Surveyed:
     failures: list[Failure] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     left_alone: list[Site] = field(default_factory=list)  # other containers of the same repository
+    looked_into: list[str] = field(default_factory=list)
+    sought_anew: bool = False
 
     @property
     def image_sites(self) -> list[Site]:

@@ -33,6 +33,7 @@ def explain_empty(
     seekers: defaultdict[Reach, list[Surveyed]] = defaultdict(list)
     for each in surveyed:
         if _is_empty(each):
+            each.sought_anew = True
             seekers[each.declared.reach].append(each)
     if not seekers:
         return

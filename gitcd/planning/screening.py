@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from gitcd.model.declaration import ContainerVersion
 from gitcd.model.reference import DOCKER_HUB, Repository
@@ -42,17 +43,36 @@ def is_only_in_comments(data: bytes, names: Iterable[bytes]) -> bool:
     return bool(present) and not any(name in bare for name in present)
 
 
-def anchor(declaration: ContainerVersion) -> bytes:
-    """A word of every workload in which the declaration names a container; empty if it names none.
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """What a declaration is recognised by in raw bytes.
 
-    The container's own name would be one too, but half of all containers are called alike.
+    `names` are those of the objects that it looks for besides its workloads; `word` is one of every workload in which
+    it names a `container`. Both are empty if it names none. The container's own name would do as the word, but half of
+    all containers are called alike.
     """
-    spec = declaration.spec
-    if spec.container is None:
-        return b""
-    if spec.workload:
-        return spec.workload.name.encode()
-    return max((value.encode() for value in spec.selector.values()), key=len, default=b"")
+
+    repository: Repository
+    names: frozenset[str] = frozenset()
+    word: str = ""
+    container: str = ""
+
+    @classmethod
+    def of(cls, declaration: ContainerVersion) -> Clue:
+        spec = declaration.spec
+        names = {spec.config.name} if spec.config else set()
+        if spec.strategy.blue_green:
+            names.add(spec.strategy.blue_green.service_name)
+        if spec.container is None:
+            return cls(spec.repository, frozenset(names))
+        word = spec.workload.name if spec.workload else max(spec.selector.values(), key=len, default="")
+        return cls(spec.repository, frozenset(names), word, spec.container.name)
+
+    @property
+    def needles(self) -> frozenset[bytes]:
+        """What of it `Screen.needles` may find."""
+        words = {name.encode() for name in (*self.names, self.word) if name}
+        return frozenset({needle(self.repository), *words})
 
 
 class Screen:
@@ -62,21 +82,24 @@ class Screen:
     first and settles nearly every file.
     """
 
-    def __init__(self, declarations: Iterable[ContainerVersion]) -> None:
-        repositories, names = set(), set()
+    def __init__(self, clues: Iterable[Clue], hosts: Iterable[str] = ()) -> None:
+        """`hosts` are registries that count beside those of the clues: names may hide in one another."""
+        repositories: set[Repository] = set()
+        names: set[str] = set()
         containers: defaultdict[bytes, set[bytes]] = defaultdict(set)
-        for declaration in declarations:
-            repositories.add(declaration.spec.repository)
-            names.update(named_objects(declaration))
-            if word := anchor(declaration):
-                containers[word].add(declaration.spec.container.name.encode())  # type: ignore[union-attr]
+        for clue in clues:
+            repositories.add(clue.repository)
+            names.update(clue.names)
+            if clue.word:
+                containers[clue.word.encode()].add(clue.container.encode())
         self._hub = frozenset(needle(each) for each in repositories if each.registry == DOCKER_HUB)
         self._paths = frozenset(needle(each) for each in repositories if each.registry != DOCKER_HUB)
         self._names = frozenset(name.encode() for name in names)
         self._containers = dict(containers)
-        self._hosts = [each.encode() for each in sorted({each.registry for each in repositories} - {DOCKER_HUB})]
-        hosts = b"|".join(re.escape(host) for host in self._hosts)
-        self._full = re.compile(b"(?:" + hosts + rb")/([a-z0-9][a-z0-9._/-]*)")
+        registries = {*hosts, *(each.registry for each in repositories)} - {DOCKER_HUB}
+        self._hosts = [each.encode() for each in sorted(registries)]
+        choice = b"|".join(re.escape(host) for host in self._hosts)
+        self._full = re.compile(b"(?:" + choice + rb")/([a-z0-9][a-z0-9._/-]*)")
         self._rests = _cut(self._paths)
 
     @property
@@ -112,15 +135,6 @@ class Screen:
                 for rest in self._rests[start] & words:
                     found |= {b"%s/%s" % (start, rest), rest}
         return found
-
-
-def named_objects(declaration: ContainerVersion) -> set[str]:
-    """Names of the objects that the declaration looks for besides its workloads."""
-    spec = declaration.spec
-    names = {spec.config.name} if spec.config else set()
-    if spec.strategy.blue_green:
-        names.add(spec.strategy.blue_green.service_name)
-    return names
 
 
 def _cut(paths: Iterable[bytes]) -> dict[bytes, set[bytes]]:

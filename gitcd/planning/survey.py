@@ -20,21 +20,31 @@ from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns
 from gitcd.planning.scopes import Scopes, Tie, is_manifest, is_safe
-from gitcd.planning.screening import Screen, anchor, is_only_in_comments, is_readable, named_objects, needle
+from gitcd.planning.screening import Clue, Screen, is_only_in_comments, is_readable, needle
 
 __all__ = ["is_readable", "queries", "survey"]
 
 _IN_LIST = re.compile(r"^(/items/\d+)+")  # where an object of a `kind: List` stands
 
 
-def survey(declared: Sequence[Declared], tree: Tree, scopes: Scopes, memory: Memory = FORGETFUL) -> list[Surveyed]:
-    """Find the places of every declaration; what matches nothing carries a failure that says what was near."""
+def survey(
+    declared: Sequence[Declared],
+    tree: Tree,
+    scopes: Scopes,
+    memory: Memory = FORGETFUL,
+    *,
+    hosts: Iterable[str] = (),
+) -> list[Surveyed]:
+    """Find the places of every declaration; what matches nothing carries a failure that says what was near.
+
+    `hosts` are registries that are searched for beside those of these declarations.
+    """
     index = _Index(declared)
     entries = [entry for entry in tree.entries() if is_manifest(entry.path)]
     claims = {entry.path: scopes.environment_of(entry.path) for entry in entries}
     owners = {path: _sole(claim) for path, claim in claims.items()}
     readable = [entry for entry in entries if is_readable(entry) and index.concerns(owners[entry.path])]
-    screen = Screen(each.declaration for each in declared)
+    screen = Screen((Clue.of(each.declaration) for each in declared), hosts)
     for entry, (needles, found) in concerns(tree, readable, screen, memory, index.subject):
         index.collect(entry, owners[entry.path], needles, found)
     _read_refusals(index, tree)
@@ -85,9 +95,7 @@ class _Index:
         self._folders = any(each.reach.folder is not None for each in self.declared)
         by_needle: defaultdict[bytes, list[Surveyed]] = defaultdict(list)
         for each in self.surveyed:
-            declaration = each.declared.declaration
-            names = (name.encode() for name in named_objects(declaration))
-            for key in {needle(declaration.spec.repository), anchor(declaration), *names} - {b""}:
+            for key in Clue.of(each.declared.declaration).needles:
                 by_needle[key].append(each)
         self._by_needle = dict(by_needle)
 
@@ -100,12 +108,10 @@ class _Index:
         return " ".join(["manifests", *sorted(self._environments)])
 
     def collect(self, entry: Entry, environment: str | None, needles: Collection[bytes], found: Found) -> None:
-        concerned = {
-            id(each): each
-            for key in needles
-            for each in self._by_needle.get(key, ())
-            if each.declared.reach.holds(entry.path, environment)
-        }
+        mentioned = {id(each): each for key in needles for each in self._by_needle.get(key, ())}
+        for each in mentioned.values():
+            each.looked_into.append(entry.path)
+        concerned = {key: each for key, each in mentioned.items() if each.declared.reach.holds(entry.path, environment)}
         if not is_safe(entry.path):
             for each in concerned.values():
                 each.refusals.append(_strange(entry.path))
@@ -214,6 +220,7 @@ def _locate_places(index: _Index, tree: Tree, owners: dict[str, str | None]) -> 
                 message = f"spec.places names {place.file}, which is no file within the declaration's scope"
                 each.failures.append(Failure("PlaceNotFound", message, "Correct spec.places[].file."))
             else:
+                each.looked_into.append(path)
                 asked[path].append((each, place))
     for entry, data in tree.read([entries[path] for path in sorted(asked)]):
         for each, place in asked[entry.path]:

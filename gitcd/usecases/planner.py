@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -112,8 +112,12 @@ class Planned:
     answers: Answers
 
 
-def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = FORGETFUL) -> Planned:
+def make_plan(
+    tree: Tree, context: Context, *, base: str = "", memory: Memory = FORGETFUL, hosts: Collection[str] | None = None
+) -> Planned:
     """Decide what shall change in a tree. `memory` spares reading again what is known of its blobs.
+
+    Of a tree that is an excerpt, `hosts` are the registries that the whole is searched for.
 
     Raises:
         ConfigError: gitcd.yaml is not valid, or the selection meets nothing.
@@ -121,11 +125,12 @@ def make_plan(tree: Tree, context: Context, *, base: str = "", memory: Memory = 
     inputs = read_inputs(tree, memory)
     inputs, lacking = context.source(inputs) if context.source else (inputs, ())
     inputs = replace(inputs, declared=(*inputs.declared, *context.given))
-    check_selection(context.selection, inputs)
+    if hosts is None:
+        check_selection(context.selection, inputs)
     permitted, refused = limit(inputs.declared, context.limits)
     # A search for a few apps must not take the place of what is remembered of the search for all.
     sought_in = FORGETFUL if context.selection.apps or context.given else memory
-    surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in)
+    surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in, hosts=hosts or ())
     asked = queries(surveyed)
     answers = context.resolve(merged([*asked, *aim_queries(permitted, context.aims)]) if context.aims else asked)
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds, context.aims)

@@ -16,8 +16,9 @@ from gitcd.model.plan import FileChange, Outcome, OutcomeKind, Plan, PlannedComm
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import propose
 from gitcd.rendering.messages import commit_message
-from gitcd.usecases import pulls, standstill
+from gitcd.usecases import pulls
 from gitcd.usecases.deliver import Desk, deliver
+from gitcd.usecases.increment import plan_tip
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reviewed import check_declared, check_messages
@@ -31,9 +32,7 @@ def preview(
     `author` is who commits, by whom the branches of pull requests are told from those that others have pushed to.
     """
     tip = mirror.fetch()
-    planned = with_messages(
-        make_plan(CommitTree(mirror.git, tip), context, base=tip, memory=mirror.memory), templates, run
-    )
+    planned = with_messages(plan_tip(CommitTree(mirror.git, tip), context, mirror.memory), templates, run)
     if author and planned.plan.pulls:
         return pulls.foretold(planned, pulls.stands(mirror, planned, context.selection, author))
     return planned
@@ -50,11 +49,8 @@ def reconcile(
 ) -> Published[Planned]:
     """Bring the branch, and the pull requests to it, to what the declarations and the registry say."""
 
-    def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
-        if still := standstill.recall(mirror.memory, context, tip):
-            return still, ()
-        planned = with_messages(make_plan(tree, context, base=tip, memory=mirror.memory), templates, run)
-        standstill.note(mirror.memory, context, planned)
+    def compute(tree: CommitTree, _tip: str) -> tuple[Planned, Sequence[NewCommit]]:
+        planned = with_messages(plan_tip(tree, context, mirror.memory), templates, run)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
     published = with_failure(publish(mirror, compute, author=author, when=context.now))

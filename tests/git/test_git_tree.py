@@ -110,3 +110,35 @@ def test_many_blobs_do_not_deadlock(mirror: Mirror, remote: Bare) -> None:
     entries = tree.entries()
     assert sum(len(data) for _, data in tree.read(entries)) == sum(entry.size for entry in entries)
     assert sum(1 for _ in tree.read(list(entries) * 10)) == len(entries) * 10
+
+
+def test_the_changes_between_two_commits_are_told_as_they_were_and_as_they_are(tmp_path: Path) -> None:
+    remote = make_bare(tmp_path / "odd.git", {**ODD, "kept": b"1", "changed": b"2"})
+    with open_mirror(Remote.parse(remote.url), "main") as mirror:
+        before = CommitTree(mirror.git, mirror.fetch())
+        remote.commit({"-dash": None, "changed": b"longer", "new\nline.yaml": b"other", "added": b"+"})
+        after = CommitTree(mirror.git, mirror.fetch())
+        changes = after.changes_since(before.commit)
+        assert changes is not None
+        assert [(each.path, data, each.size) for each, data in after.read(changes)] == [
+            ("-dash", b"x", 1),
+            ("added", b"+", 1),
+            ("changed", b"2", 1),
+            ("changed", b"longer", 6),
+            ("new\nline.yaml", b"no final newline", 16),
+            ("new\nline.yaml", b"other", 5),
+        ]
+        assert (after.changes_since(after.commit), after.changes_since("1" * 40)) == ([], None)
+
+
+@pytest.mark.parametrize("limit", [1000, 1])
+def test_an_excerpt_has_the_named_files_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("gitcd.git.tree._MAX_OPERANDS", limit)
+    remote = make_bare(tmp_path / "odd.git", ODD)
+    with open_mirror(Remote.parse(remote.url), "main") as mirror:
+        whole = CommitTree(mirror.git, mirror.fetch())
+        excerpt = whole.excerpt({"-dash", "tab\t.yaml", "new\nline.yaml", "a b", "*"})
+        assert [entry.path for entry in excerpt.entries()] == ["-dash", "new\nline.yaml", "tab\t.yaml"]
+        assert [entry for entry in whole.entries() if entry in excerpt.entries()] == excerpt.entries()

@@ -15,7 +15,7 @@ from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.inputs import read_inputs
-from gitcd.usecases import reconcile as reconcile_module
+from gitcd.usecases import increment
 from gitcd.usecases.planner import Context, Selection, make_plan
 from gitcd.usecases.reconcile import reconcile
 from tests.support.repos import make_bare
@@ -57,7 +57,7 @@ def plans(monkeypatch):
         made.append(1)
         return make_plan(*args, **kwargs)
 
-    monkeypatch.setattr(reconcile_module, "make_plan", counted)
+    monkeypatch.setattr(increment, "make_plan", counted)
     return made
 
 
@@ -161,4 +161,4 @@ def test_nothing_that_a_plan_follows_from_is_forgotten():
         "resolve", "recall", "now", "selection", "limits", "inspect", "given", "source", "failures", "aims", "soak",
     ]  # fmt: skip
     assert named[Image] == ["digest", "tags", "pushed_at", "size", "media_type", "archived"]
-    assert len(named[Outcome]) == 16
+    assert len(named[Outcome]) == 18
