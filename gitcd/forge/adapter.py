@@ -135,3 +135,12 @@ def dig(body: Any, *steps: str | int) -> Any:
     for step in steps:
         body = body[step]
     return body
+
+
+@reading
+def items(body: Any, *steps: str | int) -> list[Any]:
+    """The list that lies at the end of these steps; an absent one is empty. Raises ForgeError for anything else."""
+    found = dig(body, *steps)
+    if found is not None and not isinstance(found, list):
+        raise TypeError(f"a list is wanted, not {type(found).__name__}")
+    return found or []

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, reading, text
+from gitcd.forge.adapter import Adapter, dig, items, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import MAX_PAGES, Client
 from gitcd.model.pull import (
@@ -135,7 +135,7 @@ class Bitbucket(Adapter):
         }
         page = self._client.get(f"{self._root}/pullrequests", params)
         for _ in range(MAX_PAGES):
-            own = (each for each in dig(page, "values") or [] if _source(each) in {"", self.repository.lower()})
+            own = (each for each in items(page, "values") if _source(each) in {"", self.repository.lower()})
             yield from map(_pull, own)
             if not page.get("next"):
                 return
@@ -151,7 +151,7 @@ class Bitbucket(Adapter):
     ) -> PullRequest:
         """What a PUT leaves out is cleared, so everything is sent as it is now, with what shall change."""
         now = self._client.get(f"{self._root}/pullrequests/{pull.id}")
-        known = [{"uuid": dig(each, "uuid")} for each in dig(now, "reviewers") or []]
+        known = [{"uuid": dig(each, "uuid")} for each in items(now, "reviewers")]
         wanted = {
             "title": dig(now, "title") if title is None else title,
             "description": text(dig(now, "description")) if body is None else body,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, drafted, reading, text, undrafted
+from gitcd.forge.adapter import Adapter, dig, drafted, items, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client
 from gitcd.model.pull import (
@@ -98,8 +98,8 @@ class Gitea(Adapter):
         self._client.send("POST", f"{self._root}/pulls/{pull.id}/requested_reviewers", asked)
 
     def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
-        reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews") or []
-        return frozenset(dig(review, "user", "login") for review in reviews if dig(review, "user"))
+        reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews")
+        return frozenset(dig(review, "user", "login") for review in items(reviews) if dig(review, "user"))
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
         wanted = {
@@ -125,16 +125,16 @@ class Gitea(Adapter):
         """Older versions know no filter by base, and none knows one by head or by whose branch it is."""
         wanted: dict[str, str | int | list[str]] = {**params, "base_branch": base, "limit": _PAGE}
         for page in self._client.pages(f"{self._root}/pulls", wanted):
-            own = (each for each in page.body or [] if dig(each, "head", "repo_id") == dig(each, "base", "repo_id"))
+            own = (each for each in items(page.body) if dig(each, "head", "repo_id") == dig(each, "base", "repo_id"))
             pulls = map(_pull, own)
             yield from (pull for pull in pulls if (pull.branch, pull.base) == (branch, base))
 
     def _labels(self) -> Iterator[dict[str, Any]]:
         for page in self._client.pages(f"{self._root}/labels", {"limit": _PAGE}):
-            yield from page.body or []
+            yield from items(page.body)
         owner = self.repository.partition("/")[0]
         try:
-            yield from self._client.get(f"orgs/{quote(owner)}/labels", {"limit": _PAGE}) or []
+            yield from items(self._client.get(f"orgs/{quote(owner)}/labels", {"limit": _PAGE}))
         except ForgeError as error:
             if error.trouble is not Trouble.NOT_FOUND:  # the owner is no organisation
                 raise

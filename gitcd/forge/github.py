@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, reading, text
+from gitcd.forge.adapter import Adapter, dig, items, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client, message_of
 from gitcd.model.pull import (
@@ -103,7 +103,7 @@ class GitHub(Adapter):
 
     def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
         reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews", {"per_page": 100})
-        return frozenset(dig(review, "user", "login") for review in reviews if dig(review, "user"))
+        return frozenset(dig(review, "user", "login") for review in items(reviews) if dig(review, "user"))
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
         wanted = {"state": status.state.value, "context": status.context, "description": status.description[:140]}
@@ -131,7 +131,7 @@ class GitHub(Adapter):
         owner = self.repository.partition("/")[0]
         params = {"state": state, "head": f"{owner}:{branch}", "base": base, "sort": "updated", "direction": "desc"}
         for page in self._client.pages(f"{self._root}/pulls", {**params, "per_page": _PAGE}):
-            pulls = map(_pull, page.body or [])
+            pulls = map(_pull, items(page.body))
             yield from (pull for pull in pulls if (pull.branch, pull.base) == (branch, base))
 
     def _patch(self, pull: PullRequest, changed: Mapping[str, str]) -> PullRequest:

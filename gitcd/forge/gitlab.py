@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, drafted, reading, text, undrafted
+from gitcd.forge.adapter import Adapter, dig, drafted, items, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client
 from gitcd.model.pull import (
@@ -98,7 +98,7 @@ class GitLab(Adapter):
     def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
         """Reviewers go by their numbers here, and what is sent takes the place of those who were asked before."""
         now = self._client.get(f"{self._root}/merge_requests/{pull.id}")
-        numbers = [dig(reviewer, "id") for reviewer in dig(now, "reviewers") or []]
+        numbers = [dig(reviewer, "id") for reviewer in items(now, "reviewers")]
         found = [self._user(name) for name in reviewers]
         self._put(pull, {"reviewer_ids": list(dict.fromkeys([*numbers, *found]))})
 
@@ -132,7 +132,9 @@ class GitLab(Adapter):
     def _list(self, branch: str, base: str, *, state: str) -> Iterator[PullRequest]:
         params = {_BRANCH["source"]: branch, _BRANCH["target"]: base, "state": state, "order_by": "updated_at"}
         for page in self._client.pages(f"{self._root}/merge_requests", {**params, "per_page": _PAGE}):
-            own = (each for each in page.body or [] if dig(each, "source_project_id") == dig(each, "target_project_id"))
+            own = (
+                each for each in items(page.body) if dig(each, "source_project_id") == dig(each, "target_project_id")
+            )
             yield from map(_pull, own)
 
     def _put(self, pull: PullRequest, changed: Mapping[str, object]) -> PullRequest:
