@@ -37,6 +37,8 @@ VERBS = {
     "promote": Verb("promote", "Move what one environment deploys into the next."),
     "rollback": Verb("rollback", "Take a declaration back to what git held before."),
     "explain": Verb("explain", "Say why an image did, or did not, move."),
+    "status": Verb("status", "Show what every environment deploys, and since when."),
+    "history": Verb("history", "Show who moved what, when, and from where to where."),
     "hold": Verb("hold", "Keep a declaration from moving."),
     "release": Verb("release", "Let a held declaration move again."),
     "validate": Verb("validate", "Check declarations, gitcd.yaml and hold files."),

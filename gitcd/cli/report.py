@@ -121,11 +121,11 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
 def _change(outcome: Outcome) -> str:
     """From what to what, as far as both are known."""
     new = outcome.resolved.version or outcome.resolved.tag if outcome.resolved else ""
-    if not new or new == outcome.old:
-        return _brief(outcome.old) or "-"
+    if not new or new == outcome.old or outcome.kind is OutcomeKind.PROMOTED:
+        return brief(outcome.old) or "-"
     if outcome.kind is OutcomeKind.CURRENT:
-        return _brief(new)
-    return f"{_brief(outcome.old) or '?'} -> {_brief(new)}"
+        return brief(new)
+    return f"{brief(outcome.old) or '?'} -> {brief(new)}"
 
 
 def _reason(outcome: Outcome) -> str:
@@ -136,7 +136,7 @@ def _reason(outcome: Outcome) -> str:
     return "-" if not text or text == outcome.kind else text
 
 
-def _brief(version: str) -> str:
+def brief(version: str) -> str:
     """A full git hash is shortened, as git does."""
     if len(version) == _HASH_LENGTH and all(char in "0123456789abcdef" for char in version):
         return version[:_HASH_SHOWN]

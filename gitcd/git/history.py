@@ -50,11 +50,13 @@ class Landed:
     """A commit of the branch's own line, with the paths that it changed there.
 
     `when` is the earliest moment at which it can have landed: its own date, or a later one of a commit below it.
+    `place` counts from the newest of those that were asked for.
     """
 
     commit: PastCommit
     when: datetime
     paths: frozenset[str]
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,8 @@ class History:
         changed = self._changed_on_line([commit.oid for commit in commits])
         found = ((commit, changed[commit.oid] & wanted) for commit in commits)
         return [
-            Landed(commit, moments[commit.oid], frozenset(path.removeprefix(self._folder) for path in touched))
-            for commit, touched in found
+            Landed(commit, moments[commit.oid], frozenset(path.removeprefix(self._folder) for path in touched), place)
+            for place, (commit, touched) in enumerate(found)
             if touched
         ]
 

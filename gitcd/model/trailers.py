@@ -23,10 +23,12 @@ APP = "Gitcd-App"
 DIGEST = "Gitcd-Digest"
 RUN = "Gitcd-Run"
 VERB = "Gitcd-Verb"
+BY = "Gitcd-By"
 _LINE = re.compile(rf"^[ \t]*({ENVIRONMENT}|{APP}|{DIGEST}): (\S+)\s*$", re.MULTILINE)
 
 _RUN = re.compile(rf"^[ \t]*{RUN}: (\S+)\s*$", re.MULTILINE)
 _VERB = re.compile(rf"^[ \t]*{VERB}: (\S+)\s*$", re.MULTILINE)
+_BY = re.compile(rf"^[ \t]*{BY}: (.*\S)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,10 @@ class Move:
     digest: str
 
 
-def render(moves: Iterable[Move], *, run: str = "", verb: str = "") -> str:
+def render(moves: Iterable[Move], *, run: str = "", verb: str = "", by: str = "") -> str:
     """The trailer block of a commit that makes these moves, one trailer a line, without a final newline.
 
-    `verb` names the command that asked for them, where it was not the tags.
+    `verb` names the command that asked for them, where it was not the tags, and `by` the person, on one line.
     """
     lines = []
     for environment, group in groupby(sorted(moves, key=_order), key=lambda move: move.identity.environment):
@@ -49,6 +51,8 @@ def render(moves: Iterable[Move], *, run: str = "", verb: str = "") -> str:
             lines += [f"{APP}: {move.identity.app}", f"{DIGEST}: {move.digest}"]
     if verb:
         lines.append(f"{VERB}: {verb}")
+    if by:
+        lines.append(f"{BY}: {by}")
     if run:
         lines.append(f"{RUN}: {run}")
     return "\n".join(lines)
@@ -76,6 +80,11 @@ def runs(message: str) -> list[str]:
 def verbs(message: str) -> list[str]:
     """The commands that a commit message names."""
     return _VERB.findall(message)
+
+
+def persons(message: str) -> list[str]:
+    """The people that a commit message says asked for it."""
+    return _BY.findall(message)
 
 
 def _order(move: Move) -> tuple[Identity, str]:

@@ -33,6 +33,11 @@ class Standing:
         return digests.pop() if len(digests) == 1 and not self.doubt else ""
 
     @property
+    def value(self) -> frozenset[str]:
+        """What the places name, by digest or else by tag; nothing where that is not clear."""
+        return frozenset() if self.doubt else frozenset(image.identifier for image in self.images)
+
+    @property
     def name(self) -> str:
         """What people call the image; of several, all of them."""
         return " + ".join(dict.fromkeys(image.tag for image in self.images if image.tag))

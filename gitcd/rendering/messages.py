@@ -49,12 +49,18 @@ class Item:
 
 
 def commit_message(
-    commit: PlannedCommit, *, run: str = "", folder: Path | None = None, verb: str = "", note: str = ""
+    commit: PlannedCommit,
+    *,
+    run: str = "",
+    folder: Path | None = None,
+    verb: str = "",
+    note: str = "",
+    by: str = "",
 ) -> str:
     """The whole message of a commit, with a final newline. The same commit always gets the same message.
 
     `run` names the run in a trailer; `folder` is the operator's template folder. `verb` is the command that asked for
-    this, where it was not the tags, and `note` a sentence on why.
+    this, where it was not the tags, `by` the person, and `note` a sentence on why.
 
     Raises:
         ConfigError: the template is wrong.
@@ -74,17 +80,17 @@ def commit_message(
         "pin_only": pin_only,
     }
     text = message_body(redact(sandbox.render(COMMIT_TEMPLATE, values, folder=folder, limit=_BODY_BYTES)))
-    block = _trailers(changed, run, verb)
+    block = _trailers(changed, run, verb, one_line(by))
     return f"{text or values['subject']}\n\n{block}\n"
 
 
-def _trailers(outcomes: Sequence[Outcome], run: str, verb: str) -> str:
+def _trailers(outcomes: Sequence[Outcome], run: str, verb: str, by: str) -> str:
     moves = [trailers.Move(item.identity, item.resolved.digest) for item in outcomes if item.resolved]
     values = [text for move in moves for text in (*astuple(move.identity), move.digest)]
     for name in [*values, run or "-"]:
         if not _TRAILER_VALUE.fullmatch(name):
             raise RefusedError(f"{name!r} cannot stand in a commit trailer: it is empty or holds blanks")
-    return trailers.render(moves, run=run, verb=verb)
+    return trailers.render(moves, run=run, verb=verb, by=by)
 
 
 def _item(outcome: Outcome, *, tagged: bool = True) -> Item:

@@ -144,7 +144,12 @@ def with_rollback_messages(planned: Planned, request: RollbackRequest, pen: Pen)
     until = f" until {request.until}" if request.until else ""
     note = f"Rolled back{by}{': ' + request.reason if request.reason else ''}. What it leaves is held off{until}."
     commits = tuple(
-        replace(commit, message=commit_message(commit, run=pen.run, folder=pen.templates, verb="rollback", note=note))
+        replace(
+            commit,
+            message=commit_message(
+                commit, run=pen.run, folder=pen.templates, verb="rollback", note=note, by=request.by
+            ),
+        )
         for commit in planned.plan.commits
     )
     return replace(planned, plan=replace(planned.plan, commits=commits))

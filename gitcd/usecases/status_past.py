@@ -51,7 +51,11 @@ class Past:
 
     def trail(self, subject: Subject) -> list[Landed]:
         """The commits that touched a declaration's files, newest first."""
-        return self._trails[subject.identity]
+        return self.trail_of(subject.identity)
+
+    def trail_of(self, identity: Identity) -> list[Landed]:
+        """The same for a declaration's name."""
+        return self._trails[identity]
 
     def standings(
         self, wanted: Iterable[tuple[Subject, Landed]]
@@ -74,41 +78,52 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Tenure:
-    """Ask since which commit a declaration holds this digest; one that landed by `enough` will do as an answer."""
+    """Ask since which commit a declaration holds this value; one that landed by `enough` will do as an answer.
+
+    `committed`: whether the value is that of the tip, and not of files that nobody has committed yet.
+    """
 
     subject: Subject
-    digest: str
+    value: frozenset[str]
     enough: datetime | None = None
+    committed: bool = True
 
 
 def tenures(past: Past, asked: Iterable[Tenure]) -> dict[Identity, Landed | NoHistory]:
-    """The commit since which each declaration holds its digest without a break, as far as files of today tell.
+    """The commit since which each declaration holds its value without a break, as far as files of today tell.
 
     A file that had another name counts as a beginning, so the answer is never too early.
     """
     found: dict[Identity, Landed | NoHistory] = {}
-    going: list[tuple[Tenure, int]] = [(each, 0) for each in asked]
+    going = [(each, 0 if each.committed else -1) for each in asked]
     while going:
         looked = []
         for each, number in going:
-            trail = past.trail(each.subject)
-            if not trail:
-                found[each.subject.identity] = NoHistory("no commit of the branch tells where its files come from")
-            elif number + 1 == len(trail) or (each.enough and trail[number].when <= each.enough):
-                found[each.subject.identity] = trail[number]
+            if answer := _settled(each, past.trail(each.subject), number):
+                found[each.subject.identity] = answer
             else:
-                looked.append((each, number))
-        standings = past.standings((each.subject, past.trail(each.subject)[n + 1]) for each, n in looked)
+                looked.append((each, number + 1))
+        standings = past.standings((each.subject, past.trail(each.subject)[number]) for each, number in looked)
         if isinstance(standings, MissingHistory):
             return found | {each.subject.identity: NoHistory(standings.reason) for each, _ in looked}
         going = []
         for each, number in looked:
             trail = past.trail(each.subject)
-            if standings[each.subject.identity, trail[number + 1].commit.oid].digest == each.digest:
-                going.append((each, number + 1))
+            if standings[each.subject.identity, trail[number].commit.oid].value == each.value:
+                going.append((each, number))
             else:
-                found[each.subject.identity] = trail[number]
+                found[each.subject.identity] = trail[number - 1] if number else NoHistory("it is not committed")
     return found
+
+
+def _settled(asked: Tenure, trail: Sequence[Landed], number: int) -> Landed | NoHistory | None:
+    """The answer, where the commit of that number, at which the value stood, needs no look further back."""
+    if not trail:
+        return NoHistory("no commit of the branch tells where its files come from")
+    if number < 0:
+        return None
+    is_first = number + 1 == len(trail)
+    return trail[number] if is_first or (asked.enough and trail[number].when <= asked.enough) else None
 
 
 def soak_from(recollect: Recollect, scopes: Scopes, sources: Mapping[Identity, Subject]) -> Callable[..., Soaked]:
@@ -120,7 +135,7 @@ def soak_from(recollect: Recollect, scopes: Scopes, sources: Mapping[Identity, S
             reason = history.reason if history else "there is no git history"
             return {each.source: NoHistory(reason) for each in questions}
         past = Past(history, scopes, [sources[each.source] for each in questions])
-        asked = [Tenure(sources[each.source], each.digest, each.enough) for each in questions]
+        asked = [Tenure(sources[each.source], frozenset({each.digest}), each.enough) for each in questions]
         since = tenures(past, asked)
         return {identity: at.when if isinstance(at, Landed) else at for identity, at in since.items()}
 

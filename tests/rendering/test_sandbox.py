@@ -88,7 +88,7 @@ def test_an_endless_loop_of_loops_ends_at_the_cap(tmp_path: Path) -> None:
 
 
 def test_the_operators_folder_comes_first_and_ours_is_the_fallback(tmp_path: Path) -> None:
-    values = {"subject": "ours", "items": [], "environments": [], "pin_only": False}
+    values = {"subject": "ours", "items": [], "environments": [], "pin_only": False, "note": ""}
     assert (TEMPLATES / "commit-message.j2").is_file()
     assert render("commit-message.j2", values, folder=tmp_path / "empty", limit=LIMIT).startswith("ours")
     (tmp_path / "commit-message.j2").write_text("operator: {{ subject }}")

@@ -1,0 +1,60 @@
+"""What is deployed where, as `gitcd status` tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gitcd.model.declaration import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One thing to know about a declaration. `kind` is one word in CamelCase, `text` one sentence."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The commit that brought a value to the branch: `act` says how, `by` who."""
+
+    commit: str
+    when: datetime
+    by: str
+    act: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One declaration in one environment, and what git says that it deploys."""
+
+    identity: Identity
+    repository: str = ""
+    tag: str = ""
+    version: str = ""
+    digest: str = ""
+    since: Provenance | None = None
+    states: tuple[State, ...] = ()
+    where: tuple[str, ...] = ()
+
+    def has(self, *kinds: str) -> bool:
+        return any(state.kind in kinds for state in self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentStatus:
+    name: str
+    promote_from: str = ""
+    frozen: str = ""  # why nothing moves there now; empty: things do
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Items by app and environment, environments in the order of gitcd.yaml; `warnings` say what is not known."""
+
+    environments: tuple[EnvironmentStatus, ...]
+    items: tuple[Item, ...]
+    base: str = ""
+    warnings: tuple[str, ...] = field(default=())

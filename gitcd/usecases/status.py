@@ -1,0 +1,243 @@
+"""What every environment deploys, since when, and what keeps it there: from git alone, unless tags are asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from gitcd.git.history import History, Landed
+from gitcd.git.worktree import WorkTree
+from gitcd.model.declaration import Identity, Spec
+from gitcd.model.hold import Hold
+from gitcd.model.layout import Environment
+from gitcd.model.memory import FORGETFUL
+from gitcd.model.overview import EnvironmentStatus, Item, Overview, Provenance, State
+from gitcd.model.plan import Outcome
+from gitcd.model.reference import Repository, short
+from gitcd.model.registry import Answers, Image, Query
+from gitcd.model.trailers import Move, persons, verbs
+from gitcd.model.version import pick_version
+from gitcd.planning import holds
+from gitcd.planning.holds import NoHistory
+from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.limits import limit
+from gitcd.planning.matching import Declared, Surveyed
+from gitcd.planning.moments import running_freeze
+from gitcd.planning.overview import Standing, standing
+from gitcd.planning.promotion import merged
+from gitcd.planning.scopes import Scopes
+from gitcd.planning.survey import survey
+from gitcd.usecases.keeping import Source
+from gitcd.usecases.planner import Resolve, Selection, check_selection
+from gitcd.usecases.status_past import Past, Subject, Tenure, tenures
+
+_SPOKEN = {"promote": "promoted", "rollback": "rolled back"}
+
+
+BROKEN = "Broken"
+UNCLEAR = "Unclear"
+
+
+def overview(
+    source: Source, selection: Selection, now: datetime, *, base: str = "", resolve: Resolve | None = None
+) -> Overview:
+    """The state of the selected declarations. With `resolve`, what their tags name is asked and compared.
+
+    Raises:
+        ConfigError: gitcd.yaml is not valid, or the selection meets nothing.
+    """
+    inputs = read_inputs(source.tree, source.memory)
+    check_selection(selection, inputs)
+    permitted, refused = limit(inputs.declared, source.limits)
+    chosen = [each for each in permitted if selection.takes(each.identity)]
+    sources = _sources_of(chosen, inputs.scopes)
+    near = [each for each in permitted if each.identity in sources and not selection.takes(each.identity)]
+    surveyed = survey([*chosen, *near], source.tree, inputs.scopes, FORGETFUL if selection.apps else source.memory)
+    stands = {each.declared.identity: standing(each) for each in surveyed}
+    mine = [each for each in surveyed if selection.takes(each.declared.identity)]
+    since, warnings = _since(source, inputs.scopes, mine, stands, committed=not isinstance(source.tree, WorkTree))
+    answers = resolve(_tag_queries(mine, stands)) if resolve else None
+    scene = _Scene(inputs, stands, since, now, answers)
+    items = [scene.item(each) for each in mine]
+    items += [_broken(each) for each in (*inputs.broken, *refused) if _concerns(each, selection)]
+    environments = _environments(inputs.scopes, items, now)
+    order = {each.name: number for number, each in enumerate(environments)}
+    items.sort(key=lambda item: (item.identity.app, order.get(item.identity.environment, -1), item.where))
+    return Overview(environments, tuple(items), base, tuple(warnings))
+
+
+def _concerns(outcome: Outcome, selection: Selection) -> bool:
+    """Whether a broken declaration is among the selected, as far as it can be told."""
+    return selection.takes(outcome.identity) or not (outcome.identity.environment or selection.apps)
+
+
+def _sources_of(chosen: Iterable[Declared], scopes: Scopes) -> set[Identity]:
+    """The declarations that the chosen are promoted from."""
+    found = {
+        (scopes.layout_of(each.identity.environment).promote_from, each.identity.namespace, each.identity.name)
+        for each in chosen
+    }
+    return {Identity(*each) for each in found if each[0]}
+
+
+def _since(
+    source: Source,
+    scopes: Scopes,
+    surveyed: Sequence[Surveyed],
+    stands: Mapping[Identity, Standing],
+    *,
+    committed: bool,
+) -> tuple[dict[Identity, Provenance], list[str]]:
+    """The commits that brought what is deployed now; and why they are not known."""
+    history = source.recollect() if surveyed else None
+    if not isinstance(history, History):
+        return {}, [
+            f"ages are not known: {history.reason if history else 'there is no git history'}"
+        ] if surveyed else []
+    subjects = [Subject.of(each) for each in surveyed]
+    past = Past(history, scopes, subjects)
+    found: dict[Identity, Landed | NoHistory] = {}
+    asked = []
+    for subject in subjects:
+        stand, trail = stands[subject.identity], past.trail(subject)
+        if committed and trail and Move(subject.identity, stand.digest) in trail[0].commit.moves:
+            found[subject.identity] = trail[0]  # it says so itself
+        elif stand.value:
+            asked.append(Tenure(subject, stand.value, committed=committed))
+    found |= tenures(past, asked)
+    lost = sorted({each.reason for each in found.values() if isinstance(each, NoHistory)})
+    origins = {
+        each: provenance(at, each, stands[each].digest, first=past.trail_of(each)[-1] is at)
+        for each, at in found.items()
+        if isinstance(at, Landed)
+    }
+    return origins, [f"some ages are not known: {reason}" for reason in lost]
+
+
+def provenance(landed: Landed, identity: Identity, digest: str, *, first: bool) -> Provenance:
+    """What kind of commit brought a digest there."""
+    commit = landed.commit
+    if Move(identity, digest) in commit.moves:
+        spoken = [_SPOKEN[verb] for verb in verbs(commit.message) if verb in _SPOKEN]
+        act = spoken[-1] if spoken else "bumped"
+    else:
+        act = "added" if first else "edited"
+    by = next(iter(persons(commit.message)), commit.author) if act in _SPOKEN.values() else commit.author
+    return Provenance(commit.oid, landed.when, by, act)
+
+
+def _tag_queries(surveyed: Iterable[Surveyed], stands: Mapping[Identity, Standing]) -> list[Query]:
+    """The followed tags, and the tags that stand in places without a digest."""
+    return merged(
+        Query(spec.repository, frozenset({spec.tag, *_bare(stands[each.declared.identity])} - {""}))
+        for each in surveyed
+        for spec in (each.declared.declaration.spec,)
+    )
+
+
+def _bare(stand: Standing) -> list[str]:
+    return [image.tag for image in stand.images if not image.digest]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """All that an item rests on. Without answers of the registry, tags are not compared."""
+
+    inputs: Inputs
+    stands: Mapping[Identity, Standing]
+    since: Mapping[Identity, Provenance]
+    now: datetime
+    answers: Answers | None
+
+    def item(self, surveyed: Surveyed) -> Item:
+        declared = surveyed.declared
+        identity, spec = declared.identity, declared.declaration.spec
+        stand = self.stands[identity]
+        where = tuple(dict.fromkeys(place for _, place in stand.placed)) or (str(declared.declaration.origin),)
+        states = [*_doubts(stand), *([State("Suspended", "spec.suspend is set")] if spec.suspend else [])]
+        states += _held(self.inputs.holds.get(identity), self.now)
+        states += _behind(stand, identity, self.inputs.scopes, self.stands)
+        states += _tag_drift(stand, spec, self.answers) if self.answers else ()
+        since = self.since.get(identity)
+        return Item(identity, str(spec.repository), spec.tag, stand.name, stand.digest, since, tuple(states), where)
+
+
+def _doubts(stand: Standing) -> Iterator[State]:
+    if stand.doubt:
+        yield State(UNCLEAR, stand.doubt.message)
+    elif len(stand.value) > 1:
+        shown = " and ".join(f"{image.tag or short(image.digest)} ({where})" for image, where in stand.placed)
+        yield State("Mixed", f"its places name several images: {shown}")
+
+
+def _held(hold: Hold | None, now: datetime) -> Iterator[State]:
+    """What a hold file keeps from happening now."""
+    if hold is None:
+        return
+    if hold.freeze and (found := holds.applies(hold, "", now)):
+        yield State("Held", found.message)
+    for each in hold.reject:
+        if found := holds.applies(replace(hold, freeze=False), each.digest, now):
+            yield State("Held", found.message)
+
+
+def _behind(
+    stand: Standing, identity: Identity, scopes: Scopes, stands: Mapping[Identity, Standing]
+) -> Iterator[State]:
+    """How it differs from what it is promoted from."""
+    name = scopes.layout_of(identity.environment).promote_from
+    source = stands.get(Identity(name, identity.namespace, identity.name)) if name else None
+    if source and source.value and stand.value and source.value != stand.value:
+        shown = f"{source.name or 'an image'} ({short(source.digest)})" if source.digest else source.name
+        yield State("Behind", f"{name} deploys {shown}")
+
+
+def _tag_drift(stand: Standing, spec: Spec, answers: Answers) -> Iterator[State]:
+    """How the followed tag differs from what git deploys."""
+    repository, tag = spec.repository, spec.tag
+    answer = answers.get(repository, tag)
+    if not isinstance(answer, Image):
+        yield State("TagUnknown", f"the tag {tag}: {answer.message}")
+        return
+    held = {image.digest or _digest(answers, repository, image.tag) for image in stand.images}
+    if stand.value and held != {answer.digest}:
+        version = pick_version(answer.tags, spec.version_syntax, followed=tag)
+        name = f"{version} ({short(answer.digest)})" if isinstance(version, str) else short(answer.digest)
+        yield State("TagDrift", f"the tag {tag} names {name}")
+
+
+def _digest(answers: Answers, repository: Repository, tag: str) -> str:
+    answer = answers.get(repository, tag)
+    return answer.digest if isinstance(answer, Image) else ""
+
+
+def _broken(outcome: Outcome) -> Item:
+    state = State(BROKEN, f"{outcome.reason}: {outcome.message}")
+    return Item(outcome.identity, outcome.image_repo, states=(state,), where=(str(outcome.origin),))
+
+
+def _environments(scopes: Scopes, items: Collection[Item], now: datetime) -> tuple[EnvironmentStatus, ...]:
+    """Those of the layout in its order, as far as they are selected, and those that it does not know."""
+    present = {item.identity.environment for item in items}
+    known = [each for each in scopes.environments.values() if each.name in present]
+    found = [EnvironmentStatus(each.name, each.promote_from, _frozen(each, now)) for each in known]
+    strange = sorted(present - scopes.environments.keys())
+    return (*found, *(EnvironmentStatus(name) for name in strange))
+
+
+def _frozen(environment: Environment, now: datetime) -> str:
+    freeze = running_freeze(environment, now)
+    if freeze is None:
+        return ""
+    return f"frozen{f' until {freeze.until}' if freeze.until else ''}{f': {freeze.reason}' if freeze.reason else ''}"
+
+
+def counts(found: Overview) -> dict[str, int]:
+    """How many items there are of each kind of state."""
+    numbers: defaultdict[str, int] = defaultdict(int)
+    for item in found.items:
+        for kind in {state.kind for state in item.states}:
+            numbers[kind] += 1
+    return dict(sorted(numbers.items()))
