@@ -64,13 +64,17 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    kind: Annotated[str, Text(r"[A-Z][A-Za-z0-9]*", min=1, max=63, hint="a kind such as Deployment")]
-    name: Name
+    kind: Annotated[
+        str,
+        Text(r"[A-Z][A-Za-z0-9]*", min=1, max=63, hint="a kind such as Deployment"),
+        Doc("Kind of the workload, such as Deployment."),
+    ]
+    name: Annotated[Name, Doc("Name of the workload.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    name: Label
+    name: Annotated[Label, Doc("Name of the container or init container.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,31 +107,35 @@ class Gates:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    ownership: Literal["Manifest", "Image"] = "Manifest"
-    take_over: bool = False
+    ownership: Annotated[
+        Literal["Manifest", "Image"], Doc("Manifest applies the whole object, Image the image field alone.")
+    ] = "Manifest"
+    take_over: Annotated[bool, Doc("Whether the image field is forced where another manager owns it.")] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    enabled: bool = True
+    enabled: Annotated[bool, Doc("Whether a rollout that failed is taken back.")] = True
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    enabled: bool = True
-    limit: Annotated[int, Number(min=1, max=100)] = 10
+    enabled: Annotated[bool, Doc("Whether the status lists former rollouts.")] = True
+    limit: Annotated[int, Number(min=1, max=100), Doc("How many it lists.")] = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigKey:
     name: Annotated[Name, Doc("Name of the ConfigMap.")]
-    key: Annotated[str, Text(r"[-._a-zA-Z0-9]+", min=1, max=253, hint="a ConfigMap key")]
+    key: Annotated[
+        str, Text(r"[-._a-zA-Z0-9]+", min=1, max=253, hint="a ConfigMap key"), Doc("The key that holds the version.")
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    rollout: Duration = timedelta(minutes=15)
-    verify: Duration = timedelta(minutes=10)
+    rollout: Annotated[Duration, Doc("How long a rollout may take to become healthy.")] = timedelta(minutes=15)
+    verify: Annotated[Duration, Doc("How long all checks of a rollout may take.")] = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +167,12 @@ class Spec:
     interval: Annotated[Duration, Doc("How often `gitcd run` asks the registry.")] = timedelta(minutes=5)
     delivery: Annotated[Delivery | None, Doc("May only tighten what the environment says.")] = None
     gates: Annotated[Gates, Doc("May only tighten what the environment says.")] = field(default_factory=Gates)
-    strategy: Strategy = field(default_factory=Strategy)
-    apply: Apply = field(default_factory=Apply)
-    rollback: Rollback = field(default_factory=Rollback)
-    history: History = field(default_factory=History)
+    strategy: Annotated[Strategy, Doc("How a new image is taken live.")] = field(default_factory=Strategy)
+    apply: Annotated[Apply, Doc("What gitcd owns of the objects that it applies.")] = field(default_factory=Apply)
+    rollback: Annotated[Rollback, Doc("What happens after a rollout that failed.")] = field(default_factory=Rollback)
+    history: Annotated[History, Doc("What the status remembers.")] = field(default_factory=History)
     config: Annotated[ConfigKey | None, Doc("A ConfigMap key that carries the version.")] = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: Annotated[Timeouts, Doc("How long things may take.")] = field(default_factory=Timeouts)
     suspend: Annotated[bool, Doc("A human's switch: nothing moves.")] = False
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -191,7 +199,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    name: Name
+    name: Annotated[Name, Doc("Name of the declaration, the app in reports.")]
     namespace: Annotated[OptionalLabel, Doc("Absent: default.")] = ""
 
     IGNORED: ClassVar[tuple[str, ...]] = (
@@ -215,10 +223,10 @@ class Metadata:
 class Document:
     """A ContainerVersion as it is written down. Its status is output: whatever stands there is never read."""
 
-    api_version: Literal["gitcd.io/v1"]
-    kind: Literal["ContainerVersion"]
-    metadata: Metadata
-    spec: Spec
+    api_version: Annotated[Literal["gitcd.io/v1"], Doc("Group and version of this schema.")]
+    kind: Annotated[Literal["ContainerVersion"], Doc("What this document is.")]
+    metadata: Annotated[Metadata, Doc("Name and namespace, as Kubernetes has them.")]
+    spec: Annotated[Spec, Doc("Which image is followed, and where it is written.")]
 
     IGNORED: ClassVar[tuple[str, ...]] = ("status",)
 

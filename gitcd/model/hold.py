@@ -14,20 +14,20 @@ FOLDER = ".gitcd/holds"
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    digest: Digest
-    version: Line = ""
-    reason: Line = ""
-    by: Line = ""
-    time: Moment = ""
+    digest: Annotated[Digest, Doc("The digest that is refused.")]
+    version: Annotated[Line, Doc("What people call it.")] = ""
+    reason: Annotated[Line, Doc("Why, for people.")] = ""
+    by: Annotated[Line, Doc("Who says so.")] = ""
+    time: Annotated[Moment, Doc("When that was.")] = ""
     until: Annotated[Moment, Doc("End of this rejection; absent: no end.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    digest: Digest
-    reason: Line = ""
-    by: Line = ""
-    time: Moment = ""
+    digest: Annotated[Digest, Doc("The digest that is let in again.")]
+    reason: Annotated[Line, Doc("Why, for people.")] = ""
+    by: Annotated[Line, Doc("Who says so.")] = ""
+    time: Annotated[Moment, Doc("When that was.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Hold:
     ] = ()
     freeze: Annotated[bool, Doc("Every move stops until released or until `until`.")] = False
     until: Annotated[Moment, Doc("End of the freeze; absent: no end.")] = ""
-    reason: Line = ""
-    by: Line = ""
+    reason: Annotated[Line, Doc("Why it is frozen.")] = ""
+    by: Annotated[Line, Doc("Who froze it.")] = ""
     time: Annotated[Moment, Doc("When the freeze was written down.")] = ""
 
 

@@ -30,37 +30,41 @@ Granularity = Literal["run", "environment", "app"]
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentDelivery:
-    mode: DeliveryMode = "Commit"
+    mode: Annotated[DeliveryMode, Doc("Commit to the branch, or open a pull request.")] = "Commit"
     group: Annotated[GroupName, Doc("env: one pull request for the environment; app: one for each declaration.")] = ""
     on_closed: Annotated[Literal["hold", "recreate"], Doc("What a pull request closed without a merge means.")] = "hold"
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentGates:
-    min_age: Duration = timedelta(0)
+    min_age: Annotated[Duration, Doc("How long ago the digest must have been pushed.")] = timedelta(0)
     min_soak: Annotated[Duration, Doc("How long the digest must have been the value of promoteFrom.")] = timedelta(0)
-    max_severity: Severity = ""
-    require_signed: bool = False
-    allow_downgrade: bool = True
+    max_severity: Annotated[Severity, Doc("The worst scan finding that may pass; empty: not asked.")] = ""
+    require_signed: Annotated[bool, Doc("Only images with a valid signature pass.")] = False
+    allow_downgrade: Annotated[bool, Doc("Whether an image pushed before the present one may replace it.")] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
     from_: Annotated[Moment, Doc("First moment of the freeze; absent: always so far.")] = ""
     until: Annotated[Moment, Doc("End of the freeze (a date: until that day begins, UTC); absent: no end.")] = ""
-    reason: Line = ""
+    reason: Annotated[Line, Doc("Why, for people.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    name: EnvironmentName
+    name: Annotated[EnvironmentName, Doc("Name of the environment.")]
     path: Annotated[OptionalScope, Doc("Folder or glob; the same as one entry of paths.")] = ""
     paths: Annotated[tuple[Scope, ...], Items(max=64), Doc("Folders or globs whose files belong here.")] = ()
-    delivery: EnvironmentDelivery = field(default_factory=EnvironmentDelivery)
+    delivery: Annotated[EnvironmentDelivery, Doc("How changes reach the branch.")] = field(
+        default_factory=EnvironmentDelivery
+    )
     promote_from: Annotated[OptionalEnvironment, Doc("Such an environment never follows its tags.")] = ""
-    gates: EnvironmentGates = field(default_factory=EnvironmentGates)
-    freeze: Annotated[tuple[Freeze, ...], Items(max=64)] = ()
-    applier: Literal["gitcd", "external"] = "gitcd"
+    gates: Annotated[EnvironmentGates, Doc("What must hold before other content may move in.")] = field(
+        default_factory=EnvironmentGates
+    )
+    freeze: Annotated[tuple[Freeze, ...], Items(max=64), Doc("Times in which nothing moves.")] = ()
+    applier: Annotated[Literal["gitcd", "external"], Doc("Who takes commits to the cluster.")] = "gitcd"
     markers: Annotated[bool, Doc("Whether Flux setter comments are honoured.")] = False
     helm_tag: Annotated[
         Literal["VersionAndDigest", "Version"],
@@ -85,7 +89,9 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class ConfigRepository:
-    environments: Annotated[tuple[Environment, ...], Items(min=1, max=1000, unique="name")]
+    environments: Annotated[
+        tuple[Environment, ...], Items(min=1, max=1000, unique="name"), Doc("The environments of this repository.")
+    ]
     commits: Annotated[Granularity, Doc("Granularity of commits.")] = "environment"
-    api_version: Literal["gitcd.io/v1"] = API_VERSION
-    kind: Literal["ConfigRepository"] = KIND
+    api_version: Annotated[Literal["gitcd.io/v1"], Doc("Group and version of this schema.")] = API_VERSION
+    kind: Annotated[Literal["ConfigRepository"], Doc("What this document is.")] = KIND

@@ -48,8 +48,16 @@ Region = Annotated[str, Text(r"([a-z]{2}(-[a-z]+)+-[0-9]+)?", max=32, hint="an A
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    name: Annotated[str, Text(r"[^\x00-\x1f\x7f<>]+", min=1, max=255, hint="a name without < and >")] = "gitcd"
-    email: Annotated[str, Text(r"[^\x00-\x20\x7f<>]+", min=1, max=255, hint="an email address")] = "gitcd@localhost"
+    name: Annotated[
+        str,
+        Text(r"[^\x00-\x1f\x7f<>]+", min=1, max=255, hint="a name without < and >"),
+        Doc("Who commits."),
+    ] = "gitcd"
+    email: Annotated[
+        str,
+        Text(r"[^\x00-\x20\x7f<>]+", min=1, max=255, hint="an email address"),
+        Doc("The address in its commits."),
+    ] = "gitcd@localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,11 @@ class Git:
 class GitHubApp:
     """A GitHub App that gitcd acts as: tokens are minted for each run and end by themselves."""
 
-    id: Annotated[str, Text(r"([0-9]{1,20}|Iv[A-Za-z0-9.]{4,40})?", hint="the id or client id of an App")] = ""
+    id: Annotated[
+        str,
+        Text(r"([0-9]{1,20}|Iv[A-Za-z0-9.]{4,40})?", hint="the id or client id of an App"),
+        Doc("Id or client id of the App."),
+    ] = ""
     key_file: Annotated[LocalPath, Doc("File of its private key, in PEM form.")] = ""
     installation: Annotated[str, Text(r"([0-9]{1,20})?", hint="a number"), Doc("Empty: the repository's own.")] = ""
 
@@ -148,15 +160,19 @@ class Ecr:
 class RegistryAccess:
     """How one registry is reached: named by its host, or for ECR by the account."""
 
-    host: Annotated[str, Text(rf"({REGISTRY_HOST})?", max=255, hint="a registry host")] = ""
-    account: Account = ""
+    host: Annotated[
+        str, Text(rf"({REGISTRY_HOST})?", max=255, hint="a registry host"), Doc("Host of the registry.")
+    ] = ""
+    account: Annotated[Account, Doc("Or, for ECR, the account.")] = ""
     role_arn: Annotated[
         str,
         Text(r"(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+)?", hint="the ARN of a role"),
         Doc("The role assumed before this registry is asked."),
     ] = ""
-    external_id: Annotated[str, Text(r"([A-Za-z0-9+=,.@:/_-]{2,})?", max=1224, hint="an external id")] = ""
-    endpoint_url: Url = ""
+    external_id: Annotated[
+        str, Text(r"([A-Za-z0-9+=,.@:/_-]{2,})?", max=1224, hint="an external id"), Doc("What that role asks for.")
+    ] = ""
+    endpoint_url: Annotated[Url, Doc("Asked in place of the registry itself.")] = ""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -185,8 +201,10 @@ class Allow:
 class NamespaceScope:
     """What declarations of one namespace may reach."""
 
-    name: Name
-    environments: Annotated[tuple[EnvironmentName, ...], Items(min=1, max=1000)]
+    name: Annotated[Name, Doc("The namespace.")]
+    environments: Annotated[
+        tuple[EnvironmentName, ...], Items(min=1, max=1000), Doc("The environments that its declarations may reach.")
+    ]
     paths: Annotated[tuple[FilePath, ...], Items(max=100), Doc("Folders; empty: all of the environments.")] = ()
     registries: Annotated[
         tuple[RegistryScope, ...], Items(max=100), Doc("Of the registries that are allowed at all; empty: all of them.")
@@ -197,7 +215,7 @@ class NamespaceScope:
 class EnvironmentCluster:
     """Which cluster an environment is; apply refuses any other."""
 
-    name: EnvironmentName
+    name: Annotated[EnvironmentName, Doc("The environment.")]
     cluster: Annotated[
         str,
         Text(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", hint="a UID"),
@@ -220,18 +238,22 @@ class Settings:
     cache_dir: Annotated[LocalPath, Doc("Where mirrors are kept; default: gitcd in the user's cache folder.")] = ""
     templates: Annotated[LocalPath, Doc("Folder of templates that replace gitcd's own.")] = ""
     author: Annotated[Author, Doc("Who commits.")] = field(default_factory=Author)
-    git: Git = field(default_factory=Git)
-    forge: Forge = field(default_factory=Forge)
-    ecr: Ecr = field(default_factory=Ecr)
-    registries: Annotated[tuple[RegistryAccess, ...], Items(max=1000)] = ()
-    allow: Allow = field(default_factory=Allow)
+    git: Annotated[Git, Doc("How git remotes are reached.")] = field(default_factory=Git)
+    forge: Annotated[Forge, Doc("How pull requests are opened.")] = field(default_factory=Forge)
+    ecr: Annotated[Ecr, Doc("How Amazon ECR is reached.")] = field(default_factory=Ecr)
+    registries: Annotated[
+        tuple[RegistryAccess, ...], Items(max=1000), Doc("How single registries or accounts are reached.")
+    ] = ()
+    allow: Annotated[Allow, Doc("What declarations may name at all.")] = field(default_factory=Allow)
     namespaces: Annotated[
         tuple[NamespaceScope, ...],
         Items(max=1000, unique="name"),
         Doc("Which environments and folders the declarations of a namespace may reach; empty: all."),
     ] = ()
-    environments: Annotated[tuple[EnvironmentCluster, ...], Items(max=1000, unique="name")] = ()
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    environments: Annotated[
+        tuple[EnvironmentCluster, ...], Items(max=1000, unique="name"), Doc("Which cluster each environment is.")
+    ] = ()
+    deadlines: Annotated[Deadlines, Doc("How long things may take.")] = field(default_factory=Deadlines)
 
 
 def allows(entries: tuple[str, ...], repository: Repository) -> bool:

@@ -23,27 +23,36 @@ from gitcd.model.fields import (
     needs,
 )
 
+_Figure = Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")]
+
 
 @dataclass(frozen=True, slots=True)
 class Verify:
     """One verification. A verdict is pass, fail or inconclusive; "could not run" is never "version bad"."""
 
-    kind: Literal["Image", "HTTP", "Prometheus"]
-    name: OptionalName = ""
+    kind: Annotated[
+        Literal["Image", "HTTP", "Prometheus"],
+        Doc("Image runs a Job, HTTP asks a Service, Prometheus judges the result of a query."),
+    ]
+    name: Annotated[OptionalName, Doc("What reports call this check.")] = ""
     image: Annotated[str, Text(max=511), Doc("Image: repository of the image to run as a Job.")] = ""
-    tag: Tag = ""
+    tag: Annotated[Tag, Doc("Image: the tag of that image.")] = ""
     annotations: Annotated[AnnotationMap, Doc("Image: annotations copied to the pod.")] = field(default_factory=dict)
     service: Annotated[OptionalName, Doc("HTTP: a Service of the declaration's own namespace.")] = ""
-    path: Annotated[str, Text(r"(/[^\s]*)?", max=1024, hint="a path that begins with /")] = ""
+    path: Annotated[
+        str, Text(r"(/[^\s]*)?", max=1024, hint="a path that begins with /"), Doc("HTTP: the path that is asked for.")
+    ] = ""
     expect: Annotated[int, Number(min=100, max=599), Doc("HTTP: the status expected.")] = 200
     query: Annotated[str, Text(max=4096), Doc("Prometheus: an instant query.")] = ""
-    min: Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")] = ""
-    max: Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")] = ""
-    on_empty: Literal["Inconclusive", "Pass", "Fail"] = "Inconclusive"
-    interval: Duration = timedelta(seconds=30)
-    count: Annotated[int, Number(min=1, max=1000)] = 1
-    failure_limit: Annotated[int, Number(min=0, max=1000)] = 0
-    inconclusive_limit: Annotated[int, Number(min=0, max=1000)] = 0
+    min: Annotated[_Figure, Doc("Prometheus: the least value that passes.")] = ""
+    max: Annotated[_Figure, Doc("Prometheus: the largest value that passes.")] = ""
+    on_empty: Annotated[
+        Literal["Inconclusive", "Pass", "Fail"], Doc("Prometheus: the verdict where the query has no result.")
+    ] = "Inconclusive"
+    interval: Annotated[Duration, Doc("Time between two measurements.")] = timedelta(seconds=30)
+    count: Annotated[int, Number(min=1, max=1000), Doc("How many measurements are taken.")] = 1
+    failure_limit: Annotated[int, Number(min=0, max=1000), Doc("How many of them may fail.")] = 0
+    inconclusive_limit: Annotated[int, Number(min=0, max=1000), Doc("How many of them may be inconclusive.")] = 0
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -79,8 +88,8 @@ class BlueGreen:
         Doc("Labels that tell the two workloads apart, as the Service selects them."),
     ]
     verification_service_name: Annotated[OptionalName, Doc("A Service that selects the idle workload.")] = ""
-    scale_down: bool = True
-    scale_down_delay: Duration = timedelta(seconds=30)
+    scale_down: Annotated[bool, Doc("Whether the former live workload is scaled to zero after the switch.")] = True
+    scale_down_delay: Annotated[Duration, Doc("How long after the switch it is scaled down.")] = timedelta(seconds=30)
     watch: Annotated[Duration, Doc("How long the new live workload is watched before the switch counts as done.")] = (
         timedelta(minutes=2)
     )
@@ -92,30 +101,34 @@ class CanaryStep:
     pause: Annotated[
         str,
         Text(rf"(Approval|{duration.PATTERN})", max=32, hint="a duration or Approval"),
+        Doc("How long this step lasts; Approval: until a person lets it go on."),
     ] = "0s"
-    verify: Annotated[tuple[Verify, ...], Items(max=16)] = ()
+    verify: Annotated[tuple[Verify, ...], Items(max=16), Doc("Checks before the next step.")] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    name: OptionalName = ""
-    stable_service: OptionalName = ""
-    canary_service: OptionalName = ""
+    name: Annotated[OptionalName, Doc("Name of the HTTPRoute; empty: replicas make the weight.")] = ""
+    stable_service: Annotated[OptionalName, Doc("The Service of the old version in its rules.")] = ""
+    canary_service: Annotated[OptionalName, Doc("The Service of the new version in its rules.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    steps: Annotated[tuple[CanaryStep, ...], Items(min=1, max=32)]
-    http_route: HttpRoute = field(default_factory=HttpRoute)
+    steps: Annotated[tuple[CanaryStep, ...], Items(min=1, max=32), Doc("The steps to the full weight, in order.")]
+    http_route: Annotated[HttpRoute, Doc("The HTTPRoute that divides the traffic.")] = field(default_factory=HttpRoute)
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    kind: Literal["RollingUpdate", "ServiceBlueGreen", "Canary"] = "RollingUpdate"
+    kind: Annotated[
+        Literal["RollingUpdate", "ServiceBlueGreen", "Canary"],
+        Doc("RollingUpdate leaves it to the workload's own controller."),
+    ] = "RollingUpdate"
     group: Annotated[GroupName, Doc("Declarations of one group roll out and roll back together.")] = ""
-    blue_green: BlueGreen | None = None
-    canary: Canary | None = None
-    verify: Annotated[tuple[Verify, ...], Items(max=16)] = ()
+    blue_green: Annotated[BlueGreen | None, Doc("How kind ServiceBlueGreen switches.")] = None
+    canary: Annotated[Canary | None, Doc("How kind Canary moves the traffic.")] = None
+    verify: Annotated[tuple[Verify, ...], Items(max=16), Doc("Checks after the rollout, or before the switch.")] = ()
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

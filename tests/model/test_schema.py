@@ -3,6 +3,7 @@
 import copy
 import re
 import timeit
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from datetime import timedelta
 
@@ -340,3 +341,23 @@ def test_durations_are_written_as_they_are_read(span):
 def test_a_problem_says_where_and_who():
     problem = Problem("is wrong", "mend it", ("spec", "places", 0, "a.b/c"), "x.yaml", 3, 5, "team/app")
     assert str(problem) == "x.yaml:3:5: team/app: spec.places[0]['a.b/c']: is wrong\n  mend it"
+
+
+def described(cls: type) -> Iterator[tuple[str, str]]:
+    """Every field of a class and of those below it, with what is said of it."""
+    for row in schema.table(cls).fields.values():
+        yield f"{cls.__name__}.{row.key}", row.doc
+        shape = row.shape
+        while isinstance(shape, ListShape):
+            shape = shape.item
+        if isinstance(shape, ObjectShape):
+            yield from described(shape.cls)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_field_is_described_in_a_short_sentence(cls):
+    for name, text in described(cls):
+        assert text, name
+        assert text.endswith("."), name
+        assert len(text) <= 160, name
+        assert "\n" not in text, name
