@@ -93,6 +93,10 @@ class Api:
         self._patience = patience
         self._sleep = sleep
 
+    def hurried(self, patience: float) -> Api:
+        """The same server for those who wait no longer than so many seconds for one request."""
+        return Api(self._access, deadline=self._deadline, patience=patience, sleep=self._sleep)
+
     def get(self, path: str, query: Query | None = None) -> Json:
         return self._ask(_Request("GET", path, query or {}))
 

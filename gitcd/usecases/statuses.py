@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +22,7 @@ from gitcd.usecases.planner import Planned
 from gitcd.usecases.publish import Published
 
 _WORKERS = 8
-_EVENT_SECONDS = 10.0  # for all events of a run: nobody waits for a run because nobody takes its news
+_EVENT_SECONDS = 10.0  # for one event, and then for none: nobody waits for a run because nobody takes its news
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def tell_cluster(source: ClusterSource, outcomes: Iterable[Outcome], now: dateti
     news = list(_news(source, outcomes, now))
     written, failures = _write_statuses(source.api, news, deadline)
     notes = [each for each in written if each.note]
-    warnings = _write_events(source.api, notes, now, run, min(deadline, time.monotonic() + _EVENT_SECONDS))
+    warnings = _write_events(source.api, notes, now, run, deadline)
     return Told(len(written), failures, warnings)
 
 
@@ -114,14 +113,19 @@ def _unwritten(each: _News, what: str, *, transient: bool = False, forbidden: bo
 
 
 def _write_events(api: Api, notes: list[_News], now: datetime, run: str, deadline: float) -> tuple[str, ...]:
-    """Write events until the deadline, and answer what is to be said about those that are missing."""
+    """Write events, until one cannot be: then say how many are missing."""
+    hurried = api.hurried(_EVENT_SECONDS)
+    down = threading.Event()
 
     def write(each: _News) -> str:
-        if each.note is None or time.monotonic() >= deadline:
-            return "there was no time"
+        if each.note is None or down.is_set():
+            return "one before could not be"
         try:
-            write_event(api, each.live, each.note, now, run)
-        except (DeclinedError, TransientError) as error:
+            write_event(hurried, each.live, each.note, now, run)
+        except DeclinedError as answer:
+            return answer.message
+        except TransientError as error:
+            down.set()
             return error.message
         return ""
 
