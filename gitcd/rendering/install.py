@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from gitcd.rendering import sandbox
 
@@ -78,7 +79,11 @@ class Installation:
 def manifests(installation: Installation) -> dict[str, str]:
     """The text of each file of an installation, by its name, in the order in which they are applied."""
     values = asdict(installation)
-    return {name: sandbox.render(f"install/{name}", values, limit=_LIMIT) + "\n" for name in _wanted(installation)}
+    return {name: _rendered(name, values) for name in _wanted(installation)}
+
+
+def _rendered(name: str, values: Mapping[str, Any]) -> str:
+    return sandbox.render(f"install/{name}", values, limit=_LIMIT).rstrip("\n") + "\n"
 
 
 def _wanted(installation: Installation) -> Sequence[str]:
