@@ -81,7 +81,13 @@ def _row(row: Listed) -> tuple[str, ...]:
 
 
 def _item(row: Listed) -> dict[str, Any]:
-    return {"subject": row.subject, "file": row.file, "note": row.note, **asdict(row.held)}
+    return {
+        "subject": row.subject,
+        "file": row.file,
+        "note": row.note,
+        **asdict(row.held),
+        "state": row.held.state.value,
+    }
 
 
 def carry_out(console: Console, form: Any, arguments: dict[str, Any], compute: Compute) -> int:

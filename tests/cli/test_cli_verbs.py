@@ -385,6 +385,7 @@ class TestHold:
         assert out.splitlines()[1].endswith("  ada  incident 7  in force")
         assert err == "1 hold\n"
         assert gitcd(capfd, "hold", "--list", "-o", "name", remote.url)[0] == f"{APP}\n"
+        assert "  state: in force\n" in gitcd(capfd, "hold", "--list", "-o", "yaml", remote.url)[0]
         monkeypatch.chdir(checkout)
         assert gitcd(capfd, "hold", "--list") == ("", "nothing is held\n")
 
