@@ -166,6 +166,8 @@ class _Delivery:
         return self._opened(step, pull, pushed=result is not None) if pull else step
 
     def _opened(self, step: Step, pull: PlannedPull, *, pushed: bool) -> Step:
+        if step.open and step.open.plan == pull.id and not pushed:
+            return self._told(step, pull, step.open, PullAct.UNCHANGED)
         before = self.forge.writes
         content = self.desk.write(pull, self.forge.limits, self.planned)
         if step.open:
@@ -174,12 +176,16 @@ class _Delivery:
             answer = self.forge.create(pull.branch, self.base, content)
         if isinstance(answer, ForgeFailure):
             return _failed(step, answer)
-        outcomes = [replace(propose(each, pull.branch), pull=answer.url) for each in pull.commit.outcomes]
-        step = replace(step, delivered=replace(step.delivered, url=answer.url, title=answer.title))
         if step.open is None:
-            return replace(step.end(PullAct.OPENED, "", outcomes), warnings=tuple(self._dressed(answer)))
+            told = self._told(step, pull, answer, PullAct.OPENED)
+            return replace(told, warnings=tuple(self._dressed(answer)))
         wrote = pushed or self.forge.writes > before
-        return step.end(PullAct.UPDATED if wrote else PullAct.UNCHANGED, "", outcomes)
+        return self._told(step, pull, answer, PullAct.UPDATED if wrote else PullAct.UNCHANGED)
+
+    def _told(self, step: Step, pull: PlannedPull, found: PullRequest, act: PullAct) -> Step:
+        outcomes = [replace(propose(each, pull.branch), pull=found.url) for each in pull.commit.outcomes]
+        step = replace(step, delivered=replace(step.delivered, url=found.url, title=found.title))
+        return step.end(act, "", outcomes)
 
     def _dressed(self, pull: PullRequest) -> Iterator[str]:
         """Labels and reviewers are wishes: what becomes of them neither fails a run nor opens a second pull request."""

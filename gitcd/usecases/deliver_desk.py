@@ -29,7 +29,7 @@ def open_desk(run: Workspace, mirror: Mirror) -> Desk:
     forge = _forge(run, mirror) if named or mirror.remote.kind is not Kind.LOCAL else NO_FORGE
 
     def write(pull: PlannedPull, limits: Limits, planned: Planned) -> PullContent:
-        return pull_content(pull, limits, details(planned, pull), folder=run.templates)
+        return pull_content(pull, limits, details(run, mirror, planned, pull), folder=run.templates)
 
     wanted = run.settings.forge
     return Desk(forge, write, code, run.author, wanted.labels, wanted.reviewers, watches=named)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
-from gitcd.model.plan import PlannedPull
-from gitcd.rendering.pull import Details
+from gitcd.git.mirror import Mirror
+from gitcd.model.declaration import Identity
+from gitcd.model.memory import Memory
+from gitcd.model.plan import Outcome, OutcomeKind, PlannedPull
+from gitcd.model.reference import Repository
+from gitcd.registry.labels import ImageSource
+from gitcd.rendering.pull import Details, Provenance
 from gitcd.usecases.planner import Planned
+from gitcd.usecases.workspace import Workspace
+
+_SUBJECT = "source"
+_MOST = 50  # moves whose sources are looked up: each takes a few requests
+Image = tuple[Repository, str]
 
 
-def details(planned: Planned, pull: PlannedPull) -> Details:
+def details(run: Workspace, mirror: Mirror, planned: Planned, pull: PlannedPull) -> Details:
     """All that can be had; what cannot is left out."""
-    return Details(restarts=restarts(planned, pull))
+    bumped = [each for each in pull.commit.outcomes if each.kind is OutcomeKind.BUMPED and each.old_digest]
+    sources = _sources(run, mirror.memory, [image for each in bumped[:_MOST] for image in _images(each)])
+    provenance = {each.identity: _provenance(each, sources) for each in bumped[:_MOST]}
+    return Details(provenance=provenance, restarts=restarts(planned, pull), notes=notes(planned, pull))
 
 
 def restarts(planned: Planned, pull: PlannedPull) -> dict[str, list[str]]:
@@ -23,3 +38,47 @@ def restarts(planned: Planned, pull: PlannedPull) -> dict[str, list[str]]:
             if edit.site.workload and (name := str(edit.site.owner)):
                 found[edit.site.path].add(name)
     return {path: sorted(names) for path, names in sorted(found.items())}
+
+
+def notes(planned: Planned, pull: PlannedPull) -> list[str]:
+    """What the body cannot show: files from which something else renders the workloads."""
+    movers: set[Identity] = {outcome.identity for outcome in pull.commit.outcomes}
+    edits = [edit for each in planned.decisions if each.outcome.identity in movers for edit in each.edits]
+    unrendered = {edit.site.path for edit in edits if not edit.site.workload and edit.site.repository is not None}
+    if not unrendered:
+        return []
+    files = "1 file is" if len(unrendered) == 1 else f"{len(unrendered)} files are"
+    return [f"{files} rendered by kustomize, Helm or the like: which pods restart there is not shown."]
+
+
+def _images(outcome: Outcome) -> list[Image]:
+    repository = Repository.parse(outcome.image_repo)
+    digests = [outcome.old_digest, outcome.resolved.digest if outcome.resolved else ""]
+    return [(repository, digest) for digest in digests if digest]
+
+
+def _provenance(outcome: Outcome, sources: Mapping[Image, ImageSource]) -> Provenance:
+    """Where both images come from, if that is one place."""
+    old, new = (sources.get(image, ImageSource()) for image in _images(outcome))
+    if not new or old.repository != new.repository:
+        return Provenance()
+    return Provenance(new.repository, old.revision, new.revision)
+
+
+def _sources(run: Workspace, memory: Memory, images: Sequence[Image]) -> dict[Image, ImageSource]:
+    """What the registry says, asked once for ever: a digest's labels do not change."""
+    known = {image: found for image in images if (found := _remembered(memory, image)) is not None}
+    for image, source in run.sources([each for each in images if each not in known]).items():
+        if isinstance(source, ImageSource):
+            known[image] = source
+            memory.note(_SUBJECT, _key(image), json.dumps([source.repository, source.revision]))
+    return known
+
+
+def _remembered(memory: Memory, image: Image) -> ImageSource | None:
+    fact = memory.recall(_SUBJECT, _key(image))
+    return None if fact is None else ImageSource(*json.loads(fact))
+
+
+def _key(image: Image) -> str:
+    return f"{image[0]}@{image[1]}"

@@ -20,10 +20,13 @@ from gitcd.git.remote import Remote
 from gitcd.git.worktree import WorkTree, is_bare, is_worktree
 from gitcd.model import layout
 from gitcd.model.evidence import Inspected, Inspection
-from gitcd.model.registry import Answers, Query
+from gitcd.model.reference import Repository
+from gitcd.model.registry import Answers, Failure, Query
 from gitcd.model.settings import Settings
 from gitcd.planning.limits import Limits
-from gitcd.registry.evidence import EcrEvidence, inspect
+from gitcd.registry.evidence import inspect
+from gitcd.registry.labels import EcrLabels, ImageSource
+from gitcd.registry.parallel import in_parallel
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.usecases.history import recall_from
@@ -39,7 +42,7 @@ class Workspace:
         self.settings = settings
         self.now = now or datetime.now(UTC)
         self.run = f"{self.now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        self._registry = EcrEvidence(registry_settings(settings))
+        self._registry = EcrLabels(registry_settings(settings))
         self._answers: Answers | None = None
         self._inspected: Inspected | None = None
         self._deadline = time.monotonic() + settings.deadlines.run.total_seconds()
@@ -134,6 +137,14 @@ class Workspace:
             known=self._inspected,
         )
         return self._inspected
+
+    def sources(self, images: Sequence[tuple[Repository, str]]) -> dict[tuple[Repository, str], ImageSource | Failure]:
+        """Where images, by repository and digest, were built from; what has no answer at the deadline is left out."""
+        wanted = list(dict.fromkeys(images))
+        asked = in_parallel(
+            lambda image: self._registry.source(*image), wanted, self.settings.ecr.workers, self._deadline
+        )
+        return dict(asked)
 
 
 def locate(repo: str, *, local: bool = True, allowed_hosts: Sequence[str] = ()) -> WorkTree | Remote:

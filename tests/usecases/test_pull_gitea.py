@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitcd.cli.main import run
-from tests.support.ecr import StandIn
+from tests.support.ecr import StandIn, single_manifest
 from tests.support.gitea import Repository, gitea, repository  # noqa: F401 - fixtures
 from tests.support.repos import git
 from tests.support.scenes import app_files
@@ -27,6 +27,19 @@ PATH = "envs/prod/app/deployment.yaml"
 pytestmark = pytest.mark.slow
 
 
+def revision(version: str) -> str:
+    return version.replace(".", "").ljust(40, "a")
+
+
+def built(version: str) -> str:
+    """A manifest that says where its image comes from."""
+    annotations = {
+        "org.opencontainers.image.source": "https://github.com/team/app",
+        "org.opencontainers.image.revision": revision(version),
+    }
+    return json.dumps(json.loads(single_manifest(version)) | {"annotations": annotations})
+
+
 class Team:
     """A config repository on the forge, a registry, and the people around them."""
 
@@ -35,7 +48,7 @@ class Team:
         self.work = folder / "work"
         bot = repository.forge.bot
         git(folder, "clone", "--quiet", repository.url.replace("//", f"//{bot.name}:{bot.token}@"), str(self.work))
-        ecr.put("team/app", tags=["1.0.0", "env-dev", "env-prod"])
+        ecr.put("team/app", tags=["1.0.0", "env-dev", "env-prod"], manifest=built("1.0.0"))
         files = {"gitcd.yaml": LAYOUT} | app_files("app") | app_files("app", environment="prod")
         self.push(files)
 
@@ -53,7 +66,7 @@ class Team:
         return git(self.work, "show", f"origin/{branch}:{path}")
 
     def move(self, version: str) -> str:
-        return self.ecr.put("team/app", tags=[version, "env-prod"])
+        return self.ecr.put("team/app", tags=[version, "env-prod"], manifest=built(version))
 
     def gitcd(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         got = run(arguments)
@@ -127,6 +140,7 @@ def test_open_follow_hold_and_close(team):
     (pull,) = team.pulls("open")
     assert (pull["number"], pull["title"]) == (1, "prod: app 1.0.0 -> 1.1.0")
     assert "| `team/app` | `prod` | `1.0.0` → `1.1.0` |" in pull["body"]
+    assert f"https://github.com/team/app/compare/{revision('1.0.0')}...{revision('1.1.0')})" in pull["body"]
     assert f"app:1.1.0@{digest}" in team.show(branch=BRANCH)
     head, updated = pull["head"]["sha"], pull["updated_at"]
     assert act(team.report()) == ["unchanged"]

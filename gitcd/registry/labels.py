@@ -1,0 +1,115 @@
+"""Where an image was built from, as its builder wrote it down: in annotations of the manifest, else in labels.
+
+Labels stand in the configuration of an image, a blob that ECR hands out by an address that works for a while. Of a
+multi-platform image the first platform speaks for all. Source: the annotations and the image configuration of the OCI
+image specification, and GetDownloadUrlForLayer of the Amazon ECR API.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gitcd.model.reference import Repository, is_digest
+from gitcd.model.registry import Failure
+from gitcd.registry.evidence import EcrEvidence
+from gitcd.registry.faults import MalformedAnswerError
+from gitcd.registry.route import Target, find_target
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+
+_SOURCE = "org.opencontainers.image.source"
+_REVISION = "org.opencontainers.image.revision"
+_LARGEST = 1 << 20  # bytes of a configuration
+_LONGEST = 500  # characters of a label
+_TIMEOUT = 10.0  # seconds
+_NOWHERE = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """The repository that an image was built from and the revision of it; empty: it does not say. Nobody checked."""
+
+    repository: str = ""
+    revision: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.repository and self.revision)
+
+
+class EcrLabels(EcrEvidence):
+    """A registry that can also be asked where an image comes from. Safe to share by threads."""
+
+    def source(self, repository: Repository, digest: str) -> ImageSource | Failure:
+        """Ask about one image.
+
+        Raises:
+            ConfigError: there are no usable AWS credentials.
+        """
+        target = find_target(repository, self._settings)
+        return target if isinstance(target, Failure) else self._run(target, partial(self._source, target, digest))
+
+    def _source(self, target: Target, digest: str, client: ECRClient) -> ImageSource | Failure:
+        manifest = self._manifest(target, digest, client)
+        if isinstance(manifest, Failure) or (found := _read(manifest.get("annotations"))):
+            return manifest if isinstance(manifest, Failure) else found
+        if child := _first_image(manifest):
+            manifest = self._manifest(target, child, client)
+            if isinstance(manifest, Failure) or (found := _read(manifest.get("annotations"))):
+                return manifest if isinstance(manifest, Failure) else found
+        config = manifest.get("config")
+        name = str(config.get("digest", "")) if isinstance(config, dict) else ""
+        return self._of_config(target, name, client) if is_digest(name) else ImageSource()
+
+    def _of_config(self, target: Target, digest: str, client: ECRClient) -> ImageSource | Failure:
+        answer = self._request(
+            client.get_download_url_for_layer, "downloadUrl", target,
+            repositoryName=target.repository.path, layerDigest=digest,
+        )  # fmt: skip
+        data = _download(str(answer["downloadUrl"]))
+        if isinstance(data, Failure):
+            return data
+        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+            raise MalformedAnswerError(f"the configuration {digest} is not what its digest says")
+        try:
+            settings = json.loads(data).get("config")
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise MalformedAnswerError(f"the configuration {digest} cannot be read") from error
+        return _read(settings.get("Labels") if isinstance(settings, dict) else None)
+
+
+def _first_image(manifest: Mapping[str, Any]) -> str:
+    """The first image that an index binds, not what builders note beside images; empty where there is none."""
+    children = manifest.get("manifests")
+    for child in children if isinstance(children, list) else ():
+        platform = child.get("platform") if isinstance(child, dict) else None
+        if isinstance(platform, dict) and platform.get("os") != _NOWHERE and is_digest(str(child.get("digest"))):
+            return str(child["digest"])
+    return ""
+
+
+def _read(labels: object) -> ImageSource:
+    if not isinstance(labels, dict):
+        return ImageSource()
+    found = (labels.get(name) for name in (_SOURCE, _REVISION))
+    return ImageSource(*(text if isinstance(text, str) and len(text) <= _LONGEST else "" for text in found))
+
+
+def _download(address: str) -> bytes | Failure:
+    """A blob, from the address that the registry gave; no other address is followed to."""
+    import urllib3
+
+    unreachable = Failure("LabelsUnreachable", f"{urlsplit(address).hostname} did not give an image's configuration")
+    try:
+        answer = urllib3.request("GET", address, redirect=False, retries=False, timeout=_TIMEOUT, preload_content=False)
+        data = answer.read(_LARGEST + 1)
+        answer.release_conn()
+    except (urllib3.exceptions.HTTPError, ValueError):
+        return unreachable
+    return data if answer.status == 200 and len(data) <= _LARGEST else unreachable  # noqa: PLR2004 - the HTTP status
