@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from gitcd import redact
 from gitcd.forge.failures import ForgeError, refusal
+from gitcd.model.plan import FileChange
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -91,6 +92,9 @@ class Adapter(ABC):
     def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
         """Who was asked for a review or gave one, beyond those that the pull request itself names."""
         return frozenset()
+
+    def make_commit(self, parent: str, message: str, files: Sequence[FileChange]) -> str:
+        raise self.missing(Capability.API_COMMIT)
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
         raise self.missing(Capability.STATUS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gitcd.forge.adapter import Adapter
 from gitcd.forge.failures import ForgeError, refusal, valued
 from gitcd.forge.http import Clock
+from gitcd.model.plan import FileChange
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -135,6 +136,11 @@ class Careful:
             self._request_each(pull, wanted)
 
     @valued
+    def make_commit(self, parent: str, message: str, files: Sequence[FileChange]) -> str:
+        self._needs(Capability.API_COMMIT)
+        return self._forge.make_commit(parent, message, files)
+
+    @valued
     def set_status(self, commit: str, status: CommitStatus) -> None:
         self._needs(Capability.STATUS)
         self._forge.set_status(commit, status)
@@ -167,7 +173,7 @@ class Careful:
         now = self._forge.get(pull.id)
         if now.state is PullState.CLOSED:
             raise refusal(Trouble.REFUSED, f"pull request {pull.id} of {self.name} was closed meanwhile")
-        if not head.startswith(now.head):  # some forges shorten it
+        if not now.holds(head):
             raise refusal(
                 Trouble.HEAD_MOVED,
                 f"pull request {pull.id} of {self.name} holds {now.head[:12]}, not {head[:12]}",

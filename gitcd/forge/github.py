@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import quote
 from gitcd.forge.adapter import Adapter, dig, items, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client, message_of
+from gitcd.model.plan import FileChange
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -111,6 +113,14 @@ class GitHub(Adapter):
             wanted["target_url"] = status.url
         self._client.send("POST", f"{self._root}/statuses/{commit}", wanted)
 
+    def make_commit(self, parent: str, message: str, files: Sequence[FileChange]) -> str:
+        """By the Git database: nobody is named as author, or GitHub would not sign it."""
+        base = dig(self._client.get(f"{self._root}/git/commits/{parent}"), "tree", "sha")
+        wanted = {"base_tree": base, "tree": [self._leaf(file) for file in files]}
+        tree = dig(self._client.send("POST", f"{self._root}/git/trees", wanted, repeat=True).body, "sha")
+        commit = {"message": message, "tree": tree, "parents": [parent]}
+        return text(dig(self._client.send("POST", f"{self._root}/git/commits", commit, repeat=True).body, "sha"))
+
     def head_of(self, branch: str) -> str:
         try:
             return text(dig(self._client.get(f"{self._root}/git/ref/heads/{quote(branch)}"), "object", "sha"))
@@ -125,6 +135,20 @@ class GitHub(Adapter):
         except ForgeError as error:
             if "does not exist" not in error.failure.message:  # GitHub may delete it by itself after a merge
                 raise
+
+    def _leaf(self, file: FileChange) -> Mapping[str, object]:
+        """One file of a tree; a text goes along in it, anything else is sent beforehand."""
+        leaf = {"path": file.path, "mode": file.mode.value, "type": "blob"}
+        if file.after is None:
+            return {**leaf, "sha": None}
+        try:
+            return {**leaf, "content": file.after.decode()}
+        except UnicodeDecodeError:
+            blob = {"content": base64.b64encode(file.after).decode(), "encoding": "base64"}
+            return {
+                **leaf,
+                "sha": dig(self._client.send("POST", f"{self._root}/git/blobs", blob, repeat=True).body, "sha"),
+            }
 
     def _list(self, branch: str, base: str, *, state: str) -> Iterator[PullRequest]:
         """`head` without the owner in front would be passed over, and every pull request listed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from gitcd.model.plan import FileChange
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -86,6 +87,12 @@ class Forge(Protocol):
         self, pull: PullRequest, reviewers: Sequence[str], *, again: bool = False
     ) -> ForgeFailure | None:
         """Ask those who were not asked yet; `again`: also those who have answered. `org/team` names a team."""
+
+    def make_commit(self, parent: str, message: str, files: Sequence[FileChange]) -> str | ForgeFailure:
+        """Let the forge make a commit, as whoever the token belongs to, and return its id; no branch names it yet.
+
+        A commit that a GitHub App makes so is signed by GitHub.
+        """
 
     def set_status(self, commit: str, status: CommitStatus) -> ForgeFailure | None: ...
 

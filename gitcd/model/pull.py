@@ -125,6 +125,10 @@ class PullRequest:
         """The plan id that its body carries; empty where somebody took it out."""
         return plan_of(self.body)
 
+    def holds(self, commit: str) -> bool:
+        """Whether this commit is its head, as far as the forge says it: Bitbucket cuts it to twelve digits."""
+        return commit.startswith(self.head)
+
 
 class StatusState(StrEnum):
     PENDING = "pending"

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gitcd.model.pull import CommitStatus, MergeMethod, PullContent, PullRequest, StatusState
+from gitcd.model.plan import FileChange
+from gitcd.model.pull import CommitStatus, ForgeFailure, MergeMethod, PullContent, PullRequest, StatusState
+from gitcd.model.tree import Mode
 from tests.support import openapi
 from tests.support.fakes_hub import Request
 from tests.support.forges import FakeBench, fake_bench
@@ -19,6 +21,13 @@ PREFIX = "/api/v3"
 def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBench]:
     with fake_bench("github", monkeypatch) as bench:
         yield bench
+
+
+FILES = (
+    FileChange("envs/prod/a.yaml", Mode.FILE, b"a: 1\n", "image: ü\r\n".encode()),
+    FileChange("envs/prod/run.sh", Mode.EXECUTABLE, b"x", b"\xff\xfe"),
+    FileChange("envs/prod/gone.yaml", Mode.FILE, b"x", None),
+)
 
 
 def everything(bench: FakeBench) -> list[Request]:
@@ -41,6 +50,7 @@ def everything(bench: FakeBench) -> list[Request]:
     forge.merge(pull, head="0" * 40)
     forge.merge(pull, head=oid, method=MergeMethod.SQUASH)
     forge.delete_branch(BRANCH, head=oid)
+    forge.make_commit(oid, "prod: tiles", FILES)
     return [request for request in bench.server.requests if request.path != "/api/graphql"]
 
 
@@ -90,3 +100,25 @@ def test_teams_and_users_are_asked_apart(github: FakeBench) -> None:
 def test_the_head_is_named_with_its_owner(github: FakeBench) -> None:
     github.forge.find_open(BRANCH, "main")
     assert github.server.requests[0].asked["head"] == f"atlas:{BRANCH}"
+
+
+def test_a_commit_that_github_makes_names_no_author(github: FakeBench) -> None:
+    parent = github.commit(BRANCH)
+    oid = github.forge.make_commit(parent, "prod: tiles\n\nGitcd-App: a/b\n", FILES)
+    assert isinstance(oid, str)
+    objects = github.server.objects  # type: ignore[attr-defined]
+    assert objects[oid][1].keys() == {"message", "tree", "parents"}
+    assert (objects[oid][1]["message"], objects[oid][1]["parents"]) == ("prod: tiles\n\nGitcd-App: a/b\n", [parent])
+    kind, tree = objects[objects[oid][1]["tree"]]
+    text, binary, gone = tree["tree"]
+    assert (kind, tree["base_tree"], text["content"], text["mode"]) == ("trees", "b" * 40, "image: ü\r\n", "100644")
+    assert (binary["mode"], objects[binary["sha"]][1]["content"]) == ("100755", "//4=")
+    assert (gone["path"], gone["sha"]) == ("envs/prod/gone.yaml", None)
+    assert github.forge.requests == 4
+
+
+def test_other_forges_make_no_commits(fake: FakeBench) -> None:
+    answer = fake.forge.make_commit("a" * 40, "message", FILES)
+    if fake.kind != "github":
+        assert isinstance(answer, ForgeFailure)
+        assert answer.skipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 import json
 import time
@@ -24,6 +25,7 @@ class FakeGitHub(Fake):
         super().__init__()
         self.app_key: Any = None
         self.lifetime = 3600
+        self.objects: dict[str, tuple[str, Any]] = {}
         self._minted = itertools.count(1)
 
     @route("GET", f"{REPO}/pulls")
@@ -132,6 +134,17 @@ class FakeGitHub(Fake):
         for pull in self.hub.listed(branch, "", "open"):
             pull.state = "closed"
         return 204, None
+
+    @route("GET", f"{REPO}/git/commits/([0-9a-f]{{40}})")
+    def commit(self, _request: Request, commit: str) -> Reply:
+        return 200, {"sha": commit, "tree": {"sha": "b" * 40}}
+
+    @route("POST", f"{REPO}/git/(blobs|trees|commits)")
+    def make_object(self, request: Request, kind: str) -> Reply:
+        """Objects get ids that tell nothing; what was sent is kept."""
+        oid = hashlib.sha1(json.dumps(request.body).encode()).hexdigest()
+        self.objects[oid] = (kind, request.body)
+        return 201, {"sha": oid}
 
     @route("GET", f"{REPO}/installation")
     def installation(self, request: Request) -> Reply:

@@ -93,8 +93,18 @@ def _resolved(parameter: Any) -> Any:
 
 
 def _validator(schema: Any) -> Draft202012Validator:
-    text = json.dumps(schema).replace('"$ref": "#/', f'"$ref": "{_URI}#/')
+    text = json.dumps(_nullable(schema)).replace('"$ref": "#/', f'"$ref": "{_URI}#/')
     return Draft202012Validator(json.loads(text), registry=_registry())
+
+
+def _nullable(schema: Any) -> Any:
+    """OpenAPI 3.0 has a word of its own for what may be null."""
+    if isinstance(schema, list):
+        return [_nullable(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _nullable(value) for key, value in schema.items()}
+    return {"anyOf": [made, {"type": "null"}]} if made.get("nullable") is True else made
 
 
 @cache
