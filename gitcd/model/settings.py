@@ -231,9 +231,11 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    repo: Annotated[Line, Text(r"[^\x00-\x1f\x7f]*", max=4096), Doc("The config repository: a path or an address.")] = (
-        ""
-    )
+    repo: Annotated[
+        Line,
+        Text(r"[^\x00-\x1f\x7f]*", max=4096, hint="a path or an address, on one line"),
+        Doc("The config repository: a path or an address."),
+    ] = ""
     branch: Annotated[Line, Doc("Empty: the one that the remote's HEAD names.")] = ""
     cache_dir: Annotated[LocalPath, Doc("Where mirrors are kept; default: gitcd in the user's cache folder.")] = ""
     templates: Annotated[LocalPath, Doc("Folder of templates that replace gitcd's own.")] = ""
