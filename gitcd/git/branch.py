@@ -5,6 +5,8 @@ They alone are ever forced, and only from the very commit that was looked at. Ea
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 import re
 import time
@@ -16,15 +18,16 @@ from gitcd.git.commit import Author
 from gitcd.git.mirror import Mirror
 from gitcd.git.origin import Origin
 from gitcd.git.push import Pushed, PushResult, declines
-from gitcd.git.runner import Git, Result, clean
-from gitcd.git.tree import CommitTree
+from gitcd.git.runner import CorruptError, Git, Result, clean
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import FileChange
 from gitcd.model.trailers import parse
 from gitcd.planning.pulls import FOLDER
 
 ATTEMPTS = 3
+_SHA1_DIGITS = 40
 _FIRST_PAUSE = 0.5  # seconds; doubled for every further attempt
+_GITHUB = "GitHub <noreply@github.com>"
 _PERSON = re.compile(r"(?P<who>.*) \d+ [+-]\d{4}")
 _STATUS = re.compile(rb"^([ +\-*=!])\t[^\t\n]*:refs/heads/([^\t\n]+)\t(.*)$", re.MULTILINE)
 
@@ -41,9 +44,13 @@ class Branch:
     message: str
 
     def is_by(self, author: Author) -> bool:
-        """Whether its commit is ours as we wrote it; whoever amends, rebases or adds leaves another name."""
+        """Whether its commit is ours as we wrote it; whoever amends, rebases or adds leaves another name.
+
+        One that GitHub made for us has GitHub as its committer.
+        """
         name = f"{author.name} <{author.email}>"
-        return self.author == self.committer == name and len(self.parents) == 1 and bool(self.carried)
+        ours = self.author == name and self.committer in {name, _GITHUB}
+        return ours and len(self.parents) == 1 and bool(self.carried)
 
     @property
     def carried(self) -> tuple[Identity, ...]:
@@ -76,24 +83,26 @@ def read_branches(mirror: Mirror) -> dict[str, Branch]:
     heads.pop(mirror.branch, None)
     if lacking := _lacking(mirror.git, heads):
         mirror.origin.fetch_tips(lacking)
-    return {name: _read(mirror.git, name, tip) for name, tip in sorted(heads.items())}
+    texts = _commits(mirror.git, list(heads.values()))
+    return {name: _branch(name, tip, texts[tip]) for name, tip in sorted(heads.items())}
 
 
 def carries(mirror: Mirror, branch: Branch, base: str, files: Sequence[FileChange]) -> bool:
     """Whether the branch is one commit on top of the base that changes these files, so, and no other."""
     if branch.parents != (base,):
         return False
-    names = mirror.git.run("diff-tree", "-r", "--no-renames", "--name-only", "-z", base, branch.tip).stdout
-    changed = {name.decode(errors="surrogateescape") for name in names.split(b"\0") if name}
-    if changed != {file.path for file in files}:
-        return False
-    tree = CommitTree(mirror.git, branch.tip)
-    held = dict.fromkeys(changed, (None, None)) | {
-        entry.path: (entry.mode, data) for entry, data in tree.read([e for e in tree.entries() if e.path in changed])
-    }
-    return all(
-        held[file.path] == ((file.mode, file.after) if file.after is not None else (None, None)) for file in files
-    )
+    raw = mirror.git.run("diff-tree", "-r", "--no-renames", "--no-abbrev", "-z", base, branch.tip).stdout.split(b"\0")
+    there = {path: head.split()[1:4:2] for head, path in zip(raw[::2], raw[1::2], strict=False)}
+    return there == {os.fsencode(file.path): _entry(file, len(base)) for file in files}
+
+
+def _entry(file: FileChange, digits: int) -> list[bytes]:
+    """Mode and object id of a file as git tells them; zeros where it is removed. `digits` tells the kind of ids."""
+    if file.after is None:
+        return [b"000000", b"0" * digits]
+    blob = b"blob %d\0" % len(file.after) + file.after
+    oid = hashlib.sha1(blob, usedforsecurity=False) if digits == _SHA1_DIGITS else hashlib.sha256(blob)
+    return [file.mode.value.encode(), oid.hexdigest().encode()]
 
 
 def move_branches(
@@ -169,8 +178,23 @@ def _lacking(git: Git, heads: Mapping[str, str]) -> list[str]:
     return [name for name, line in zip(heads, lines, strict=True) if line.endswith("missing")]
 
 
-def _read(git: Git, name: str, tip: str) -> Branch:
-    head, _, message = git.run("cat-file", "commit", tip).stdout.decode(errors="replace").partition("\n\n")
+def _commits(git: Git, oids: Sequence[str]) -> dict[str, str]:
+    """Commit objects as they are stored."""
+    texts: dict[str, str] = {}
+    if not oids:
+        return texts
+    with git.stream("cat-file", "--batch", "--buffer", stdin="".join(f"{oid}\n" for oid in oids).encode()) as stream:
+        for oid in oids:
+            words = stream.readline().split()
+            if len(words) != 3 or words[1] != b"commit":  # noqa: PLR2004 - oid, type, size
+                raise CorruptError(f"{git.git_dir} does not hold the commit {oid}", remedy="run again")
+            texts[oid] = stream.read(int(words[2])).decode(errors="replace")
+            stream.read(1)
+    return texts
+
+
+def _branch(name: str, tip: str, text: str) -> Branch:
+    head, _, message = text.partition("\n\n")
     fields = list(_headers(head))
     people = {key: _who(value) for key, value in fields if key in {"author", "committer"}}
     parents = tuple(value for key, value in fields if key == "parent")
