@@ -86,7 +86,9 @@ def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planne
     else:
         planned = preview(target, made_with, templates=run.templates, run=run.run, author=run.author)
     _log.debug("%d requests to registries", run.registry_calls)
-    return planned if planned.plan.outcomes or source else _declaring_nothing(planned, target)
+    if source:
+        return source.noted(planned)
+    return planned if planned.plan.outcomes else _declaring_nothing(planned, target)
 
 
 def _declaring_nothing(planned: Planned, target: Target) -> Planned:

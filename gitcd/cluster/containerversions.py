@@ -65,15 +65,19 @@ class Listing:
 def list_all(api: Api, namespaces: Iterable[str]) -> Listing:
     """Every ContainerVersion of the cluster; where that is forbidden, those of the named namespaces that may be read.
 
+    What is being deleted declares nothing any more.
+
     Raises:
         ConfigError: the cluster knows no ContainerVersion of this version, or does not accept the credentials.
         TransientError: it cannot be reached.
     """
     unread: dict[str, Failure] = {}
-    found: list[ContainerVersion | Invalid] = []
+    found: list[ContainerVersion | Invalid | None] = []
     live: dict[Key, Live] = {}
 
-    def take(item: Json) -> ContainerVersion | Invalid:
+    def take(item: Json) -> ContainerVersion | Invalid | None:
+        if item["metadata"].get("deletionTimestamp"):
+            return None
         each = live_of(item)
         live[each.namespace, each.name] = each
         return _declared(item, each)

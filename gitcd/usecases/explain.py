@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from gitcd.errors import as_sentence
 from gitcd.model.declaration import ContainerVersion
 from gitcd.model.evidence import Evidence, Findings, ScanStatus
 from gitcd.model.layout import Environment
@@ -50,16 +51,21 @@ def _facts(outcome: Outcome, decision: Decision | None, planned: Planned, now: d
     if decision is not None:
         declaration = decision.surveyed.declared.declaration
         environment = planned.inputs.scopes.layout_of(outcome.identity.environment)
-        yield Fact("follows", f"{declaration.spec.image_repo}:{declaration.spec.tag}, pin {pin_of(declaration.spec)}")
+        spec = declaration.spec
+        followed = f"{spec.image_repo}:{spec.tag}" if spec.tag else f"{spec.image_repo}, by spec.follow"
+        yield Fact("follows", f"{followed}, pin {pin_of(spec)}")
         yield Fact("scope", _scope(decision, planned.inputs.scopes))
         yield from _places(decision)
-        yield from _registry(declaration, planned.answers.get(declaration.spec.repository, declaration.spec.tag), now)
+        if spec.tag:
+            yield from _registry(
+                declaration, planned.answers.get(declaration.spec.repository, declaration.spec.tag), now
+            )
         yield from _rules(declaration, environment, planned, outcome, now)
     if outcome.evidence:
         yield from _evidence(outcome.evidence)
     yield Fact("decision", _decision(outcome))
     if outcome.remedy:
-        yield Fact("remedy", outcome.remedy)
+        yield Fact("remedy", as_sentence(outcome.remedy))
 
 
 def _scope(decision: Decision, scopes: Scopes) -> str:
@@ -70,6 +76,8 @@ def _scope(decision: Decision, scopes: Scopes) -> str:
         folders = ", ".join(scopes.layout_of(reach.environment).scopes)
         base = f"environment {reach.environment}: {folders}"
     narrowed = ", ".join(pattern.text for pattern in reach.paths)
+    bounds = ", ".join(pattern.text for pattern in reach.bounds)
+    base += f"; the operator bounds it to {bounds}" if bounds else ""
     return f"{base}; narrowed to {narrowed}" if narrowed else base
 
 

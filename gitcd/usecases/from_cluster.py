@@ -16,7 +16,7 @@ from gitcd.model.problem import Problem
 from gitcd.model.registry import Failure
 from gitcd.model.settings import Settings
 from gitcd.planning.mapping import Mapped, Unreadable
-from gitcd.usecases.planner import Context
+from gitcd.usecases.planner import Context, Planned
 
 _MAP = """\
 Say in the settings file what each may reach:
@@ -44,6 +44,7 @@ class ClusterSource:
     mapped: Mapped
     among: frozenset[str] | None
     failures: tuple[Failure, ...]
+    place: str  # what was selected, for people
 
     def context(self, context: Context) -> Context:
         """The same context, but with the cluster's declarations in place of the repository's."""
@@ -53,6 +54,15 @@ class ClusterSource:
             failures=self.failures,
             selection=replace(context.selection, among=self.among),
         )
+
+    def noted(self, planned: Planned) -> Planned:
+        """The same; where nothing is declared, with a warning that says what was looked at."""
+        if planned.plan.outcomes or self.failures:
+            return planned
+        warning = (
+            f"there is no such ContainerVersion in {self.place} of {self.api.server}; --namespace chooses, -A reads all"
+        )
+        return replace(planned, plan=replace(planned.plan, warnings=(*planned.plan.warnings, warning)))
 
 
 def read_cluster(settings: Settings, asked: Asked, deadline: float = math.inf) -> ClusterSource:
@@ -76,7 +86,8 @@ def read_cluster(settings: Settings, asked: Asked, deadline: float = math.inf) -
         listing.declarations, limits, tuple(map(_unreadable, listing.invalid)), elsewhere, dict(listing.unread)
     )
     among = _among(api, listing, namespace, asked.selector, unread)
-    return ClusterSource(api, listing, mapped, among, tuple(unread.values()))
+    place = f"namespace {namespace}" if namespace else "all namespaces"
+    return ClusterSource(api, listing, mapped, among, tuple(unread.values()), place)
 
 
 def _among(

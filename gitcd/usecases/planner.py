@@ -154,9 +154,10 @@ def make_plan(
 def check_selection(selection: Selection, inputs: Inputs) -> None:
     """A selection that meets nothing is most likely misspelt, and silence would hide it."""
     environments = selection.environments
-    parts = {f"--app {app}": Selection(environments, frozenset({app})) for app in sorted(selection.apps)} or {
-        f"--environment {name}": Selection(frozenset({name})) for name in sorted(environments)
-    }
+    among = selection.among
+    parts = {
+        f"--app {app}": Selection(environments, frozenset({app}), among=among) for app in sorted(selection.apps)
+    } or {f"--environment {name}": Selection(frozenset({name})) for name in sorted(environments)}
     declared = sorted(each.identity for each in inputs.declared)
     known = [*declared, *(each.identity for each in inputs.broken)]
     if lost := [flag for flag, part in parts.items() if not any(map(part.takes, known))]:

@@ -54,7 +54,7 @@ def reconcile(
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
     published = with_failure(publish(mirror, compute, author=author, when=context.now))
-    return _with_pulls(published, mirror, context, desk, lambda: preview(mirror, context, templates=templates, run=run))
+    return with_pulls(published, mirror, context, desk, lambda: preview(mirror, context, templates=templates, run=run))
 
 
 def replay(
@@ -78,7 +78,7 @@ def replay(
     context = replace(context, selection=Selection(apps=apps))
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
-        check_declared(_all_commits(reviewed), tree, mirror.memory)
+        check_declared(_all_commits(reviewed), tree, mirror.memory, context.source)
         planned = make_plan(tree, context, base=tip, memory=mirror.memory)
         _check_unchanged(reviewed, planned.plan)
         planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits, pulls=reviewed.pulls))
@@ -91,10 +91,10 @@ def replay(
         return replace(planned, plan=replace(planned.plan, commits=(), pulls=reviewed.pulls))
 
     published = with_failure(publish(mirror, compute, author=author, when=context.now))
-    return _with_pulls(published, mirror, context, desk, again)
+    return with_pulls(published, mirror, context, desk, again)
 
 
-def _with_pulls(
+def with_pulls(
     published: Published[Planned],
     mirror: Mirror,
     context: Context,

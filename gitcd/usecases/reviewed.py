@@ -10,6 +10,7 @@ from gitcd.model.plan import PlannedCommit
 from gitcd.model.trailers import Move, parse
 from gitcd.model.tree import Tree
 from gitcd.planning.inputs import read_inputs
+from gitcd.usecases.planner import Elsewhere
 
 _ANEW = "Make and review a new one with `gitcd reconcile --dry-run --out FILE`."
 _SHOWN = 5
@@ -35,13 +36,17 @@ def check_messages(commits: Iterable[PlannedCommit]) -> None:
         )
 
 
-def check_declared(commits: Iterable[PlannedCommit], tree: Tree, memory: Memory) -> None:
-    """What the plan moves is declared in this tree.
+def check_declared(
+    commits: Iterable[PlannedCommit], tree: Tree, memory: Memory, source: Elsewhere | None = None
+) -> None:
+    """What the plan moves is declared in this tree, or by the source that takes its place.
 
     Raises:
         RefusedError: it is not, or the plan was made for another repository.
     """
     inputs = read_inputs(tree, memory)
+    if source:
+        inputs, _ = source(inputs)
     known = {each.identity for each in inputs.declared} | {each.identity for each in inputs.broken}
     moved = {outcome.identity for commit in commits for outcome in commit.outcomes}
     lost = sorted(moved - known)

@@ -51,7 +51,7 @@ def with_statuses(
     told = tell_cluster(source, plan.outcomes, now, run, deadline)
     _log.info("%d statuses written", told.written)
     plan = replace(plan, failures=(*plan.failures, *told.failures), warnings=(*plan.warnings, *told.warnings))
-    return replace(published, work=replace(published.work, plan=plan))
+    return replace(published, work=source.noted(replace(published.work, plan=plan)))
 
 
 def tell_cluster(source: ClusterSource, outcomes: Iterable[Outcome], now: datetime, run: str, deadline: float) -> Told:

@@ -20,6 +20,7 @@ from gitcd.usecases.from_cluster import Asked, read_cluster
 from tests.support import faultproxy
 from tests.support.containerversions import definition, manifest, outcomes, scene, settings_file
 from tests.support.controlplane_files import kubeconfig
+from tests.support.ecr import StandIn
 from tests.support.scenes import reference, run
 
 __all__ = ["definition", "scene"]
@@ -369,3 +370,37 @@ metadata: {{name: gitcd, namespace: {scene.namespace}}}
         mark = scene.plane.audit.mark()
         assert plan_exit_code(scene.by(account).run().work.plan) == 0  # the other namespace is none of what was asked
         assert {each.verb for each in scene.plane.audit.since(mark, user=account.name)} == {"list"}
+
+
+def test_what_is_being_deleted_declares_nothing(scene):
+    declare_both(scene)
+    scene.patch("app", {"metadata": {"finalizers": ["example.com/wait"]}})
+    scene.delete("app")
+    assert [name for name, _, _ in outcomes(scene.run().work)] == ["other"]
+    assert "status" not in scene.get("app")
+    scene.patch("app", {"metadata": {"finalizers": None}})
+
+
+def test_nothing_declared_is_said_with_the_place(scene):
+    (warning,) = scene.run().work.plan.warnings
+    assert warning.startswith(f"there is no such ContainerVersion in namespace {scene.namespace} of https://")
+
+
+def test_a_plan_from_a_cluster_can_be_reviewed_and_committed(scene, tmp_path, capfd):
+    declare_both(scene)
+    config, file = str(settings_file(scene, tmp_path)), str(tmp_path / "plan.json")
+    with StandIn() as ecr, pytest.MonkeyPatch.context() as patch:
+        for name in ("app", "other"):
+            ecr.put(f"team/{name}", tags=["1.0.0"])
+            ecr.put(f"team/{name}", tags=["1.1.0", "env-dev"])
+        patch.setenv("GITCD_ECR_ENDPOINT_URL", ecr.url)
+        words = ["--from", "cluster", "-n", scene.namespace, "--kubeconfig", scene.asked.kubeconfig, "--config", config]
+        assert main.run(["reconcile", "--dry-run", "--out", file, *words, scene.remote.url]) == 0
+        assert scene.get("app").get("status") is None
+        assert main.run(["reconcile", "--plan", file, *words, scene.remote.url]) == 0
+        assert main.run(["explain", "app", *words, scene.remote.url]) == 0
+    out = capfd.readouterr().out
+    assert f"containerversions/app in namespace {scene.namespace}" in out
+    assert "the operator bounds it to envs/dev" in out
+    assert b":1.1.0@sha256:" in scene.remote.show("envs/dev/app/deployment.yaml")
+    assert scene.conditions("app")["Ready"] == ("True", "Current")
