@@ -173,7 +173,7 @@ class Careful:
         now = self._forge.get(pull.id)
         if now.state is PullState.CLOSED:
             raise refusal(Trouble.REFUSED, f"pull request {pull.id} of {self.name} was closed meanwhile")
-        if not now.holds(head):
+        if now.head and not now.holds(head):
             raise refusal(
                 Trouble.HEAD_MOVED,
                 f"pull request {pull.id} of {self.name} holds {now.head[:12]}, not {head[:12]}",

@@ -126,8 +126,8 @@ class PullRequest:
         return plan_of(self.body)
 
     def holds(self, commit: str) -> bool:
-        """Whether this commit is its head, as far as the forge says it: Bitbucket cuts it to twelve digits."""
-        return commit.startswith(self.head)
+        """Whether this commit is its head; Bitbucket cuts that to twelve digits."""
+        return bool(self.head) and commit.startswith(self.head)
 
 
 class StatusState(StrEnum):

@@ -37,7 +37,8 @@ class Desk:
     """With what pull requests are made: the forge (or why there is none), their author, and what they are given.
 
     `write` says what one shall say; `quote` makes text from outside fit for a comment. A desk that `watches` looks for
-    what is to be closed also where nothing in the repository asks for pull requests.
+    what is to be closed also where nothing in the repository asks for pull requests. With `api_commits` the forge makes
+    the commits, and signs them.
     """
 
     forge: Forge | Failure
@@ -47,6 +48,7 @@ class Desk:
     labels: Sequence[str] = ()
     reviewers: Sequence[str] = ()
     watches: bool = True
+    api_commits: bool = False
     sleep: Callable[[float], None] = time.sleep
 
     def is_needed(self, planned: Planned) -> bool:
@@ -106,7 +108,12 @@ class _Delivery:
             return replace(plain, open=found, move=_deletion(stand))
         if found is None and (closed := self._refused(stand, stand.pull)):
             return _failed(plain, closed) if isinstance(closed, ForgeFailure) else _respected(plain, closed)
-        return replace(plain, open=found, move=None if stand.same else self._written(stand, stand.pull))
+        if stand.same:
+            return replace(plain, open=found)
+        oid = self._written(stand.pull)
+        if isinstance(oid, ForgeFailure):
+            return _failed(plain, oid)
+        return replace(plain, open=found, move=Move(stand.name, oid, stand.there.tip if stand.there else ""))
 
     def _open(self, stand: Stand) -> PullRequest | ForgeFailure | None:
         """The open pull request; some forges close it only a moment after its branch was deleted."""
@@ -124,7 +131,7 @@ class _Delivery:
             isinstance(merged, PullRequest)
             and there is not None
             and merged.state is PullState.MERGED
-            and merged.head == there.tip
+            and merged.holds(there.tip)
         )
 
     def _refused(self, stand: Stand, pull: PlannedPull) -> PullRequest | ForgeFailure | None:
@@ -136,13 +143,24 @@ class _Delivery:
             return None
         return closed
 
-    def _written(self, stand: Stand, pull: PlannedPull) -> Move:
+    def _written(self, pull: PlannedPull) -> str | ForgeFailure:
         """The one commit that the branch shall carry, on top of the base."""
         commit = NewCommit(pull.commit.message, pull.commit.files)
         (oid,) = write_commits(
             self.mirror.git, self.mirror.tip, [commit], author=self.desk.author, when=self.context.now
         )
-        return Move(stand.name, oid, stand.there.tip if stand.there else "")
+        return self._made_there(oid, pull) if self.desk.api_commits else oid
+
+    def _made_there(self, oid: str, pull: PlannedPull) -> str | ForgeFailure:
+        """The same commit as the forge makes it, brought here; any other tree than ours is refused."""
+        made = self.forge.make_commit(self.mirror.tip, pull.commit.message, pull.commit.files)
+        if isinstance(made, ForgeFailure):
+            return made
+        self.mirror.origin.fetch_objects([made])
+        trees = self.mirror.git.run("rev-parse", f"{oid}^{{tree}}", f"{made}^{{tree}}").stdout.split()
+        if len(set(trees)) == 1:
+            return made
+        return ForgeFailure(Trouble.REFUSED, f"{self.forge.name} made another commit than it was asked for")
 
     def withdrawn(self, step: Step) -> Step:
         """Close what nobody needs, so that no later look takes it for a person's no."""

@@ -32,7 +32,7 @@ def open_desk(run: Workspace, mirror: Mirror) -> Desk:
         return pull_content(pull, limits, details(run, mirror, planned, pull), folder=run.templates)
 
     wanted = run.settings.forge
-    return Desk(forge, write, code, run.author, wanted.labels, wanted.reviewers, watches=named)
+    return Desk(forge, write, code, run.author, wanted.labels, wanted.reviewers, named, wanted.api_commits)
 
 
 def _forge(run: Workspace, mirror: Mirror) -> Forge | Failure:
