@@ -32,8 +32,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
+    """What a file declares; `alone`: it holds one declaration and nothing else."""
+
     declarations: tuple[ContainerVersion, ...] = ()
     problems: tuple[Problem, ...] = ()
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,13 @@ def read_declarations(path: str, data: bytes) -> ReadResult:
         text = documents.decode(data)
     except UnreadableError as error:
         return ReadResult(problems=(file.unreadable(error),))
-    for first_line, part in documents.split(text):
+    parts = list(documents.split(text))
+    for first_line, part in parts:
         if any(needle in part for needle in _NEEDLES):
             file.first_line = first_line
             file.read(part)
-    return ReadResult(tuple(file.declarations), tuple(file.problems))
+    alone = len(parts) == file.documents == len(file.declarations) == 1 and not file.problems
+    return ReadResult(tuple(file.declarations), tuple(file.problems), alone)
 
 
 def read_memberships(data: bytes) -> Iterator[Membership]:
@@ -136,10 +141,14 @@ def render_hold(hold: Hold) -> bytes:
 
 @dataclass(slots=True)
 class _File:
-    """What one file has yielded so far; `first_line` (from 0) is that of the part now being read."""
+    """What one file has yielded so far; `first_line` (from 0) is that of the part now being read.
+
+    `documents` counts the values that were read, the items of a list one by one.
+    """
 
     path: str
     first_line: int = 0
+    documents: int = 0
     declarations: list[ContainerVersion] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -147,6 +156,7 @@ class _File:
         """Read one stretch of the file between document markers."""
         try:
             for value in documents.compose(part):
+                self.documents += max(len(_candidates(value)), 1)
                 self._read_document(value)
         except UnreadableError as error:
             self.problems.append(self.unreadable(error))

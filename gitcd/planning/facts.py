@@ -27,20 +27,20 @@ _dump = json.JSONEncoder(separators=(",", ":")).encode
 
 def pack_declarations(result: ReadResult) -> str:
     """Each declaration as its document, with its line. Only for results without problems."""
-    return _dump(
-        [
-            [each.origin.line, schema.plain(Document(API_VERSION, KIND, each.metadata, each.spec))]
-            for each in result.declarations
-        ]
-    )
+    declarations = [
+        [each.origin.line, schema.plain(Document(API_VERSION, KIND, each.metadata, each.spec))]
+        for each in result.declarations
+    ]
+    return _dump([result.alone, declarations])
 
 
 def unpack_declarations(path: str, fact: str) -> ReadResult:
     declarations = []
-    for line, plain in json.loads(fact):
+    alone, packed = json.loads(fact)
+    for line, plain in packed:
         metadata, spec = _build(Metadata, plain["metadata"]), _build(Spec, plain["spec"])
         declarations.append(ContainerVersion(metadata, spec, Origin(path, line)))
-    return ReadResult(tuple(declarations))
+    return ReadResult(tuple(declarations), alone=alone)
 
 
 def _build(cls: type[T], plain: dict[str, Any]) -> T:

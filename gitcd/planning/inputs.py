@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gitcd.errors import ConfigError
 from gitcd.manifests import reading
+from gitcd.manifests.reading import ReadResult
 from gitcd.model import hold, layout
 from gitcd.model.declaration import ContainerVersion, Identity, Origin
 from gitcd.model.hold import Hold
@@ -54,9 +55,9 @@ def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
     config = _read_layout(tree, files)
     scopes = Scopes(config)
     holds, unreadable, unnamed = _read_holds(tree, [entry for entry in files if _is_hold(entry)])
-    documents, problems = _read_documents(tree, [entry for entry in entries if not _is_hold(entry)], memory)
-    declared, broken = _place(documents, scopes)
-    broken += _broken(problems)
+    results = list(remembered.declarations(tree, [entry for entry in entries if not _is_hold(entry)], memory))
+    declared, broken = _place(results, scopes)
+    broken += _broken(problem for result in results for problem in result.problems)
     declared, refused = respect_holds(declared, unreadable)
     return Inputs(config, scopes, tuple(declared), tuple(broken + refused), holds, unreadable, unnamed)
 
@@ -124,23 +125,12 @@ def _read_holds(
     return holds, problems, tuple(each.path for each in entries if each not in meant and each.path.endswith(_WRITTEN))
 
 
-def _read_documents(
-    tree: Tree, entries: Sequence[Entry], memory: Memory
-) -> tuple[list[ContainerVersion], list[Problem]]:
-    documents: list[ContainerVersion] = []
-    problems: list[Problem] = []
-    for result in remembered.declarations(tree, entries, memory):
-        documents += result.declarations
-        problems += result.problems
-    return documents, problems
-
-
-def _place(documents: Iterable[ContainerVersion], scopes: Scopes) -> tuple[list[Declared], list[Outcome]]:
+def _place(results: Iterable[ReadResult], scopes: Scopes) -> tuple[list[Declared], list[Outcome]]:
     """Give every declaration its environment and its reach; one identity twice is wrong for both."""
     by_identity: defaultdict[Identity, list[Declared]] = defaultdict(list)
     broken: list[Outcome] = []
-    for document in documents:
-        placed = _placed(document, scopes)
+    for document, alone in ((each, result.alone) for result in results for each in result.declarations):
+        placed = _placed(document, scopes, alone=alone)
         if isinstance(placed, ScopeError):
             broken.append(_misplaced(document, placed))
         else:
@@ -152,14 +142,14 @@ def _place(documents: Iterable[ContainerVersion], scopes: Scopes) -> tuple[list[
     return declared, broken
 
 
-def _placed(document: ContainerVersion, scopes: Scopes) -> Declared | ScopeError:
+def _placed(document: ContainerVersion, scopes: Scopes, *, alone: bool) -> Declared | ScopeError:
     environment = scopes.environment_for(document)
     if isinstance(environment, ScopeError):
         return environment
     reach = scopes.reach(document, environment)
     if isinstance(reach, ScopeError):
         return reach
-    return Declared(document, Identity(environment, document.namespace, document.metadata.name), reach)
+    return Declared(document, Identity(environment, document.namespace, document.metadata.name), reach, alone)
 
 
 def respect_holds(

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from gitcd.model import schema
@@ -27,6 +28,7 @@ from gitcd.planning.standing import IN_FORCE_FOR_NOW
 
 _LASTING = frozenset({OutcomeKind.CURRENT, OutcomeKind.SUSPENDED, OutcomeKind.PROMOTED})
 _SEAL_LENGTH = 16
+_BATCH = 256
 ODD = (zlib.error, ValueError, LookupError, TypeError, AttributeError)
 
 _dump = json.JSONEncoder(separators=(",", ":")).encode
@@ -112,7 +114,7 @@ def _lasts(outcome: Outcome) -> bool:
 
 
 def _compressed(*parts: str | Iterable[str]) -> str:
-    """The text in one line, made from pieces: as a whole it would be a hundred thousand lists."""
+    """The text as one line, made in pieces: as a whole it would be a hundred thousand lists."""
     compress = zlib.compressobj(1)
     pieces = [
         compress.compress(piece.encode()) for part in parts for piece in ([part] if isinstance(part, str) else part)
@@ -125,8 +127,10 @@ def _expanded(fact: str) -> Any:
 
 
 def _listed(values: Iterable[Any]) -> Iterator[str]:
-    for number, value in enumerate(values):
-        yield f"{',' if number else ''}{_dump(value)}"
+    rest, comma = iter(values), ""
+    while some := list(islice(rest, _BATCH)):
+        yield comma + _dump(some)[1:-1]
+        comma = ","
 
 
 def _unpack_layout(plain: object) -> ConfigRepository:

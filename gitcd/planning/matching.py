@@ -12,11 +12,12 @@ from gitcd.planning.scopes import Reach
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A valid declaration with its identity and the files within its reach."""
+    """A valid declaration with its identity and the files within its reach; `alone`: its file holds nothing else."""
 
     declaration: ContainerVersion
     identity: Identity
     reach: Reach
+    alone: bool = False
 
 
 UNSELECTED = "the declaration has neither spec.selector nor spec.workload"

@@ -17,7 +17,9 @@ _DENIED = re.compile(
     r"(^|/)(\.git|\.github|\.gitea|\.forgejo|\.circleci|\.gitcd)(/|$)|(^|/)\.gitlab-ci\.ya?ml$|^gitcd\.yaml$"
 )
 _STRANGE = re.compile(r"[\\\x00-\x1f\x7f]")
+_DOUBTFUL = re.compile(rf"{_STRANGE.pattern}|(?:^|/)(?:[./]|git~|$)", re.IGNORECASE)  # settles nearly all, and quickly
 _GIT = re.compile(r"\.git|git~\d+", re.IGNORECASE)  # the second is what Windows makes of the first
+_NOWHERE = frozenset({"", ".", ".."})
 _YAML = (".yaml", ".yml")
 
 
@@ -31,9 +33,10 @@ def is_manifest(path: str) -> bool:
 
 def is_safe(path: str) -> bool:
     """Whether a path is relative, normal and stays inside the repository, so that a commit may write it."""
-    if _STRANGE.search(path):
-        return False
-    return not any(part in {"", ".", ".."} or _GIT.fullmatch(part.rstrip(" .")) for part in path.split("/"))
+    if not _DOUBTFUL.search(path):
+        return True
+    parts = path.split("/")
+    return not (_STRANGE.search(path) or any(part in _NOWHERE or _GIT.fullmatch(part.rstrip(" .")) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,12 @@ def survey(
     entries = [entry for entry in tree.entries() if is_manifest(entry.path)]
     claims = {entry.path: scopes.environment_of(entry.path) for entry in entries}
     owners = {path: _sole(claim) for path, claim in claims.items()}
-    readable = [entry for entry in entries if is_readable(entry) and index.concerns(owners[entry.path])]
+    bare = {each.declaration.origin.path for each in declared if each.alone}
+    readable = [
+        entry
+        for entry in entries
+        if is_readable(entry) and index.concerns(owners[entry.path]) and entry.path not in bare
+    ]
     screen = Screen((Clue.of(each.declaration) for each in declared), hosts)
     for entry, (needles, found) in concerns(tree, readable, screen, memory, index.subject):
         index.collect(entry, owners[entry.path], needles, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import is_
 
 from gitcd.errors import ConfigError
 from gitcd.model.declaration import Identity
@@ -136,12 +137,13 @@ def make_plan(
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds, context.aims)
     absent = [*absent_members((*inputs.broken, *refused), tree, inputs.scopes), *lacking]
     decisions = settle([decide(each, facts) for each in surveyed], absent)
-    decisions = settle(honour(decisions, context.recall(questions(decisions)), inputs.holds), absent)
+    decisions = _resettled(decisions, honour(decisions, context.recall(questions(decisions)), inputs.holds), absent)
     if soaking := soak_questions(decisions, inputs.scopes, context.now):
         decisions = settle(ripen(decisions, context.soak(soaking), inputs.scopes, context.now), absent)
     inspected = context.inspect(inspections(decisions, inputs.scopes))
-    decisions = settle(judge(decisions, inspected, inputs.scopes), absent)
-    decisions = select(decisions, context.selection.takes, absent, acts=context.selection.acts)
+    decisions = _resettled(decisions, judge(decisions, inspected, inputs.scopes), absent)
+    if not all(context.selection.takes(each.outcome.identity) for each in decisions):
+        decisions = select(decisions, context.selection.takes, absent, acts=context.selection.acts)
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base, inputs.scopes)
     plan = spend_allowances(plan, inputs.holds, lambda paths: _sources(tree, paths))
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
@@ -149,6 +151,11 @@ def make_plan(
     outcomes = tuple(sorted(found, key=lambda outcome: (outcome.identity, outcome.origin.path)))
     plan = replace(plan, outcomes=outcomes, failures=context.failures, warnings=_warnings(tree, inputs, context))
     return Planned(plan, inputs, tuple(decisions), answers)
+
+
+def _resettled(settled: list[Decision], now: list[Decision], absent: Sequence[Absent]) -> list[Decision]:
+    """What the decisions mean for each other, if any of them has changed since that was settled."""
+    return settled if all(map(is_, settled, now)) else settle(now, absent)
 
 
 def check_selection(selection: Selection, inputs: Inputs) -> None:

@@ -42,6 +42,25 @@ def test_a_declaration_is_read_with_its_origin():
     assert str(declaration.origin) == "envs/prod/cv.yaml:5"
 
 
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        (GOOD, True),
+        (f"# a comment\n{GOOD}", True),
+        (f"---\n{GOOD}", True),
+        (f"{GOOD}---\nkind: Service\n", False),
+        (f"kind: Service\n...\n---\n{GOOD}", False),
+        (f"kind: Service\n...\n{GOOD}", False),
+        (f"{GOOD}---\n{GOOD}", False),
+        (f"{GOOD}  color: red\n", False),
+        ("kind: List\nitems:\n- " + GOOD.replace("\n", "\n  ") + "\n- {kind: Service}\n", False),
+        ("kind: Service\n", False),
+    ],
+)
+def test_a_declaration_is_alone_where_its_file_holds_nothing_else(text, alone):
+    assert read(text).alone is alone
+
+
 def test_every_declaration_of_the_example_is_read():
     found = 0
     for path in EXAMPLE.rglob("*.yaml"):

@@ -1,6 +1,5 @@
 """The rules of gates by themselves, over all that can be asked and answered."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -108,8 +108,20 @@ def test_a_new_declaration_has_all_files_searched_but_few_parsed(monkeypatch):
     monkeypatch.setattr(manifests, "find", lambda path, *rest, **more: parsed.append(path) or find(path, *rest, **more))
     data = files("a", "b", "c")
     plan = planned(MemoryTree(data), memory)
-    assert parsed == ["dev/c/app.yaml", "dev/c/cv.yaml"]
+    assert parsed == ["dev/c/app.yaml"]
     assert plan == planned(MemoryTree(data))
+
+
+def test_beside_a_declaration_an_image_is_found_and_in_one_it_is_not():
+    memory, data = Noted(), files("a", "b")
+    data["dev/a/cv.yaml"] += b"---\n" + data.pop("dev/a/app.yaml")
+    data["dev/b/cv.yaml"] = data["dev/b/cv.yaml"].replace(
+        b"namespace: team}", f"namespace: team, labels: {{repository: {HOST}/team/b, tag: 1.0.0}}}}".encode()
+    )
+    for _ in range(2):
+        plan = planned(MemoryTree(data), memory)
+        assert [change.path for change in plan.files] == ["dev/a/cv.yaml", "dev/b/app.yaml"]
+        assert [outcome.places for outcome in plan.outcomes] == [("dev/a/cv.yaml:12",), ("dev/b/app.yaml:4",)]
 
 
 def test_a_file_that_starts_to_be_of_interest_is_found():
