@@ -37,14 +37,14 @@ bench: $(READY)  ## measure against the budgets
 
 # Servers and programs that tests run against; they land in a cache outside this folder and are built once.
 control-plane:  ## build etcd, Kubernetes and kwok for the tests of the cluster; needs Go
-	@$(or $(PYTHON),python3) tools/parts.py control-plane
+	@$(or $(PYTHON),python3) tools/parts.py control-plane $(ARGS)
 
 forge:  ## build Gitea and fetch GitHub's API description for the tests of pull requests; needs Go, gcc and npm
-	@$(or $(PYTHON),python3) tools/parts.py forge
-	@$(or $(PYTHON),python3) tools/parts.py github-api
+	@$(or $(PYTHON),python3) tools/parts.py forge $(ARGS)
+	@$(or $(PYTHON),python3) tools/parts.py github-api $(ARGS)
 
 helm:  ## build helm for the tests of the chart; needs Go
-	@$(or $(PYTHON),python3) tools/parts.py helm
+	@$(or $(PYTHON),python3) tools/parts.py helm $(ARGS)
 
 # A lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).
 # requirements.lock is for work on gitcd; requirements-run.lock is the part of it that the image runs.

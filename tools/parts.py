@@ -8,7 +8,8 @@
 
 Needed: Go (the version that tools/parts/*/go.mod names, or newer) and a module proxy. Each go.mod pins the versions
 and each go.sum their hashes. The binaries go to $GITCD_PARTS, else to gitcd-parts in the user's cache folder, there
-into a folder named after what was built; where that folder is, it is complete and nothing is done.
+into a folder named after what was built; where that folder is, it is complete and nothing is done. A build that was
+stopped goes on from there when it is started again; --seconds stops it by itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,12 +151,14 @@ def store() -> Path:
     return Path(os.environ.get("GITCD_PARTS") or Path(cache) / "gitcd-parts").absolute()
 
 
-def build(part: Part) -> Path:
+def build(part: Part, seconds: float | None = None) -> Path:
     """Build `part` unless it is there; return its folder of binaries.
 
     Raises:
-        BuildError: without a Go that is new enough, without a C compiler where one is needed, or when Go fails.
+        BuildError: without a Go that is new enough, without a C compiler where one is needed, when Go fails, or when
+            `seconds` have passed.
     """
+    ends = None if seconds is None else time.monotonic() + seconds
     if part.bin().is_dir():
         return part.bin()
     go = find_go(part)
@@ -163,7 +166,7 @@ def build(part: Part) -> Path:
         raise BuildError(f"building {part.name} needs a C compiler too (Debian: apt install gcc libc6-dev)")
     with _alone(store()):
         if not part.bin().is_dir():
-            _build(part, go)
+            _build(part, go, ends)
     return part.bin()
 
 
@@ -195,38 +198,55 @@ def fetch(document: Document) -> Path:
     return document.bin()
 
 
-def _build(part: Part, go: str) -> None:
+def _build(part: Part, go: str, ends: float | None) -> None:
     started = time.monotonic()
     say(f"Building {', '.join(part.binaries)} into {part.bin()}; once, about {part.minutes} minutes on two cores.")
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=store()) as scratch:
-        for module in part.modules:
-            _build_module(module, go, Path(scratch))
-        (Path(scratch) / "done").mkdir()
-        for kept in ("bin", "share"):
-            if (Path(scratch) / kept).exists():
-                (Path(scratch) / kept).rename(Path(scratch) / "done" / kept)
-        (Path(scratch) / "done").rename(part.bin().parent)  # the one step that makes it exist
+    scratch = _scratch(part)
+    scratch.mkdir(exist_ok=True)
+    for module in part.modules:
+        _build_module(module, go, scratch, ends)
+    done = scratch / "done"
+    done.mkdir(exist_ok=True)
+    for kept in ("bin", "share"):
+        if (scratch / kept).exists():
+            (scratch / kept).rename(done / kept)
+    done.rename(part.bin().parent)  # the one step that makes it exist
+    shutil.rmtree(scratch)
     say(f"Done in {time.monotonic() - started:.0f} s.")
 
 
-def _build_module(module: Module, go: str, scratch: Path) -> None:
+def _scratch(part: Part) -> Path:
+    """Where a part is built: its binaries so far, and Go's caches, by which a stopped build goes on."""
+    return store() / f".building-{part.identity()}"
+
+
+def _build_module(module: Module, go: str, scratch: Path, ends: float | None) -> None:
     flags = " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in module.stamps)])
+    environment = {**_environment(scratch), "CGO_ENABLED": str(int(module.cgo))}
     for binary, package in module.commands.items():
-        target = scratch / "bin" / binary
         say(f"  {binary}")
-        done = subprocess.run(
-            [
-                *(go, "build", "-trimpath", "-buildvcs=false", "-tags", ",".join(module.tags), "-ldflags", flags),
-                *("-o", str(target), package),
-            ],
-            cwd=module.folder,
-            env={**_environment(scratch), "CGO_ENABLED": str(int(module.cgo))},
-            check=False,
-        )
-        if done.returncode != 0:
-            raise BuildError(f"go build {package} failed with exit status {done.returncode}; its messages stand above")
+        building = [go, "build", "-trimpath", "-buildvcs=false", "-tags", ",".join(module.tags), "-ldflags", flags]
+        status = _run([*building, "-o", str(scratch / "bin" / binary), package], module.folder, environment, ends)
+        if status != 0:
+            raise BuildError(f"go build {package} failed with exit status {status}; its messages stand above")
     for source, folders in module.assets.items():
         _copy_assets(module, go, scratch, source, folders)
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str], ends: float | None) -> int:
+    """Run a command with all that it starts, until it ends or has to.
+
+    Raises:
+        BuildError: the time was up.
+    """
+    with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True) as process:
+        try:
+            return process.wait(None if ends is None else max(0.0, ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise BuildError("the time for it is up; started again, it goes on from there") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _copy_assets(module: Module, go: str, scratch: Path, source: str, folders: tuple[str, ...]) -> None:
@@ -235,7 +255,7 @@ def _copy_assets(module: Module, go: str, scratch: Path, source: str, folders: t
         listed, cwd=module.folder, env=_environment(scratch), capture_output=True, text=True, check=True
     )
     for folder in folders:
-        shutil.copytree(Path(done.stdout.strip()) / folder, scratch / "share" / folder)
+        shutil.copytree(Path(done.stdout.strip()) / folder, scratch / "share" / folder, dirs_exist_ok=True)
 
 
 def _environment(scratch: Path) -> dict[str, str]:
@@ -279,11 +299,12 @@ def _wanted_go(module: Module) -> tuple[int, ...]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One build at a time; under the lock, what an interrupted build left behind is nobody's any more."""
+    """One build at a time; under the lock, what was left behind by builds of other versions is nobody's any more."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in folder.glob(".building-*"):
+        wanted = {_scratch(part) for part in PARTS.values()}
+        for left in set(folder.glob(".building-*")) - wanted:
             shutil.rmtree(left)
         yield
 
@@ -297,13 +318,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build what the tests run against.")
     parser.add_argument("part", choices=[*PARTS, GITHUB_API.name])
     parser.add_argument("--path", action="store_true", help="print the folder of the binaries and build nothing")
+    parser.add_argument("--seconds", type=float, help="stop a build that takes longer")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder goes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends too
     try:
         if given.part == GITHUB_API.name:
             print(GITHUB_API.bin() if given.path else fetch(GITHUB_API))
         else:
-            print(PARTS[given.part].bin() if given.path else build(PARTS[given.part]))
+            print(PARTS[given.part].bin() if given.path else build(PARTS[given.part], given.seconds))
     except BuildError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

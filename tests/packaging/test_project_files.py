@@ -72,17 +72,30 @@ def test_nothing_tells_anybody_to_install_gitcd_by_name(root: Path) -> None:
 def _fake_make(folder: Path, failing: str) -> dict[str, str]:
     """An environment in which `make` only says its target, and fails for one."""
     make = folder / "make"
-    make.write_text(f'#!/bin/sh\nfor target; do :; done\necho "made $target"\n[ "$target" != "{failing}" ]\n')
+    make.write_text(f'#!/bin/sh\nfor target; do :; done\necho "made $target"\n[ "$target" != "{failing}" ] || exit 1\n')
     make.chmod(0o755)
     return os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
-@pytest.mark.parametrize(("failing", "passes"), [("nothing", True), ("check", False), ("test", False)])
+PARTS = ["control-plane", "forge", "helm"]
+
+
+@pytest.mark.parametrize(("failing", "passes"), [("nothing", True), ("check", False), ("test", False), ("helm", True)])
 def test_ci_runs_all_and_fails_if_anything_fails(root: Path, tmp_path: Path, failing: str, passes: bool) -> None:
     environment = _fake_make(tmp_path, failing)
     result = subprocess.run([root / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
-    assert result.stdout.split("\n") == ["made check", "made test", ""], "the test runner has the last word"
+    made = [f"made {target}" for target in ("check", *PARTS, "test")]
+    assert result.stdout.split("\n") == [*made, ""], "the test runner has the last word"
     assert (result.returncode == 0) is passes
+
+
+def test_ci_requires_what_it_could_build(root: Path, tmp_path: Path) -> None:
+    environment = _fake_make(tmp_path, "forge")
+    make = tmp_path / "make"
+    make.write_text(make.read_text() + '[ "$target" != test ] || env | grep ^GITCD_REQUIRE_\n')
+    result = subprocess.run([root / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
+    required = [line for line in result.stdout.splitlines() if line.startswith("GITCD_")]
+    assert sorted(required) == ["GITCD_REQUIRE_CONTROL_PLANE=1", "GITCD_REQUIRE_HELM=1"]
 
 
 def test_a_suite_that_collects_nothing_fails(tmp_path: Path) -> None:
