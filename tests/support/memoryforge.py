@@ -16,6 +16,10 @@ from gitcd.model.pull import (
 from tests.support.repos import Bare, git
 
 
+class KilledError(Exception):
+    """Stands for a run that ends here."""
+
+
 @dataclass
 class MemoryForge:
     """Implements `gitcd.forge.protocol.Forge` as far as delivery asks; `down` is what every answer is then."""
@@ -30,6 +34,7 @@ class MemoryForge:
     down: ForgeFailure | None = None
     refuses: set[str] = field(default_factory=set)  # names of methods that are forbidden
     name: str = "Memory team/config"
+    dies: tuple[str, str] = ("", "")  # the run is killed "before" or "after" the forge has done what is named
 
     def find_open(self, branch: str, base: str) -> PullRequest | ForgeFailure | None:
         return self._asked("find_open") or self._newest(branch, base, lambda pull: pull.state is PullState.OPEN)
@@ -50,24 +55,25 @@ class MemoryForge:
         url = f"https://forge.example/team/config/pulls/{number}"
         pull = PullRequest(number, url, PullState.OPEN, content.title, content.body, branch, base)
         self.pulls.append(pull)
-        return self._shown(pull)
+        return self._done("create", self._shown(pull))
 
     def update(self, pull: PullRequest, content: PullContent) -> PullRequest | ForgeFailure:
         if (pull.title, pull.body) == (content.title, content.body):
             return pull
-        return self._asked("update", writes=True) or self._set(pull, title=content.title, body=content.body)
+        failure = self._asked("update", writes=True)
+        return failure or self._done("update", self._set(pull, title=content.title, body=content.body))
 
     def comment(self, pull: PullRequest, text: str) -> ForgeFailure | None:
         if failure := self._asked("comment", writes=True):
             return failure
         self.comments.append((pull.id, text))
-        return None
+        return self._done("comment", None)
 
     def close(self, pull: PullRequest) -> ForgeFailure | None:
         if failure := self._asked("close", writes=True):
             return failure
         self._set(pull, state=PullState.CLOSED)
-        return None
+        return self._done("close", None)
 
     def add_labels(self, pull: PullRequest, labels: list[str]) -> ForgeFailure | None:
         if failure := self._asked("add_labels", writes=True):
@@ -97,10 +103,17 @@ class MemoryForge:
 
     def _asked(self, method: str, *, writes: bool = False) -> ForgeFailure | None:
         self.requests += 1
+        if self.dies == (method, "before"):
+            raise KilledError
         self.writes += writes
         if method in self.refuses:
             return ForgeFailure(Trouble.FORBIDDEN, f"{self.name} does not let the token {method}")
         return self.down
+
+    def _done(self, method: str, answer):
+        if self.dies == (method, "after"):
+            raise KilledError
+        return answer
 
     def _set(self, pull: PullRequest, **fields: object) -> PullRequest:
         number = int(pull.id) - 1

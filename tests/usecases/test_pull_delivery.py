@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,7 +18,7 @@ from gitcd.usecases.deliver import NO_FORGE, Desk
 from gitcd.usecases.deliver_details import restarts
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.reconcile import preview, reconcile, replay
-from tests.support.memoryforge import MemoryForge
+from tests.support.memoryforge import KilledError, MemoryForge
 from tests.support.repos import Bare, git, make_bare
 from tests.support.scenes import AUTHOR, NOW, Tags, app_files, context, digest, mirror_of, reference
 
@@ -443,6 +444,24 @@ class TestTrouble:
         assert plan_exit_code(published.work.plan) is ExitCode.TRANSIENT
         assert branches(remote) == []
         forge.down = None
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.parametrize("method", ["create", "update", "comment", "close"])
+    def test_F24_a_run_that_is_killed_leaves_nothing_that_the_next_one_does_not_settle(
+        self, remote, tags, forge, method, when
+    ):
+        """Open, follow the tag, and close, each begun by a run that dies: in the end one was opened and closed."""
+        for version in ("1.1.0", "1.2.0", "1.0.0"):
+            tags.move("team/app", "env-prod", version)
+            forge.dies = (method, when)
+            with contextlib.suppress(KilledError):
+                run(remote, tags, forge)
+            forge.dies = ("", "")
+            run(remote, tags, forge)
+        assert [pull.state for pull in forge.pulls] == [PullState.CLOSED]
+        assert branches(remote) == []
+        tags.move("team/app", "env-prod", "1.2.0")
         assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
 
     def test_T29_the_base_is_never_forced(self, remote, tags, forge, tmp_path):
