@@ -17,7 +17,6 @@ from urllib.parse import quote
 from gitcd import redact
 from gitcd.errors import ConfigError
 from gitcd.forge.adapter import dig, reading
-from gitcd.forge.github import HEADERS
 from gitcd.forge.http import Client
 from gitcd.model.settings import GitHubApp
 
@@ -27,7 +26,7 @@ _MARGIN = 120  # seconds before its end at which a token is renewed
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
+class Signed:
     """The App's own credentials, by which it asks for a token of an installation."""
 
     app: str
@@ -46,15 +45,11 @@ class _Signed:
 class AppTokens:
     """Tokens of the App's installation on one repository."""
 
-    def __init__(self, app: GitHubApp, base: str, repository: str) -> None:
-        """`base` is the address of the REST API.
-
-        Raises:
-            ConfigError: the key cannot be used.
-        """
+    def __init__(self, app: GitHubApp, client: Client, repository: str) -> None:
+        """`client` sends to the REST API, with the App's own credentials."""
         self._installation = app.installation
         self._repository = repository
-        self._client = Client("GitHub", base, _Signed(app.id, signer(Path(app.key_file).expanduser())), HEADERS)
+        self._client = client
         self._token = ""
         self._until = 0.0
 

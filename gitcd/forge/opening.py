@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gitcd import redact
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, TransientError
 from gitcd.forge.adapter import Adapter
 from gitcd.forge.careful import Careful
+from gitcd.forge.failures import ForgeError
 from gitcd.forge.http import Client, Clock
 from gitcd.forge.place import Place, locate
 from gitcd.forge.protocol import Forge
@@ -30,6 +32,22 @@ def open_forge(
     clock = clock or Clock()
     redact.register(token)
     return Careful(_adapter(place, wanted, token, deadline, clock), clock=clock)
+
+
+def app_token(remote: str, wanted: settings.Forge) -> str:
+    """A token of the GitHub App, by which git may read the repository and push to it over https.
+
+    Raises:
+        ConfigError: the App is not set up as GitHub knows it.
+        TransientError: GitHub cannot be asked.
+    """
+    place = locate(remote, wanted)
+    try:
+        _, value = _app_tokens(place, wanted, None, Clock()).header()
+    except ForgeError as error:
+        kind = TransientError if error.failure.transient else ConfigError
+        raise kind(error.failure.message, remedy=error.failure.remedy) from None
+    return value.removeprefix("Bearer ")
 
 
 def _adapter(place: Place, wanted: settings.Forge, token: str, deadline: float | None, clock: Clock) -> Adapter:
@@ -69,9 +87,7 @@ def _github(place: Place, wanted: settings.Forge, token: str, deadline: float | 
     rest, graphql = _github_apis(place.url)
     tokens: Tokens
     if wanted.app.id:
-        from gitcd.forge.app import AppTokens
-
-        tokens = AppTokens(wanted.app, rest, place.repository)
+        tokens = _app_tokens(place, wanted, deadline, clock)
     elif token:
         tokens = GivenToken(token)
     else:
@@ -81,6 +97,16 @@ def _github(place: Place, wanted: settings.Forge, token: str, deadline: float | 
         Client("GitHub", graphql, tokens, HEADERS, deadline=deadline, clock=clock),
         place.repository,
     )
+
+
+def _app_tokens(place: Place, wanted: settings.Forge, deadline: float | None, clock: Clock) -> Tokens:
+    from gitcd.forge.app import AppTokens, Signed, signer
+    from gitcd.forge.github import HEADERS
+
+    app, (rest, _) = wanted.app, _github_apis(place.url)
+    own = Signed(app.id, signer(Path(app.key_file).expanduser()))
+    client = Client("GitHub", rest, own, HEADERS, deadline=deadline, clock=clock)
+    return AppTokens(app, client, place.repository)
 
 
 def _github_apis(url: str) -> tuple[str, str]:

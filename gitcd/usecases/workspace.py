@@ -16,7 +16,7 @@ from gitcd.git.access import Credentials, Ssh
 from gitcd.git.commit import Author
 from gitcd.git.history import History, MissingHistory, ensure_history, local_history
 from gitcd.git.mirror import LOCK_WAIT, Mirror, open_mirror
-from gitcd.git.remote import Remote
+from gitcd.git.remote import Kind, Remote
 from gitcd.git.worktree import WorkTree, is_bare, is_worktree
 from gitcd.model import layout
 from gitcd.model.evidence import Inspected, Inspection
@@ -98,7 +98,7 @@ class Workspace:
             place,
             self.settings.branch,
             cache_dir=cache_dir(self.settings),
-            credentials=_credentials(self.settings),
+            credentials=_credentials(self.settings, place),
             ssh=_ssh(self.settings),
             timeout=self.settings.deadlines.git.total_seconds(),
             lock_wait=max(0.0, min(LOCK_WAIT, self._deadline - time.monotonic())),
@@ -210,11 +210,15 @@ def registry_settings(settings: Settings) -> RegistrySettings:
     )
 
 
-def _credentials(settings: Settings) -> Credentials | None:
+def _credentials(settings: Settings, place: Remote) -> Credentials | None:
     git = settings.git
     token = os.environ.get(git.token_env, "") if git.token_env else git.token
     if git.token_env and not token:
         raise ConfigError(f"git.tokenEnv names {git.token_env}, which is not set")
+    if not token and settings.forge.app.id and place.kind is Kind.HTTP:
+        from gitcd.forge.opening import app_token
+
+        token = app_token(place.url, settings.forge)
     if not token:
         return None
     redact.register(token)

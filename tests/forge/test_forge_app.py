@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from gitcd import redact
-from gitcd.forge.opening import open_forge
+from gitcd.errors import ConfigError, TransientError
+from gitcd.forge.opening import app_token, open_forge
 from gitcd.forge.protocol import Forge
+from gitcd.git.mirror import Mirror
 from gitcd.model import settings
 from gitcd.model.pull import ForgeFailure, PullContent, PullRequest, Trouble
+from gitcd.usecases.workspace import Workspace
 from tests.support import openapi
 from tests.support.fakes_github import FakeGitHub
 from tests.support.fakes_hub import serving
 from tests.support.forges import Waits
+from tests.support.githttp import serve
+from tests.support.repos import make_bare
 
 REMOTE = "https://github.example/atlas/config.git"
 BRANCH = "gitcd/prod/env"
@@ -135,3 +140,31 @@ def test_minting_is_as_github_describes_it(forge: Forge, server: FakeGitHub) -> 
     create(forge)
     assert minted(server) == 1
     assert [fault for request in server.requests for fault in openapi.faults(request, "/api/v3")] == []
+
+
+def test_git_gets_in_with_a_token_of_the_app(server: FakeGitHub, key: tuple[Path, object], tmp_path: Path) -> None:
+    make_bare(tmp_path / "atlas/config.git", {"gitcd.yaml": b"a: 1\n"})
+    with serve(tmp_path, token=f"ghs_{1:036d}") as git:
+        made = settings.Settings(
+            repo=git.url(tmp_path / "atlas/config.git"),
+            branch="main",
+            cache_dir=str(tmp_path / "cache"),
+            forge=settings.Forge(kind="github", url=server.url, app=settings.GitHubApp("17", str(key[0]))),
+        )
+        with Workspace(made).open() as mirror:
+            assert isinstance(mirror, Mirror)
+            assert mirror.fetch()
+    assert minted(server) == 1
+
+
+def test_an_app_that_github_does_not_know_is_a_wrong_setting(
+    server: FakeGitHub, key: tuple[Path, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitcd.forge.http.ATTEMPTS", 1)
+    wanted = settings.Forge(kind="github", url=server.url, app=settings.GitHubApp("17", str(key[0])))
+    server.fail("*", "", 404, body={"message": "Not Found"})
+    with pytest.raises(ConfigError, match="installation with 404"):
+        app_token(REMOTE, wanted)
+    server.fail("*", "", 500, times=99)
+    with pytest.raises(TransientError):
+        app_token(REMOTE, wanted)
