@@ -59,8 +59,7 @@ def note_of(outcome: Outcome, present: Mapping[str, Any]) -> Note | None:
     `present` is the status before.
     """
     if outcome.changed:
-        new = _image(outcome.resolved)
-        return Note("Normal", outcome.kind.value, _cut(f"{outcome.old or '?'} -> {new}", _MAX_NOTE))
+        return Note("Normal", outcome.kind.value, _cut(_move(outcome), _MAX_NOTE))
     reason, text = _reason(outcome), _message(outcome)
     before = _by_type(present).get("Ready", {})
     if (before.get("status"), before.get("reason")) == (_ready(outcome), reason):
@@ -103,14 +102,22 @@ def _reason(outcome: Outcome) -> str:
     """The reason; what has just been committed is from then on as current as what was before."""
     if outcome.changed or outcome.kind is OutcomeKind.CURRENT:
         return CURRENT
+    if outcome.kind is OutcomeKind.PROPOSED:
+        return outcome.kind.value
     return outcome.reason or outcome.kind.value
 
 
 def _message(outcome: Outcome) -> str:
     if _reason(outcome) == CURRENT:
         return f"git says {_image(outcome.resolved)}"
+    if outcome.kind is OutcomeKind.PROPOSED:
+        return _cut(f"{_move(outcome)} waits until {outcome.pull or outcome.proposal} is merged", MAX_MESSAGE)
     text = f"{outcome.message}. {outcome.remedy}" if outcome.remedy else outcome.message
     return _cut(text, MAX_MESSAGE)
+
+
+def _move(outcome: Outcome) -> str:
+    return f"{outcome.old or '?'} -> {_image(outcome.resolved)}"
 
 
 def _image(resolved: Resolved | None) -> str:

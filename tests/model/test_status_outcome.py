@@ -78,6 +78,15 @@ def test_what_was_committed_is_as_current_as_what_was_before(kind):
     assert status_of(outcome(), 1, moved, NOW) is None
 
 
+def test_a_pull_request_is_named():
+    url = "https://git.example.com/atlas/config/pulls/7"
+    proposed = outcome(OutcomeKind.PROPOSED, reason="Bumped", old="1.0.0", proposal="gitcd/dev", pull=url)
+    ready, reconciling, _ = status_of(proposed, 1, {}, NOW)["conditions"]
+    assert (ready["status"], ready["reason"], reconciling["status"]) == ("False", "Proposed", "True")
+    assert ready["message"] == f"1.0.0 -> 1.1.0 ({'a' * 12}) waits until {url} is merged"
+    assert note_of(proposed, {}).text == ready["message"]
+
+
 def test_an_age_in_a_message_is_no_change():
     blocked = outcome(OutcomeKind.BLOCKED, reason="TooYoung", message="pushed 5m ago")
     status = status_of(blocked, 1, {}, NOW)
