@@ -69,3 +69,8 @@ def test_defaults_are_those_of_the_validator():
     assert spec["strategy"]["default"]["kind"] == "RollingUpdate"
     assert spec["strategy"]["properties"]["kind"]["default"] == "RollingUpdate"
     assert "default" not in spec["tag"]
+
+
+@pytest.mark.parametrize("at", [at for at, _ in nodes(SCHEMA) if at and not at.endswith("[]") and at != ".metadata"])
+def test_kubectl_explain_has_something_to_say(at):
+    assert dict(nodes(SCHEMA))[at]["description"].endswith(".")
