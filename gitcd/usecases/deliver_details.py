@@ -7,12 +7,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from gitcd.git.mirror import Mirror
+from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
 from gitcd.model.memory import Memory
 from gitcd.model.plan import Outcome, OutcomeKind, PlannedPull
 from gitcd.model.reference import Repository
+from gitcd.model.site import Form
 from gitcd.registry.labels import ImageSource
 from gitcd.rendering.pull import Details, Provenance
+from gitcd.usecases.deliver_render import Rendered, render
 from gitcd.usecases.planner import Planned
 from gitcd.usecases.workspace import Workspace
 
@@ -26,7 +29,11 @@ def details(run: Workspace, mirror: Mirror, planned: Planned, pull: PlannedPull)
     bumped = [each for each in pull.commit.outcomes if each.kind is OutcomeKind.BUMPED and each.old_digest]
     sources = _sources(run, mirror.memory, [image for each in bumped[:_MOST] for image in _images(each)])
     provenance = {each.identity: _provenance(each, sources) for each in bumped[:_MOST]}
-    return Details(provenance=provenance, restarts=restarts(planned, pull), notes=notes(planned, pull))
+    rendered = render(CommitTree(mirror.git, mirror.tip), pull)
+    found = restarts(planned, pull)
+    found |= {root or ".": list(names) for root, names in (rendered.restarts or {}).items() if names}
+    said = [rendered.note] if rendered.note else []
+    return Details(provenance, found, rendered.objects, said or notes(planned, pull, rendered))
 
 
 def restarts(planned: Planned, pull: PlannedPull) -> dict[str, list[str]]:
@@ -40,15 +47,18 @@ def restarts(planned: Planned, pull: PlannedPull) -> dict[str, list[str]]:
     return {path: sorted(names) for path, names in sorted(found.items())}
 
 
-def notes(planned: Planned, pull: PlannedPull) -> list[str]:
-    """What the body cannot show: files from which something else renders the workloads."""
+def notes(planned: Planned, pull: PlannedPull, rendered: Rendered) -> list[str]:
+    """What the body cannot show: files that something renders which was not run here."""
     movers: set[Identity] = {outcome.identity for outcome in pull.commit.outcomes}
     edits = [edit for each in planned.decisions if each.outcome.identity in movers for edit in each.edits]
-    unrendered = {edit.site.path for edit in edits if not edit.site.workload and edit.site.repository is not None}
-    if not unrendered:
+    built = () if rendered.restarts is None else (Form.KUSTOMIZE, Form.IMAGE)
+    hidden = {
+        edit.site.path for edit in edits if not edit.site.workload and edit.site.form not in (*built, Form.CONFIG)
+    }
+    if not hidden:
         return []
-    files = "1 file is" if len(unrendered) == 1 else f"{len(unrendered)} files are"
-    return [f"{files} rendered by kustomize, Helm or the like: which pods restart there is not shown."]
+    files = "1 file is" if len(hidden) == 1 else f"{len(hidden)} files are"
+    return [f"{files} rendered by Helm or the like: which pods restart for that is not known here."]
 
 
 def _images(outcome: Outcome) -> list[Image]:
