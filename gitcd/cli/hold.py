@@ -108,6 +108,8 @@ def carry_out(console: Console, form: Any, arguments: dict[str, Any], compute: C
     if failure := published.failure:
         raise (TransientError if failure.transient else RefusedError)(failure.message, remedy=failure.remedy)
     _show(console, form, published.work, published.commits)
+    if note := published.work.note:
+        console.warn(note)
     if where:
         console.say(where)
     return ExitCode.OK

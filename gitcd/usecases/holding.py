@@ -17,7 +17,7 @@ from gitcd.model.hold import Allow, Hold, Reject, hold_path
 from gitcd.model.plan import FileChange
 from gitcd.model.reference import is_digest, short
 from gitcd.model.tree import Mode, Tree
-from gitcd.planning.holds import NoHistory, Past, PastMove
+from gitcd.planning.holds import NoHistory, Past
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.moments import moment
 from gitcd.planning.precedents import Question
@@ -49,6 +49,7 @@ class Held:
     change: FileChange | None
     said: str
     reason: str = ""
+    note: str = ""  # what could not be found out meanwhile
 
     @property
     def message(self) -> str:
@@ -100,7 +101,13 @@ def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str =
     if problem := inputs.unreadable.get(identity):
         return Held(identity, _change(tree, problem.path, None), said, reason)
     old = inputs.holds.get(identity, Hold())
-    past = _past(tree, inputs, identity, recall)
+    past, note = _past(tree, inputs, identity, recall), ""
+    if isinstance(past, NoHistory):
+        note = f"history that may hold {identity} is missing: {past.reason}"
+        if not (old.reject or old.freeze):
+            missing = ConfigError if past.lasting else TransientError
+            raise missing(note, remedy=past.remedy or "Run again.")
+        past = None
     allow = old.allow
     if past and all(each.digest != past.digest for each in allow):
         allow = (*allow, Allow(past.digest, reason, by, _stamp(now)))
@@ -108,7 +115,7 @@ def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str =
     if allow == old.allow and not old.reject and not old.freeze:
         return Held(identity, None, f"Nothing holds {identity}")
     after = _rendered(identity, Hold(allow=allow)) if allow else None
-    return Held(identity, _change(tree, hold_path(identity), after), said, reason)
+    return Held(identity, _change(tree, hold_path(identity), after), said, reason, note)
 
 
 def commit(
@@ -150,17 +157,13 @@ def find_identity(inputs: Inputs, app: str, holds: Iterable[Identity] = ()) -> I
     raise ConfigError(f"no declaration is called {app!r}", remedy=f"There are: {_listed(known)}" if known else "")
 
 
-def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> PastMove | None:
+def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> Past:
     """The last move of the declaration, if its places no longer hold it."""
     declared = next((each for each in inputs.declared if each.identity == identity), None)
     if declared is None:
         return None
     (surveyed,) = survey([declared], tree, inputs.scopes)
-    past = recall([Question(surveyed)]).get(identity)
-    if isinstance(past, NoHistory):
-        missing = ConfigError if past.lasting else TransientError
-        raise missing(f"history that may hold {identity} is missing: {past.reason}", remedy=past.remedy or "Run again.")
-    return past
+    return recall([Question(surveyed)]).get(identity)
 
 
 def _rendered(identity: Identity, hold: Hold) -> bytes:

@@ -181,6 +181,13 @@ def test_what_is_current_says_that_a_hold_is_in_force(remote, tags):
     assert found.message == "a hold is in force: freeze since 2026-11-22T12:00:00Z: audit"
 
 
+def test_a_hold_file_is_released_though_the_history_is_missing():
+    tree = MemoryTree({"gitcd.yaml": LAYOUT, HOLD: b"freeze: true\n"} | app_files("app"))
+    done = release(tree, "app", lambda asked: {each.identity: NoHistory("gone") for each in asked}, now=NOW)
+    assert (done.change.path, done.change.after) == (HOLD, None)
+    assert done.note == "history that may hold dev/team/app is missing: gone"
+
+
 @pytest.mark.parametrize(("lasting", "error"), [(True, ConfigError), (False, TransientError)])
 def test_without_history_nobody_can_tell_what_a_release_lets_in(lasting, error):
     tree = MemoryTree({"gitcd.yaml": LAYOUT} | app_files("app"))
