@@ -79,13 +79,14 @@ def _conditions(
         "Reconciling": "True" if going_on or outcome.transient else "False",
         "Stalled": "True" if outcome.kind in BROKEN and not outcome.transient else "False",
     }
+    common: dict[str, str | int] = {"reason": _reason(outcome), "observedGeneration": generation}
+    message: dict[str, str | int] = {"message": _message(outcome)}  # said once, and again where it is bad news
     return [
         {
+            **common,
+            **(message if name == "Ready" or state == "True" else {}),
             "type": name,
             "status": state,
-            "reason": _reason(outcome),
-            "message": _message(outcome),
-            "observedGeneration": generation,
             "lastTransitionTime": _since(known.get(name, {}), state, now),
         }
         for name, state in states.items()
