@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -48,7 +48,9 @@ def branch_of(target: Target) -> Mirror:
 @repository
 @click.option("--app", multiple=True, metavar="APP", envvar="GITCD_APP", show_envvar=True,
               help="Only this declaration of TO, as name or namespace/name; repeatable.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Show what would be committed, or moved, and write nothing.")
+@click.option("--commit", "by_commit", is_flag=True, help="Commit all of it; refused where TO asks for pull requests.")
+@click.option("--pr", "by_pull", is_flag=True, help="Propose all of it by pull request; by default as TO says.")
+@click.option("--dry-run", is_flag=True, help="Show what would be committed, proposed or moved, and write nothing.")
 @click.option("--check", is_flag=True, help="As --dry-run, and exit with 1 where something would change.")
 @click.option("--out", type=_FILE, metavar="FILE", help="Write the plan to a file, for review.")
 @click.option("--settle", is_flag=True, help="Commit nothing; let the tags that TO names in the registry name what git "
@@ -62,8 +64,9 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """Move what FROM deploys now into the places of TO.
 
     Declarations are matched by namespace and name. Each digest must be in TO's own repository; gates, holds and freezes
-    of TO apply, and its soak time is counted from git's history. What moved is committed and pushed. Tags take no part:
-    --settle moves them afterwards, for those who look at them. The journal is one of those moves.
+    of TO apply, and its soak time is counted from git's history. What moves is committed and pushed, or proposed in a
+    pull request, as TO says. Tags take no part: --settle moves them afterwards, for those who look at them, and the
+    journal is one of those moves.
     """
     _refuse_contradictions(arguments)
     run = session.workspace(arguments)
@@ -76,10 +79,13 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 def _request(arguments: dict[str, Any]) -> Promotion:
     from gitcd.usecases.promote import Promotion
 
-    return Promotion(arguments["source"], arguments["target"], frozenset(arguments["app"]))
+    by: Literal["", "pull", "commit"] = "pull" if arguments["by_pull"] else "commit" if arguments["by_commit"] else ""
+    return Promotion(arguments["source"], arguments["target"], frozenset(arguments["app"]), by)
 
 
 def _refuse_contradictions(arguments: dict[str, Any]) -> None:
+    if arguments["by_pull"] and arguments["by_commit"]:
+        raise click.UsageError("--commit and --pr exclude each other")
     if arguments["settle"] and (arguments["check"] or arguments["out"]):
         raise click.UsageError("--settle moves tags and makes no plan: it goes with neither --check nor --out")
     if not arguments["settle"] and arguments["journal"]:
@@ -87,10 +93,11 @@ def _refuse_contradictions(arguments: dict[str, Any]) -> None:
 
 
 def _promoted(console: Console, form: Any, run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> int:
+    from gitcd.usecases.deliver_desk import open_desk
     from gitcd.usecases.promote import Pen, preview_promotion, promote
 
-    request = _request(arguments)
-    pen, context = Pen(run.author, run.templates, run.run), run.context(mirror)
+    request, context = _request(arguments), run.context(mirror)
+    pen = Pen(run.author, run.templates, open_desk(run, mirror), run.run)
     if arguments["dry_run"] or arguments["check"]:
         plan = preview_promotion(mirror, context, request, lambda: run.history(mirror), pen).plan
         return rehearsed(console, form, plan, out=arguments["out"], check=arguments["check"])

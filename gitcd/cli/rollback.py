@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @options.because
 @click.option("--any-platform", is_flag=True,
               help="Go back even where the image may not fit the nodes that the present one runs on.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Show what would be committed, and write nothing.")
+@click.option("--pr", "by_pull", is_flag=True, help="Propose it by pull request; by default as the environment says.")
+@click.option("--dry-run", is_flag=True, help="Show what would be committed or proposed, and write nothing.")
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write the plan to a file, for review.")
 @options.access
 @options.registry
@@ -39,7 +40,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 
     One commit writes the former image into every place and a hold file that rejects the present one, and what the tag
     names, so that no run brings it back before it is released, its time is over, or the tag moves on. The declarations
-    of a group go back together. Gates and frozen environments do not stand in the way; holds do.
+    of a group go back together. Gates and frozen environments do not stand in the way; holds do. An environment that is
+    delivered by pull request gets one for this alone.
     """
     if arguments["to"] and arguments["last_good"]:
         raise click.UsageError("--to and --last-good exclude each other")
@@ -49,10 +51,11 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 
 
 def _rolled_back(console: Console, form: Any, run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> int:
+    from gitcd.usecases.deliver_desk import open_desk
     from gitcd.usecases.promote import Pen
     from gitcd.usecases.rollback import preview_rollback, rollback
 
-    pen, context = Pen(run.author, run.templates, run.run), run.context(mirror)
+    pen, context = Pen(run.author, run.templates, open_desk(run, mirror), run.run), run.context(mirror)
     request, sources = _request(console, arguments), _sources(run, mirror)
     if arguments["dry_run"]:
         plan = preview_rollback(mirror, context, request, sources, pen).plan
@@ -68,7 +71,7 @@ def _request(console: Console, arguments: dict[str, Any]) -> RollbackRequest:
     from gitcd.usecases.rollback import RollbackRequest
 
     by = arguments["by"] or console.err.clean(actor(os.environ))
-    names = ("app", "to", "reason", "until", "any_platform")
+    names = ("app", "to", "reason", "until", "any_platform", "by_pull")
     return RollbackRequest(by=by, **{name: arguments[name] for name in names})
 
 

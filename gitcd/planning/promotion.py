@@ -21,7 +21,7 @@ class Aim:
 
     `name` is what git calls the image. `absent` is what is said where the registry does not hold it. `source` is the
     declaration whose value it was, whose soak time counts. `back`: it returns to what it held before, which neither a
-    gate nor a frozen environment stops.
+    gate nor a frozen environment stops. `by_pull`: it is proposed, however else the environment is delivered.
     """
 
     digest: str
@@ -31,6 +31,7 @@ class Aim:
     absent: Failure | None = None
     source: Identity | None = None
     back: bool = False
+    by_pull: bool = False
 
 
 Aims = Mapping[Identity, Aim | Failure]

@@ -50,7 +50,8 @@ def _branch(mover: Decision, scopes: Scopes) -> str:
     declared = mover.surveyed.declared
     environment = scopes.layout_of(declared.identity.environment)
     own, common = declared.declaration.spec.delivery, environment.delivery
-    if "PullRequest" not in {common.mode, own.mode if own else ""}:
+    asked = mover.aim is not None and mover.aim.by_pull
+    if not asked and "PullRequest" not in {common.mode, own.mode if own else ""}:
         return ""
     group = (own.group if own else "") or common.group or EACH
     name = f"{declared.identity.namespace}.{declared.identity.name}" if group == EACH else group

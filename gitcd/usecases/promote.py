@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from gitcd.errors import ConfigError
 from gitcd.git.commit import Author, NewCommit
@@ -12,7 +13,7 @@ from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
 from gitcd.model.memory import FORGETFUL, Memory
-from gitcd.model.plan import Outcome, OutcomeKind, Plan
+from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Tree
 from gitcd.planning.inputs import Inputs, read_inputs
@@ -22,19 +23,25 @@ from gitcd.planning.promotion import Aim, Matching, aims, match, source_queries
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.survey import survey
 from gitcd.rendering.messages import commit_message
+from gitcd.usecases import pulls
+from gitcd.usecases.deliver import Desk
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
-from gitcd.usecases.reconcile import with_failure
+from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.status_past import Recollect, Subject, soak_from
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """From which environment to which, and which declarations (empty: all that both have)."""
+    """From which environment to which, and which declarations (empty: all that both have).
+
+    `by`: whether all of it is proposed, or all committed; else as the target environment says.
+    """
 
     source: str
     target: str
     apps: frozenset[str] = frozenset()
+    by: Literal["", "pull", "commit"] = ""
 
     @property
     def selection(self) -> Selection:
@@ -43,10 +50,11 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Who commits, and in which words: the operator's templates, and the name of the run."""
+    """Who commits, and in which words: the operator's templates, and the name of the run. At the desk one proposes."""
 
     author: Author
     templates: Path | None = None
+    desk: Desk | None = None
     run: str = ""
 
 
@@ -68,11 +76,14 @@ def plan_promotion(
     check_environments(inputs.scopes, request.source, request.target)
     permitted, _ = limit(inputs.declared, context.limits)
     matching = match(permitted, request.source, request.target)
-    sources = survey([pair.source for pair in matching.pairs], tree, inputs.scopes)
+    sought_in = FORGETFUL if request.apps else memory
+    sources = survey([pair.source for pair in matching.pairs], tree, inputs.scopes, sought_in)
     stands = {each.declared.identity: standing(each) for each in sources}
     answers = context.resolve(source_queries(matching.pairs, stands))
     found = aims(matching.pairs, stands, answers, inputs.broken) | _unmatched(matching, inputs, request)
-    found |= _undeliverable(matching, inputs.scopes)
+    found = {each: _delivered(aim, request) for each, aim in found.items()}
+    if request.by == "commit":
+        _check_commits(matching, inputs.scopes, request)
     subjects = {each.declared.identity: Subject.of(each) for each in sources}
     soak = soak_from(recollect, inputs.scopes, subjects)
     context = replace(context, selection=request.selection, aims=found, soak=soak)
@@ -104,35 +115,46 @@ def check_environments(scopes: Scopes, source: str, target: str) -> None:
 
 
 def promote(mirror: Mirror, context: Context, request: Promotion, recollect: Recollect, pen: Pen) -> Published[Planned]:
-    """Commit the promotion to the branch, computed anew wherever its tip moves."""
+    """Commit the promotion to the branch, or propose it there, computed anew wherever the branch's tip moves."""
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
         planned = plan_promotion(tree, context, request, recollect, base=tip, memory=mirror.memory)
         planned = with_promoted(planned, request, pen)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
-    return with_failure(publish(mirror, compute, author=pen.author, when=context.now))
+    def again() -> Planned:
+        return preview_promotion(mirror, context, request, recollect, pen)
+
+    published = with_failure(publish(mirror, compute, author=pen.author, when=context.now))
+    return with_pulls(published, mirror, replace(context, selection=request.selection), pen.desk, again)
 
 
 def preview_promotion(mirror: Mirror, context: Context, request: Promotion, recollect: Recollect, pen: Pen) -> Planned:
-    """What `promote` would commit to the branch's tip; nothing is written."""
+    """What `promote` would commit to the branch's tip, or propose; nothing is written."""
     tip = mirror.fetch()
     tree = CommitTree(mirror.git, tip)
     planned = plan_promotion(tree, context, request, recollect, base=tip, memory=mirror.memory)
-    return with_promoted(planned, request, pen)
+    planned = with_promoted(planned, request, pen)
+    if not planned.plan.pulls:
+        return planned
+    return pulls.foretold(planned, pulls.stands(mirror, planned, request.selection, pen.author))
 
 
 def with_promoted(planned: Planned, request: Promotion, pen: Pen) -> Planned:
     """The same plan, its commits with messages that say where the images come from."""
-    note = f"Promoted from {request.source}."
-    commits = tuple(
-        replace(
-            commit,
-            message=commit_message(commit, run=pen.run, folder=pen.templates, verb="promote", note=note),
-        )
-        for commit in planned.plan.commits
-    )
-    return replace(planned, plan=replace(planned.plan, commits=commits))
+    return with_words(planned, pen, verb="promote", note=f"Promoted from {request.source}.")
+
+
+def with_words(planned: Planned, pen: Pen, *, verb: str, note: str, by: str = "") -> Planned:
+    """The same plan, its commits, also those that are proposed, with messages that say who asked for them, and why."""
+
+    def told(commit: PlannedCommit) -> PlannedCommit:
+        message = commit_message(commit, run=pen.run, folder=pen.templates, verb=verb, note=note, by=by)
+        return replace(commit, message=message)
+
+    commits = tuple(map(told, planned.plan.commits))
+    proposed = tuple(replace(pull, commit=told(pull.commit)) for pull in planned.plan.pulls)
+    return replace(planned, plan=replace(planned.plan, commits=commits, pulls=proposed))
 
 
 def _unmatched(matching: Matching, inputs: Inputs, request: Promotion) -> dict[Identity, Aim | Failure]:
@@ -142,19 +164,23 @@ def _unmatched(matching: Matching, inputs: Inputs, request: Promotion) -> dict[I
     return {each: _no_source(each, request.source, broken.get(each.app)) for each in asked}
 
 
-def _undeliverable(matching: Matching, scopes: Scopes) -> dict[Identity, Aim | Failure]:
-    """Those that may move by a pull request only: nothing is committed past the reviewers."""
-    remedy = "Open it by hand from `gitcd promote --dry-run` in a branch, or let delivery.mode be Commit."
-    found: dict[Identity, Aim | Failure] = {}
-    for pair in matching.pairs:
-        delivery, own = (
-            scopes.layout_of(pair.target.identity.environment).delivery,
-            pair.target.declaration.spec.delivery,
-        )
+def _delivered(aim: Aim | Failure, request: Promotion) -> Aim | Failure:
+    return replace(aim, by_pull=True) if isinstance(aim, Aim) and request.by == "pull" else aim
+
+
+def _check_commits(matching: Matching, scopes: Scopes, request: Promotion) -> None:
+    """Whether all that is asked for may be committed: nothing goes past its reviewers.
+
+    Raises:
+        ConfigError: something may move by a pull request only.
+    """
+    for declared in (pair.target for pair in matching.pairs if request.selection.takes(pair.target.identity)):
+        delivery, own = scopes.layout_of(request.target).delivery, declared.declaration.spec.delivery
         if "PullRequest" in {delivery.mode, own.mode if own else ""}:
-            message = "it is delivered by pull request, which this version of gitcd does not open"
-            found[pair.target.identity] = Failure("NotSupportedYet", message, remedy)
-    return found
+            raise ConfigError(
+                f"{declared.identity} is delivered by pull request, and --commit would pass by its reviewers",
+                remedy="Leave --commit out.",
+            )
 
 
 def _no_source(identity: Identity, source: str, broken: Outcome | None) -> Failure:

@@ -41,8 +41,8 @@ def stands(mirror: Mirror, planned: Planned, selection: Selection, author: Autho
         ConfigError: no permission.
         TransientError: the remote cannot be reached.
     """
-    there = {name: each for name, each in read_branches(mirror).items() if is_branch(name)}
     pulls = {pull.branch: pull for pull in planned.plan.pulls}
+    there = {name: each for name, each in read_branches(mirror).items() if is_branch(name) or name in pulls}
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
     whole = not (selection.environments or selection.apps)
     readable = all(each.identity.environment and each.identity.name for each in planned.plan.outcomes)

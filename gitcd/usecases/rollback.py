@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold
 from gitcd.model.memory import FORGETFUL, Memory
-from gitcd.model.plan import Outcome, OutcomeKind, PlannedCommit
+from gitcd.model.plan import Outcome, OutcomeKind, PlannedCommit, PlannedPull
 from gitcd.model.registry import Image
 from gitcd.model.tree import Tree
 from gitcd.model.version import pick_version
@@ -23,13 +24,13 @@ from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import moment
 from gitcd.planning.overview import Standing, standing
 from gitcd.planning.promotion import Aim
+from gitcd.planning.pulls import FOLDER, plan_id, propose
 from gitcd.planning.survey import survey
-from gitcd.rendering.messages import commit_message
 from gitcd.usecases.holding import find_identity
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
-from gitcd.usecases.promote import Pen
+from gitcd.usecases.promote import Pen, with_words
 from gitcd.usecases.publish import Published, publish
-from gitcd.usecases.reconcile import with_failure
+from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.rollback_hold import Rejection, hold_change
 from gitcd.usecases.rollback_targets import (
     Former,
@@ -56,6 +57,7 @@ class RollbackRequest:
     by: str = ""
     until: str = ""
     any_platform: bool = False
+    by_pull: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +110,32 @@ def plan_rollback(
     inputs = read_inputs(tree, memory)
     identity = find_identity(inputs, request.app)
     unit = _unit(tree, inputs, identity, context, memory)
-    _check_delivery(unit, inputs)
     steps = _steps(unit, inputs, context, request, sources)
     moving = {each.surveyed.declared.identity: each for each in steps if each.target}
     aims = {each.surveyed.declared.identity: _aim(each) for each in steps}
     selection = Selection(apps=frozenset(map(str, aims)))
     planned = make_plan(tree, replace(context, aims=aims, selection=selection), base=base, memory=memory)
-    return _with_holds(planned, moving, tree, request, context)
+    planned = _with_holds(planned, moving, tree, request, context)
+    return _proposed(planned, identity) if request.by_pull or _asks_for_pulls(unit, inputs) else planned
 
 
 def rollback(
     mirror: Mirror, context: Context, request: RollbackRequest, sources: Sources, pen: Pen
 ) -> Published[Planned]:
-    """Commit the rollback to the branch, computed anew wherever its tip moves."""
+    """Commit the rollback to the branch, or propose it there, computed anew wherever the branch's tip moves."""
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
         planned = plan_rollback(tree, context, request, sources, base=tip, memory=mirror.memory)
         planned = with_rollback_messages(planned, request, pen)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
-    return with_failure(publish(mirror, compute, author=pen.author, when=context.now))
+    def again() -> Planned:
+        return preview_rollback(mirror, context, request, sources, pen)
+
+    published = with_failure(publish(mirror, compute, author=pen.author, when=context.now))
+    apps = frozenset(str(each.identity) for each in published.work.plan.outcomes)
+    desk = pen.desk if published.work.plan.pulls else None
+    return with_pulls(published, mirror, replace(context, selection=Selection(apps=apps)), desk, again)
 
 
 def preview_rollback(mirror: Mirror, context: Context, request: RollbackRequest, sources: Sources, pen: Pen) -> Planned:
@@ -143,16 +151,7 @@ def with_rollback_messages(planned: Planned, request: RollbackRequest, pen: Pen)
     by = f" by {request.by}" if request.by else ""
     until = f" until {request.until}" if request.until else ""
     note = f"Rolled back{by}{': ' + request.reason if request.reason else ''}. What it leaves is held off{until}."
-    commits = tuple(
-        replace(
-            commit,
-            message=commit_message(
-                commit, run=pen.run, folder=pen.templates, verb="rollback", note=note, by=request.by
-            ),
-        )
-        for commit in planned.plan.commits
-    )
-    return replace(planned, plan=replace(planned.plan, commits=commits))
+    return with_words(planned, pen, verb="rollback", note=note, by=request.by)
 
 
 def _unit(tree: Tree, inputs: Inputs, identity: Identity, context: Context, memory: Memory) -> _Unit:
@@ -170,19 +169,30 @@ def _unit(tree: Tree, inputs: Inputs, identity: Identity, context: Context, memo
     return _Unit(surveyed[identity], tuple(surveyed[each] for each in sorted(chosen - {identity})))
 
 
-def _check_delivery(unit: _Unit, inputs: Inputs) -> None:
-    """Whether all of the unit may be committed to the branch.
-
-    Raises:
-        RefusedError: a part of it may move by a pull request only.
-    """
+def _asks_for_pulls(unit: _Unit, inputs: Inputs) -> bool:
+    """Whether a part of the unit may move by a pull request only: then all of it does."""
     for each in unit.members:
         identity, own = each.declared.identity, each.declared.declaration.spec.delivery
         if "PullRequest" in {inputs.scopes.layout_of(identity.environment).delivery.mode, own.mode if own else ""}:
-            raise RefusedError(
-                f"{identity} is delivered by pull request, which this version of gitcd does not open for a rollback",
-                remedy="Take the patch of `gitcd rollback --dry-run` into a branch once delivery.mode is Commit there.",
-            )
+            return True
+    return False
+
+
+def _proposed(planned: Planned, identity: Identity) -> Planned:
+    """The same, its commit in a pull request of its own, beside that of the environment.
+
+    Who asks again wants another one, also where the last was closed: so the time of its holds is part of its id.
+    """
+    plan = planned.plan
+    if not plan.commits:
+        return planned
+    (commit,) = plan.commits
+    branch = f"{FOLDER}rollback/{identity.environment}/{identity.namespace}.{identity.name}"
+    seal = repr([plan_id(commit.outcomes), *(file.after for file in commit.files)])
+    moved = {each.identity for each in commit.outcomes}
+    outcomes = tuple(propose(each, branch) if each.identity in moved else each for each in plan.outcomes)
+    pull = PlannedPull(identity.environment, branch, hashlib.sha256(seal.encode()).hexdigest(), commit)
+    return replace(planned, plan=replace(plan, outcomes=outcomes, commits=(), pulls=(pull,)))
 
 
 def _bonds(surveyed: Surveyed) -> Iterable[object]:
@@ -295,23 +305,24 @@ def _with_holds(
 ) -> Planned:
     """All in one commit, with the holds on what is left; or nothing, where a part of it may not move."""
     outcomes = {each.identity: each for each in planned.plan.outcomes}
+    plan = planned.plan
     if not moving or any(not _may_land(outcomes.get(each)) for each in moving):
-        return replace(planned, plan=replace(planned.plan, commits=()))
+        return replace(planned, plan=replace(plan, commits=(), pulls=(), shared=()))
     changes = []
     for identity, step in sorted(moving.items()):
         rejections = _rejections(step, planned, request, context)
         change = hold_change(tree, identity, planned.inputs.holds.get(identity, Hold()), rejections)
         changes += [change] if change else []
-    moved = tuple(each for identity, each in sorted(outcomes.items()) if identity in moving)
+    told = [each for commit in (*plan.commits, *(pull.commit for pull in plan.pulls)) for each in commit.outcomes]
+    moved = tuple({each.identity: each for each in [*map(outcomes.__getitem__, sorted(moving)), *told]}.values())
     environments = tuple(sorted({each.identity.environment for each in moved}))
-    files = (*planned.plan.files, *changes)
-    commit = PlannedCommit(OutcomeKind.BUMPED, environments, moved, files)
-    return replace(planned, plan=replace(planned.plan, commits=(commit,)))
+    commit = PlannedCommit(OutcomeKind.BUMPED, environments, moved, (*plan.files, *changes))
+    return replace(planned, plan=replace(plan, commits=(commit,), pulls=(), shared=()))
 
 
 def _may_land(outcome: Outcome | None) -> bool:
     """Whether it moves, or waits for a switch with the idle slot as it should be."""
-    return outcome is not None and (outcome.changed or outcome.kind is OutcomeKind.CURRENT)
+    return outcome is not None and (outcome.changed or outcome.kind in {OutcomeKind.CURRENT, OutcomeKind.PROPOSED})
 
 
 def _rejections(step: _Step, planned: Planned, request: RollbackRequest, context: Context) -> list[Rejection]:

@@ -238,13 +238,6 @@ class TestGates:
         found = outcome(promoted(make_bare(tmp_path / "remote.git", files), tags))
         assert (found.kind, found.reason) == (OutcomeKind.BLOCKED, "Downgrade")
 
-    def test_what_is_delivered_by_pull_request_is_not_committed(self, tmp_path, tags):
-        remote = make_bare(tmp_path / "remote.git", fleet("app", more=", delivery: {mode: PullRequest}"))
-        run(remote.url, tags)
-        tip = remote.tip
-        assert outcome(promoted(remote, tags)).kind is OutcomeKind.FAILED
-        assert remote.tip == tip
-
 
 class TestSoak:
     @pytest.fixture
