@@ -8,7 +8,7 @@ PYTHON ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench control-plane forge helm lock clean distclean
+.PHONY: help setup demo test check format bench control-plane forge helm deploy lock clean distclean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,10 @@ forge:  ## build Gitea and fetch GitHub's API description for the tests of pull 
 
 helm:  ## build helm for the tests of the chart; needs Go
 	@$(or $(PYTHON),python3) tools/parts.py helm $(ARGS)
+
+deploy: $(READY)  ## write what is generated in deploy/ anew
+	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --out deploy/kustomize/base
+	@$(BIN)/gitcd schema crd > deploy/helm/gitcd/crds/containerversions.yaml
 
 # A lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).
 # requirements.lock is for work on gitcd; requirements-run.lock is the part of it that the image runs.

@@ -228,10 +228,13 @@ def _variables(wanted: Wanted, remote: Remote, branch: str, *, has_settings: boo
         yield Variable("GITCD_GIT_KNOWN_HOSTS", f"{GIT_FOLDER}/known_hosts")
 
 
-def _ports(remote: Remote, *, from_cluster: bool) -> list[int]:
+def _ports(remote: Remote, *, from_cluster: bool) -> Iterator[int]:
     """Where connections go to: 443 for registries and AWS, the git host's, the API server's behind its Service."""
-    ports = {_HTTPS, _port(remote)}
-    return sorted(ports | {_API_SERVER} if from_cluster else ports)
+    yield _HTTPS
+    if (port := _port(remote)) != _HTTPS:
+        yield port
+    if from_cluster and port != _API_SERVER:
+        yield _API_SERVER
 
 
 def _port(remote: Remote) -> int:

@@ -162,6 +162,11 @@ def namespace(control_plane: ControlPlane) -> str:
     return name
 
 
+def program(name: str) -> str:
+    """One of the built programs, for tests that need no server."""
+    return str(_binaries((name,)) / name)
+
+
 def _binaries(needed: tuple[str, ...]) -> Path:
     folder = Path(_ASSETS) if _ASSETS else _BUILT
     missing = [name for name in needed if not (folder / name).is_file()]

@@ -119,7 +119,7 @@ def test_one_cron_job_for_each_environment() -> None:
     [
         (HTTPS, [443]),
         ("https://git.example.com:3000/a/b", [443, 3000]),
-        ("git@git.example.com:a/b.git", [22, 443]),
+        ("git@git.example.com:a/b.git", [443, 22]),
         (SSH, [443, 2222]),
     ],
 )

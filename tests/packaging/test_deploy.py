@@ -1,0 +1,171 @@
+"""The kustomize base and the Helm chart of deploy/ render what `gitcd install` does: judged by kubectl and helm."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitcd import __version__
+from gitcd.manifests.documents import compose
+from gitcd.manifests.dump import to_yaml
+from gitcd.model.crd import custom_resource_definition
+from gitcd.usecases.install import install, kustomization, objects
+from tests.support.controlplane import program
+from tools.parts import HELM
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy/helm/gitcd"
+BASE = ROOT / "deploy/kustomize/base"
+REMAKE = "run `make deploy`"
+_HELM = HELM.bin() / "helm"
+_REQUIRED = bool(os.environ.get("GITCD_REQUIRE_HELM"))
+
+HTTPS = "https://git.example.com/atlas/config.git"
+SETTINGS = {
+    "author": {"name": "atlas: 'gitcd' #1"},
+    "namespaces": [{"name": "tiles", "environments": ["prod"]}, {"name": "maps", "environments": ["dev", "prod"]}],
+    "environments": [{"name": "prod", "cluster": "01234567-89ab-cdef-0123-456789abcdef"}],
+}
+ARN = "arn:aws:iam::123456789012:role/gitcd"
+# Flags of `gitcd install` (with the repository and settings), and the values of the chart that say the same.
+SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({"repo": HTTPS}, {"repo": HTTPS}),
+    "ssh": ({"repo": "git@git.example.com:a/b.git"}, {"repo": "git@git.example.com:a/b.git"}),
+    "ssh by its address": (
+        {"repo": "ssh://git@git.example.com:2222/a/b.git", "git_secret": ""},
+        {"repo": "ssh://git@git.example.com:2222/a/b.git", "gitSecret": ""},
+    ),
+    "environments": (
+        {"repo": "https://git.example.com:3000/a/b", "branch": "live", "environment": ("dev", "prod")},
+        {"repo": "https://git.example.com:3000/a/b", "branch": "live", "environments": ["dev", "prod"]},
+    ),
+    "cluster": (
+        {"repo": HTTPS, "settings": SETTINGS, "declarations_from": "cluster"},
+        {"repo": HTTPS, "settings": SETTINGS, "from": "cluster"},
+    ),
+    "cluster-wide": (
+        {"repo": HTTPS, "settings": SETTINGS, "declarations_from": "cluster", "cluster_wide": True},
+        {"repo": HTTPS, "settings": SETTINGS, "from": "cluster", "clusterWide": True},
+    ),
+    "settings": (
+        {"repo": "", "settings": {"repo": HTTPS, "branch": "main"}, "schedule": "@hourly", "image": "a/b@sha256:0"},
+        {"settings": {"repo": HTTPS, "branch": "main"}, "schedule": "@hourly", "image": "a/b@sha256:0"},
+    ),
+    "aws": (
+        {"repo": HTTPS, "role_arn": ARN, "pod_identity": True, "create_namespace": True},
+        {"repo": HTTPS, "roleArn": ARN, "podIdentity": True, "createNamespace": True},
+    ),
+    "cache": (
+        {"repo": HTTPS, "cache_claim": "mirrors", "memory": "2Gi", "git_secret": "other"},
+        {"repo": HTTPS, "cacheClaim": "mirrors", "memory": "2Gi", "gitSecret": "other"},
+    ),
+    "memory": (
+        {"repo": HTTPS, "cache_size": "2Gi", "memory": "4Gi"},
+        {"repo": HTTPS, "cacheSize": "2Gi", "memory": "4Gi"},
+    ),
+}
+
+
+def by_name(found: list[dict[str, Any]]) -> dict[tuple[str, str, str], Any]:
+    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in found}
+
+
+def with_read_settings(found: dict[tuple[str, str, str], Any]) -> dict[tuple[str, str, str], Any]:
+    """The same with the settings file as what it says: the chart writes it in another style."""
+    for (kind, _, _), each in found.items():
+        if kind == "ConfigMap":
+            each["data"] = {name: next(iter(compose(text))) for name, text in each["data"].items()}
+    return found
+
+
+@pytest.fixture
+def helm(tmp_path: Path) -> Any:
+    if not _HELM.is_file():
+        message = f"NO HELM: {_HELM} is not there; run `make helm` once (it needs Go)"
+        if _REQUIRED:
+            pytest.fail(f"{message}. GITCD_REQUIRE_HELM is set, so this is no reason to skip.", pytrace=False)
+        pytest.skip(message)
+
+    def run(command: str, values: dict[str, Any], *flags: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "values.json").write_text(json.dumps(values))
+        words = [str(_HELM), command, *flags, str(CHART), "-f", str(tmp_path / "values.json")]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_chart_renders_what_install_renders(helm: Any, tmp_path: Path, name: str) -> None:
+    flags, values = ({**each} for each in SAME[name])
+    given = {"repo": flags.pop("repo")} | ({"branch": flags.pop("branch")} if "branch" in flags else {})
+    if settings := flags.pop("settings", None):
+        (tmp_path / "settings.yaml").write_text(to_yaml(settings))
+        given["config"] = str(tmp_path / "settings.yaml")
+    wanted = objects(
+        install({"namespace": "runs-gitcd", **flags}, {key: value for key, value in given.items() if value})
+    )
+    done = helm("template", values, "--namespace", "runs-gitcd", "--include-crds", "any-name")
+    assert done.returncode == 0, done.stderr
+    found = [each for each in compose(done.stdout) if each]
+    assert with_read_settings(by_name(found)) == with_read_settings(by_name(wanted))
+    assert len(found) == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "the address of the config repository is missing"),
+        ({"repo": HTTPS, "from": "cluster"}, "say which namespaces may reach which environments"),
+        ({"repo": HTTPS, "settings": {"git": {"token": "x"}}}, "settings.git.token would be readable"),
+        ({"repo": HTTPS, "shedule": "@daily"}, "additional properties 'shedule' not allowed"),
+    ],
+)
+def test_the_chart_refuses_what_install_refuses(helm: Any, values: dict[str, Any], message: str) -> None:
+    done = helm("template", values)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_the_chart_is_tidy(helm: Any) -> None:
+    done = helm("lint", {"repo": HTTPS}, "--strict")
+    assert done.returncode == 0, done.stdout
+    chart = next(iter(compose((CHART / "Chart.yaml").read_text())))
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    values = next(iter(compose((CHART / "values.yaml").read_text())))
+    assert values["image"] == f"gitcd:{__version__}"
+
+
+def test_the_chart_carries_the_definition() -> None:
+    text = (CHART / "crds/containerversions.yaml").read_text()
+    assert text == to_yaml(custom_resource_definition()), REMAKE
+
+
+def test_the_base_is_what_install_writes() -> None:
+    files = install(
+        {"create_namespace": True, "image": "gitcd"}, {"repo": "https://git.example.com/platform/config.git"}
+    )
+    wanted = files | {"kustomization.yaml": kustomization(files)}
+    found = {path.name: path.read_text() for path in BASE.iterdir()}
+    assert found == wanted, REMAKE
+
+
+def test_the_base_builds_and_an_overlay_says_the_rest() -> None:
+    built = [_kustomize(folder) for folder in (BASE, BASE.parent / "example")]
+    assert by_name(built[0]) == by_name(objects({path.name: path.read_text() for path in BASE.glob("[!k]*.yaml")}))
+    changed = by_name(built[1])
+    assert changed.keys() == by_name(built[0]).keys()
+    cronjob = changed["CronJob", "gitcd", "gitcd-reconcile"]["spec"]
+    (container,) = cronjob["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert cronjob["schedule"] == "*/10 * * * *"
+    assert container["image"].startswith("registry.example.com/platform/gitcd@sha256:")
+    environ = {each["name"]: each.get("value") for each in container["env"]}
+    assert environ["GITCD_REPO"] == "https://git.example.com/atlas/config.git"
+    assert environ["GITCD_CACHE_DIR"] == "/var/cache/gitcd"
+
+
+def _kustomize(folder: Path) -> list[Any]:
+    done = subprocess.run([program("kubectl"), "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    return list(compose(done.stdout))
