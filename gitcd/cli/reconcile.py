@@ -37,7 +37,16 @@ _FILE = click.Path(dir_okay=False)
     metavar="FILE",
     help="Commit this plan exactly, or fail where what it stands on has changed.",
 )
+@click.option(
+    "--journal",
+    "journals",
+    type=click.Path(exists=True, dir_okay=False, readable=True),
+    multiple=True,
+    metavar="FILE",
+    help="A journal of `gitcd ecr-tags`: pull requests tell from it who moved a tag; repeatable.",
+)
 @options.in_place
+@options.shards
 @options.output("table", "json", "yaml", "name")
 @options.verb
 def command(console: Console, form: Any, **arguments: Any) -> int:
@@ -66,6 +75,8 @@ def _refuse_contradictions(arguments: dict[str, Any]) -> None:
         raise click.UsageError("--dry-run or --check, --plan and --in-place exclude each other")
     if arguments["plan_file"] and (arguments["app"] or arguments["environment"]):
         raise click.UsageError("--plan commits what the plan says: it goes with neither --app nor --environment")
+    if arguments["plan_file"] and (arguments["shard"] or arguments["shards"]):
+        raise click.UsageError("--plan commits what the plan says: it is not divided into shards")
 
 
 def _written(run: Workspace, tree: WorkTree, arguments: dict[str, Any]) -> Plan:
@@ -80,7 +91,7 @@ def _published(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Pub
     from gitcd.usecases.deliver_desk import open_desk
     from gitcd.usecases.reconcile import reconcile, replay
 
-    desk = open_desk(run, mirror)
+    desk = open_desk(run, mirror, arguments["journals"])
     source = session.cluster(run, arguments)
     context = session.context(run, mirror, arguments, source)
     if arguments["plan_file"]:

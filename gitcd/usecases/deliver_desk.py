@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gitcd.errors import ConfigError
@@ -23,13 +24,16 @@ from gitcd.usecases.settings import forge_token
 from gitcd.usecases.workspace import Workspace
 
 
-def open_desk(run: Workspace, mirror: Mirror) -> Desk:
-    """The desk of this run. Where no forge can be opened it says why: that matters once something is to be proposed."""
+def open_desk(run: Workspace, mirror: Mirror, journals: Sequence[str] = ()) -> Desk:
+    """The desk of this run. Where no forge can be opened it says why: that matters once something is to be proposed.
+
+    `journals` are files that tell who moved a tag.
+    """
     named = run.settings.forge != operator.Forge()
     forge = _forge(run, mirror) if named or mirror.remote.kind is not Kind.LOCAL else NO_FORGE
 
     def write(pull: PlannedPull, limits: Limits, planned: Planned) -> PullContent:
-        return pull_content(pull, limits, details(run, mirror, planned, pull), folder=run.templates)
+        return pull_content(pull, limits, details(run, mirror, planned, pull, journals), folder=run.templates)
 
     wanted = run.settings.forge
     return Desk(forge, write, code, run.author, wanted.labels, wanted.reviewers, named, wanted.api_commits)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
+from gitcd.errors import ConfigError
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
+from gitcd.model.journal import Entry
 from gitcd.model.memory import Memory
 from gitcd.model.plan import Outcome, OutcomeKind, PlannedPull
 from gitcd.model.reference import Repository
 from gitcd.model.site import Form
 from gitcd.registry.labels import ImageSource
 from gitcd.rendering.pull import Details, Provenance
+from gitcd.usecases import journal
 from gitcd.usecases.deliver_render import Rendered, render
 from gitcd.usecases.planner import Planned
 from gitcd.usecases.workspace import Workspace
@@ -24,16 +29,49 @@ _MOST = 50  # moves whose sources are looked up: each takes a few requests
 Image = tuple[Repository, str]
 
 
-def details(run: Workspace, mirror: Mirror, planned: Planned, pull: PlannedPull) -> Details:
-    """All that can be had; what cannot is left out."""
-    bumped = [each for each in pull.commit.outcomes if each.kind is OutcomeKind.BUMPED and each.old_digest]
-    sources = _sources(run, mirror.memory, [image for each in bumped[:_MOST] for image in _images(each)])
-    provenance = {each.identity: _provenance(each, sources) for each in bumped[:_MOST]}
+def details(
+    run: Workspace, mirror: Mirror, planned: Planned, pull: PlannedPull, journals: Sequence[str] = ()
+) -> Details:
+    """All that can be had; what cannot is left out.
+
+    Raises:
+        ConfigError: a journal cannot be read.
+    """
+    bumped = [each for each in pull.commit.outcomes if each.kind is OutcomeKind.BUMPED]
+    known = [each for each in bumped if each.old_digest][:_MOST]
+    sources = _sources(run, mirror.memory, [image for each in known for image in _images(each)])
+    provenance = {each.identity: _provenance(each, sources) for each in known}
+    for identity, mover in _movers(journals, bumped).items():
+        provenance[identity] = replace(provenance.get(identity, Provenance()), moved_by=mover)
     rendered = render(CommitTree(mirror.git, mirror.tip), pull)
     found = restarts(planned, pull)
     found |= {root or ".": list(names) for root, names in (rendered.restarts or {}).items() if names}
     said = [rendered.note] if rendered.note else []
     return Details(provenance, found, rendered.objects, said or notes(planned, pull, rendered))
+
+
+def _movers(journals: Sequence[str], outcomes: Sequence[Outcome]) -> dict[Identity, str]:
+    """Who moved the followed tag to the image that comes, as far as a journal knows; the newest entry counts."""
+    asked = {
+        (str(Repository.parse(each.image_repo)), each.resolved.tag, each.resolved.digest): each.identity
+        for each in outcomes
+        if each.resolved
+    }
+    found: dict[tuple[str, str, str], Entry] = {}
+    for path in journals:
+        for entry in _entries(path):
+            key = entry.repository, entry.tag, entry.new
+            if key in asked and (key not in found or found[key].time < entry.time):
+                found[key] = entry
+    return {asked[key]: entry.by or entry.caller for key, entry in found.items()}
+
+
+def _entries(path: str) -> Iterator[Entry]:
+    try:
+        with Path(path).open("rb") as stream:
+            yield from (each for each in journal.read(path, stream, journal.Wanted()) if isinstance(each, Entry))
+    except OSError as error:
+        raise ConfigError(f"the journal {path} cannot be read: {error.strerror}") from error
 
 
 def restarts(planned: Planned, pull: PlannedPull) -> dict[str, list[str]]:

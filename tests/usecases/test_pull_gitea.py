@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
+import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gitcd.cli.main import run
+from gitcd.model.declaration import Identity, Origin
+from gitcd.model.journal import Entry
+from gitcd.model.plan import FileChange, Outcome, OutcomeKind, PlannedCommit, PlannedPull, Resolved
+from gitcd.model.pull import Limits
+from gitcd.model.tree import Mode
+from gitcd.rendering.pull import Details, Provenance, RenderedObject, pull_content
 from tests.support.ecr import StandIn, single_manifest
 from tests.support.gitea import Repository, gitea, repository  # noqa: F401 - fixtures
 from tests.support.repos import git
-from tests.support.scenes import app_files
+from tests.support.scenes import HOST, app_files
 
 LAYOUT = b"""\
 apiVersion: gitcd.io/v1
@@ -74,8 +83,8 @@ class Team:
         assert got == code, err
         return out, err
 
-    def report(self, code: int = 0) -> dict:
-        return json.loads(self.gitcd("reconcile", "-o", "json", code=code)[0])
+    def report(self, *arguments: str, code: int = 0) -> dict:
+        return json.loads(self.gitcd("reconcile", "-o", "json", *arguments, code=code)[0])
 
     def api(self, method: str, path: str, body: object = None):
         return self.repository.forge.api(method, f"{self.repository.path}{path}", body)
@@ -124,7 +133,7 @@ def act(report: dict) -> list[str]:
     return [each["act"] for each in report["pulls"]]
 
 
-def test_open_follow_hold_and_close(team):
+def test_open_follow_hold_and_close(team, tmp_path):
     """One pull request from its opening to its end, each run twice: the second writes nothing."""
     team.gitcd("reconcile")
     (pull,) = team.pulls("open")
@@ -134,18 +143,21 @@ def test_open_follow_hold_and_close(team):
     assert team.gitcd("diff")[1].splitlines()[-1] == "1 proposed, 1 current"
 
     digest = team.move("1.1.0")
-    report = team.report()
+    moved = Entry(datetime.now(UTC), "run", "ada@ci", f"{HOST}/team/app", "env-prod", "", digest)
+    (tmp_path / "journal").write_bytes(b"no entry\n" + moved.line())
+    report = team.report("--journal", str(tmp_path / "journal"))
     assert outcomes(report)["prod"] == ("Proposed", "Bumped")
     assert (act(report), report["pulls"][0]["url"]) == (["updated"], pull["html_url"])
     (pull,) = team.pulls("open")
     assert (pull["number"], pull["title"]) == (1, "prod: app 1.0.0 -> 1.1.0")
     assert "| `team/app` | `prod` | `1.0.0` → `1.1.0` |" in pull["body"]
+    assert "| forward | `ada@ci` | [`100aaaa..110aaaa`](" in pull["body"]
     assert f"https://github.com/team/app/compare/{revision('1.0.0')}...{revision('1.1.0')})" in pull["body"]
     assert f"app:1.1.0@{digest}" in team.show(branch=BRANCH)
-    head, updated = pull["head"]["sha"], pull["updated_at"]
+    before = pull["head"]["sha"], pull["title"], pull["body"]
     assert act(team.report()) == ["unchanged"]
     (pull,) = team.pulls("open")
-    assert (pull["head"]["sha"], pull["updated_at"]) == (head, updated)
+    assert (pull["head"]["sha"], pull["title"], pull["body"]) == before
 
     team.push({".gitcd/holds/prod/team.app.yaml": b"freeze: true\nreason: audit\n"})
     assert act(team.report()) == ["closed"]
@@ -213,3 +225,35 @@ def test_T10_a_token_that_may_do_nothing_is_named_and_not_shown(team, monkeypatc
     assert stranger.token not in out + err
     assert team.repository.forge.bot.token not in out + err
     assert team.branches() == []
+
+
+def test_T21_the_forge_itself_sees_nothing_but_code(team):
+    """Gitea's own Markdown, of a body with hostile names: no picture, no mention, no link but the one that we make."""
+    hostile = "@reviewer fixes #1 ![x](http://e.example/x.png) <img src=x> https://e.example `a` | </details> :smile:"
+    outcome = Outcome(
+        Identity("prod", "team", hostile),
+        Origin("cv.yaml"),
+        OutcomeKind.BUMPED,
+        image_repo=hostile,
+        resolved=Resolved("env-prod", hostile, "sha256:" + "1" * 64),
+        old=f"{hostile}!",
+    )
+    change = FileChange(f"{hostile}.yaml", Mode.FILE, b"", f"```\n{hostile}\n~~~\n".encode())
+    commit = PlannedCommit(OutcomeKind.BUMPED, ("prod",), (outcome,), (change,), f"prod: {hostile}")
+    pull = PlannedPull("prod", BRANCH, "a" * 64, commit)
+    known = Provenance("https://github.com/team/app", "a" * 40, "b" * 40, hostile)
+    details = Details({outcome.identity: known}, {"a": [hostile]}, [RenderedObject(hostile, (hostile,))])
+    body = pull_content(pull, Limits(255, 65_536), details).body
+    forge = team.repository.forge
+    asked = urllib.request.Request(
+        f"{forge.url}/api/v1/markdown",
+        json.dumps({"Text": body, "Mode": "comment", "Context": team.repository.full_name}).encode(),
+        {"Authorization": f"token {forge.bot.token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked) as answer:
+        page = answer.read().decode()
+    links = re.findall(r"<a [^>]*href=\"([^\"]*)\"", page)
+    assert links == [f"https://github.com/team/app/compare/{'a' * 40}...{'b' * 40}"]
+    assert "<img" not in page
+    assert "mention" not in page
+    assert page.count("<details>") == page.count("</details>") == 2
