@@ -22,6 +22,15 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+_COMMANDS = frozenset({"aws", "chmod", "git", "gitcd", "kubectl"})
+
+
+def as_sentence(remedy: str) -> str:
+    """The remedy with a capital letter, unless it begins with a command or a name."""
+    word = remedy.partition(" ")[0]
+    return remedy if word in _COMMANDS or not word.isalpha() else remedy[0].upper() + remedy[1:]
+
+
 class GitcdError(Exception):
     """A failure that was foreseen: one sentence of what is wrong and, where there is one, the remedy."""
 
@@ -30,7 +39,7 @@ class GitcdError(Exception):
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.remedy = remedy
+        self.remedy = as_sentence(remedy)
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.remedy}" if self.remedy else self.message

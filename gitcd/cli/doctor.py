@@ -9,7 +9,7 @@ import click
 
 from gitcd.cli import options, output, session
 from gitcd.cli.terminal import Console
-from gitcd.errors import ExitCode
+from gitcd.errors import ExitCode, as_sentence
 
 if TYPE_CHECKING:
     from gitcd.usecases.doctor import Check
@@ -48,7 +48,7 @@ def _item(check: Check) -> dict[str, Any]:
 
 def _show(console: Console, check: Check) -> None:
     """One check, as soon as it is done."""
-    remedy = f"{'':9}{check.remedy}\n" if check.remedy else ""
+    remedy = f"{'':9}{as_sentence(check.remedy)}\n" if check.remedy else ""
     clean = console.out.clean
     console.out.write_styled(
         [(f"{check.verdict:7}", _STYLES[check.verdict]), (clean(f"  {check.name}: {check.message}\n{remedy}"), "")]

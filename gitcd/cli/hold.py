@@ -76,7 +76,15 @@ def _list(console: Console, form: Any, arguments: dict[str, Any]) -> int:
 
 def _row(row: Listed) -> tuple[str, ...]:
     held = row.held
-    cells = (row.subject, held.what, held.since, held.until, held.by, held.reason, row.note or held.state)
+    cells = (
+        row.subject,
+        held.what,
+        held.since,
+        held.until,
+        held.by,
+        held.reason,
+        "; ".join(filter(None, (held.state, row.note))),
+    )
     return tuple(cell or "-" for cell in cells)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Literal, TextIO
 
-from gitcd.errors import TransientError
+from gitcd.errors import TransientError, as_sentence
 
 ColorChoice = Literal["auto", "always", "never"]
 
@@ -185,7 +185,7 @@ class Console:
         if self.structured:
             self._log("error", message, {"remedy": remedy} | ({"report": report} if report else {}))
             return
-        hint = f"  {remedy}\n" if remedy else ""
+        hint = f"  {as_sentence(remedy)}\n" if remedy else ""
         self.err.write_styled([("error:", "red"), (self.err.clean(f" {message}\n{hint}{report}"), "")])
 
     def _log(self, level: str, text: str, details: Mapping[str, object]) -> None:

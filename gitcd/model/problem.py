@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gitcd.errors import as_sentence
+
 Steps = tuple[str | int, ...]
 
 
@@ -25,7 +27,7 @@ class Problem:
 
     def __str__(self) -> str:
         parts = [part for part in (self.where, self.subject, self.pointer, self.message) if part]
-        return ": ".join(parts) + (f"\n  {self.remedy}" if self.remedy else "")
+        return ": ".join(parts) + (f"\n  {as_sentence(self.remedy)}" if self.remedy else "")
 
     @property
     def where(self) -> str:

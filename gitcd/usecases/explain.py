@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from gitcd.errors import as_sentence
 from gitcd.model.declaration import ContainerVersion
 from gitcd.model.evidence import Evidence, Findings, ScanStatus
 from gitcd.model.layout import Environment
@@ -64,7 +65,7 @@ def _facts(outcome: Outcome, decision: Decision | None, planned: Planned, now: d
         yield from _evidence(outcome.evidence)
     yield Fact("decision", _decision(outcome))
     if outcome.remedy:
-        yield Fact("remedy", outcome.remedy)
+        yield Fact("remedy", as_sentence(outcome.remedy))
 
 
 def _scope(decision: Decision, scopes: Scopes) -> str:

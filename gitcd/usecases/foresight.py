@@ -18,7 +18,7 @@ from gitcd.planning.decide import objections
 from gitcd.planning.inputs import read_inputs
 from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared, Surveyed
-from gitcd.planning.scopes import Pattern, Scopes
+from gitcd.planning.scopes import Pattern, Reach, Scopes
 from gitcd.planning.survey import survey
 
 _FORESEEN_ELSEWHERE = "NotSupportedYet"  # told field by field, with their lines
@@ -37,17 +37,17 @@ def foresee(
     tree: Tree, layout: ConfigRepository | None, declared: Sequence[ContainerVersion], registries: Collection[str]
 ) -> Foreseen:
     """Look ahead for a tree whose documents are valid."""
-    paths = [entry.path for entry in tree.entries()]
+    files = _Files([entry.path for entry in tree.entries()], Scopes(layout))
     foreseen = Foreseen()
     if layout:
-        foreseen.warnings.extend(_placed_in_layout(tree, _about_layout(layout, paths)))
+        foreseen.warnings.extend(_placed_in_layout(tree, _about_layout(layout, files)))
     inputs = read_inputs(tree)
     named = {each.declaration.origin: each for each in inputs.declared}
     fields = {
         each.origin: [
             *unsupported.in_declaration(each.spec),
             *_about_registry(each, registries),
-            *_about_paths(named[each.origin], paths, inputs.scopes),
+            *_about_paths(named[each.origin], files),
         ]
         for each in declared
     }
@@ -59,12 +59,12 @@ def foresee(
     return foreseen
 
 
-def _about_layout(layout: ConfigRepository, paths: Sequence[str]) -> Iterator[Problem]:
+def _about_layout(layout: ConfigRepository, files: _Files) -> Iterator[Problem]:
     for index, environment in enumerate(layout.environments):
         for each in unsupported.in_environment(environment):
             yield replace(each, steps=("environments", index, *each.steps))
         for number, scope in enumerate(environment.scopes):
-            if not _matches(scope, paths):
+            if not files.match(scope):
                 steps = ("paths", number) if environment.paths else ("path",)
                 yield Problem("matches no file", "Correct it, or add the folder.", ("environments", index, *steps))
 
@@ -79,24 +79,44 @@ def _about_registry(declaration: ContainerVersion, registries: Collection[str]) 
         )
 
 
-def _about_paths(declared: Declared, paths: Sequence[str], scopes: Scopes) -> Iterator[Problem]:
-    environment = declared.identity.environment
-    inside = [path for path in paths if replace(declared.reach, paths=()).holds(path, _owner(path, scopes))]
+def _about_paths(declared: Declared, files: _Files) -> Iterator[Problem]:
     for number, text in enumerate(declared.declaration.spec.paths):
-        if not _matches(text, inside):
-            hint = "Paths count from the root of the repository." if not _matches(text, paths) else ""
-            message = f"matches no file of environment {environment}"
-            yield Problem(message, f"Correct it. {hint}".strip(), ("spec", "paths", number))
+        if not files.match(text, replace(declared.reach, paths=())):
+            hint = "" if files.match(text) else " Paths count from the root of the repository."
+            message = f"matches no file of environment {declared.identity.environment}"
+            yield Problem(message, f"Correct it.{hint}", ("spec", "paths", number))
 
 
-def _owner(path: str, scopes: Scopes) -> str | None:
-    owner = scopes.environment_of(path)
-    return owner if isinstance(owner, str) else None
+@dataclass(slots=True)
+class _Files:
+    """The paths of a tree, and of all its folders, with the environments that own something there."""
 
+    paths: Sequence[str]
+    scopes: Scopes
+    _owners: defaultdict[str, set[str | None]] = field(init=False)
 
-def _matches(text: str, paths: Iterable[str]) -> bool:
-    pattern = Pattern.compile(text)
-    return any(pattern.covers(path) >= 0 for path in paths)
+    def __post_init__(self) -> None:
+        self._owners = defaultdict(set)
+        for path in self.paths:
+            owner, way = self._owner(path), path
+            while way:
+                self._owners[way].add(owner)
+                way = way.rpartition("/")[0]
+            self._owners[""].add(owner)
+
+    def match(self, text: str, reach: Reach | None = None) -> bool:
+        """Whether a folder or glob covers any file, of those within reach."""
+        pattern = Pattern.compile(text)
+        if pattern.regex is None and (reach is None or reach.folder is None):
+            owners = self._owners.get(pattern.text, set())
+            return bool(owners) if reach is None else reach.environment in owners
+        return any(
+            pattern.covers(path) >= 0 and (reach is None or reach.holds(path, self._owner(path))) for path in self.paths
+        )
+
+    def _owner(self, path: str) -> str | None:
+        owner = self.scopes.environment_of(path)
+        return owner if isinstance(owner, str) else None
 
 
 def _add_survey(foreseen: Foreseen, surveyed: Surveyed, scopes: Scopes) -> None:

@@ -189,10 +189,11 @@ def _check_hold(path: str, data: bytes, known: set[Identity] | None) -> Iterator
             path=path,
         )
     elif known is not None and identity not in known:
+        hint = did_you_mean(str(identity), {str(each): each for each in known})
+        renamed = f"If the declaration was renamed, rename this file; else `gitcd release {identity}` removes it."
         yield Problem(
             f"there is no declaration {identity}, so this holds nothing",
-            did_you_mean(str(identity), {str(each): each for each in known})
-            or f"if the declaration was renamed, rename this file; else `gitcd release {identity}` removes it",
+            f"{hint} {renamed}".strip(),
             path=path,
         )
 

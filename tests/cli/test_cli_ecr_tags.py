@@ -132,7 +132,7 @@ class TestPredecessor:
         new = ecr.put(self.NAME, tags=[self.SHA])
         line = "cvmanager ecr-tags remove --ecr nearmap/cvmanager --tags env-audev-api,env-usdev-api --version <SHA>"
         run(shlex.split(line.replace("<SHA>", self.SHA))[1:])
-        assert "did you mean `add`?" in capfd.readouterr().err
+        assert "Did you mean `add`?" in capfd.readouterr().err
         self.line(line, capfd, code=5)
         assert ecr.contents(self.NAME) == {old: {"0ld", "env-audev-api"}, new: {self.SHA}}
 

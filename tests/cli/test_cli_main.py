@@ -47,7 +47,7 @@ def raising(error: BaseException) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (ConfigError("no branch", remedy="name one"), 2, "error: no branch\n  name one\n"),
+        (ConfigError("no branch", remedy="name one"), 2, "error: no branch\n  Name one\n"),
         (TransientError("throttled"), 3, "error: throttled\n"),
         (RefusedError("not that"), 5, "error: not that\n"),
         (GitcdError("somehow"), 5, "error: somehow\n"),

@@ -417,7 +417,7 @@ class TestValidate:
         remote.commit({"envs/dev/app/cv.yaml": broken})
         out, err = gitcd(capfd, "validate", remote.url, code=2)
         assert "envs/dev/app/cv.yaml:6:3: team/app: spec.tga: " in out
-        assert "did you mean tag?" in out
+        assert "Did you mean tag?" in out
         assert "selectors" in out
         assert "problems" in err
         value = json.loads(gitcd(capfd, "validate", "-o", "json", remote.url, code=2)[0])

@@ -185,7 +185,7 @@ def test_F22_a_full_disk_is_transient_names_the_place_and_pushes_nothing(tmp_pat
         with file_size_limit(100_000), pytest.raises(TransientError) as caught:
             mirror.fetch()
         assert str(tmp_path / "cache") in str(caught.value)
-        assert "make room" in caught.value.remedy
+        assert "Make room" in caught.value.remedy
     with opened(remote, tmp_path / "cache") as mirror:
         assert mirror.fetch() == remote.tip
         assert len(content(mirror, remote.tip)["big"]) == 400_000

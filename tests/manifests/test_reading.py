@@ -108,7 +108,7 @@ def test_items_of_a_list_are_read_each_for_itself():
     assert [declaration.origin.line for declaration in result.declarations] == [10, 16]
     (problem,) = result.problems
     assert str(problem) == (
-        "envs/prod/cv.yaml:9:5: maps/tiles: spec.tag: text is wanted, not the number 1.1\n  put quotes around the value"
+        "envs/prod/cv.yaml:9:5: maps/tiles: spec.tag: text is wanted, not the number 1.1\n  Put quotes around the value"
     )
 
 
@@ -132,8 +132,8 @@ def test_F51_all_problems_of_all_declarations_come_at_once():
     [
         ("apiVersion: custom.k8s.io/v1\nkind: ContainerVersion", "declarations of custom.k8s.io/v1 are not read yet"),
         ("apiVersion: gitcd.io/v2\nkind: ContainerVersion", "'gitcd.io/v2' is not a version"),
-        ("apiVersion: gitcd.oi/v1\nkind: ContainerVersion", "did you mean gitcd.io/v1?"),
-        ("apiVersion: 1\nkind: ContainerVersion", "write apiVersion: gitcd.io/v1"),
+        ("apiVersion: gitcd.oi/v1\nkind: ContainerVersion", "Did you mean gitcd.io/v1?"),
+        ("apiVersion: 1\nkind: ContainerVersion", "Write apiVersion: gitcd.io/v1"),
         ("kind: ContainerVersion", "apiVersion: is missing"),
         ("apiVersion: gitcd.io/v1\nkind: ContainerVersoin", "wanted: kind: ContainerVersion"),
         ("apiVersion: gitcd.io/v1", "wanted: kind: ContainerVersion"),
@@ -174,7 +174,7 @@ def test_T31_a_poisoned_status_and_annotations_change_nothing(status):
 
 
 def test_unknown_metadata_is_refused():
-    assert "did you mean namespace?" in messages(read(GOOD.replace("namespace:", "namepsace:")))
+    assert "Did you mean namespace?" in messages(read(GOOD.replace("namespace:", "namepsace:")))
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])

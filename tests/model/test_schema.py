@@ -340,7 +340,7 @@ def test_durations_are_written_as_they_are_read(span):
 
 def test_a_problem_says_where_and_who():
     problem = Problem("is wrong", "mend it", ("spec", "places", 0, "a.b/c"), "x.yaml", 3, 5, "team/app")
-    assert str(problem) == "x.yaml:3:5: team/app: spec.places[0]['a.b/c']: is wrong\n  mend it"
+    assert str(problem) == "x.yaml:3:5: team/app: spec.places[0]['a.b/c']: is wrong\n  Mend it"
 
 
 def described(cls: type) -> Iterator[tuple[str, str]]:

@@ -65,7 +65,7 @@ def test_all_faults_come_at_once_each_with_its_source(write):
     file = write("git:\n  knwnHosts: x\necr: {workers: many}\nregistries:\n- {roleArn: x}\nbranch: main\nbranch: dev\n")
     message = fault({"branch": "a\nb"}, {"GITCD_ECR_REGION": "mars", "GITCD_DEADLINES_RUN": "soon"}, file)
     for expected in (
-        f"{file}:2:3: git.knwnHosts: is not a known field\n  did you mean knownHosts?",
+        f"{file}:2:3: git.knwnHosts: is not a known field\n  Did you mean knownHosts?",
         f"{file}:3:7: ecr.workers: a whole number is wanted",
         f"{file}:5:3: registries[0].host: give either host or account",
         f"{file}:5:4: registries[0].roleArn: 'x' is not the ARN of a role",

@@ -65,14 +65,14 @@ def test_F51_faults_of_all_files_are_reported_at_once():
         "envs/dev/b.yaml:3:1:",
         "gitcd.yaml:9:3:",
     ]
-    assert found[1].endswith("maps/tiles: spec.pinn: is not a known field\n  did you mean pin?")
-    assert "did you mean freeze?" in found[0]
+    assert found[1].endswith("maps/tiles: spec.pinn: is not a known field\n  Did you mean pin?")
+    assert "Did you mean freeze?" in found[0]
 
 
 def test_unknown_sources_of_promotion_are_named():
     (found,) = problems({"gitcd.yaml": LAYOUT.replace("promoteFrom: dev", "promoteFrom: dve")})
     assert found == (
-        "gitcd.yaml:9:3: environments[1].promoteFrom: 'dve' is not an environment of this file\n  did you mean dev?"
+        "gitcd.yaml:9:3: environments[1].promoteFrom: 'dve' is not an environment of this file\n  Did you mean dev?"
     )
 
 
@@ -135,7 +135,7 @@ def test_one_identity_twice_is_wrong_for_both():
     ("path", "expected"),
     [
         (".gitcd/holds/dev/maps.tiles.yaml", ""),
-        (".gitcd/holds/dev/maps.tils.yaml", "did you mean dev/maps/tiles?"),
+        (".gitcd/holds/dev/maps.tils.yaml", "Did you mean dev/maps/tiles?"),
         (".gitcd/holds/staging/maps.tiles.yaml", "there is no declaration staging/maps/tiles"),
         (".gitcd/holds/dev/tiles.yaml", "the path names no declaration"),
         (".gitcd/holds/maps.tiles.yml", "the path names no declaration"),
@@ -263,6 +263,6 @@ class TestForesight:
         assert problems(self.files(ecr(), layout)) == [
             (
                 "gitcd.yaml:6:31: environments[0].freeze[0].until: ends at 2026-12-01, which is not after 2026-12-20, "
-                "so it never freezes anything\n  exchange from and until"
+                "so it never freezes anything\n  Exchange from and until"
             )
         ]
