@@ -12,7 +12,7 @@ import pytest
 
 from gitcd.cli import main
 from gitcd.cluster import access, api, containerversions
-from gitcd.cluster.api import Api
+from gitcd.cluster.api import Api, DeclinedError
 from gitcd.errors import ConfigError, TransientError
 from gitcd.model.plan import OutcomeKind, plan_exit_code
 from gitcd.model.settings import EnvironmentCluster, NamespaceScope, Settings
@@ -309,6 +309,45 @@ class TestTrouble:
         with pytest.raises(TransientError, match="cannot be reached") as raised:
             Api(access.find_access(str(path)), patience=0.5).get("/version")
         assert "a-token-of-nobody" not in str(raised.value)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"kind": "Status", "status": "Failure", "reason": "Invalid", "message": "Bearer %s"}',
+            b"<html>%s</html>",
+            b'{"kind": "Secret", "message": "%s"}',
+        ],
+    )
+    def test_no_answer_brings_a_secret_into_a_message(self, body, tmp_path):
+        token = b"a-token-that-nobody-may-see-0123456789"
+
+        class Telling(BaseHTTPRequestHandler):
+            def do_GET(self):
+                assert self.headers["Authorization"] == f"Bearer {token.decode()}"
+                self.send_response(422 if "invalid" in self.path else 503)
+                self.end_headers()
+                self.wfile.write(body % token)
+
+            def log_message(self, *_):
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Telling)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        path = tmp_path / "telling"
+        text = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "x",
+            "users": [{"name": "u", "user": {"token": token.decode()}}],
+            "clusters": [{"name": "x", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "u"}}],
+        }  # fmt: skip
+        path.write_text(json.dumps(text))
+        client = Api(access.find_access(str(path)), patience=0.2)
+        for place in ("/invalid", "/trouble"):
+            with pytest.raises((TransientError, DeclinedError)) as raised:
+                client.get(place)
+            assert token.decode() not in str(raised.value)
+        server.shutdown()
+        server.server_close()
 
     def test_F42_without_the_definition_the_remedy_installs_it(self, scene, monkeypatch):
         monkeypatch.setattr(containerversions, "_PATH", "/apis/absent.gitcd.io/v1")
