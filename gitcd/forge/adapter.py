@@ -89,6 +89,10 @@ class Adapter(ABC):
     def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
         raise self.missing(Capability.REVIEWERS)
 
+    def request_again(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
+        """Ask also those who have answered; most forges do so when they are asked once more."""
+        self.request_reviews(pull, reviewers)
+
     def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
         """Who was asked for a review or gave one, beyond those that the pull request itself names."""
         return frozenset()

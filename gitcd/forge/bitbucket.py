@@ -100,6 +100,11 @@ class Bitbucket(Adapter):
     def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
         self._put(pull, reviewers=reviewers)
 
+    def request_again(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
+        """Whoever was asked stays asked: Bitbucket takes approvals back by itself, where the repository says so."""
+        if new := [name for name in reviewers if name not in pull.reviewers]:
+            self.request_reviews(pull, new)
+
     def set_status(self, commit: str, status: CommitStatus) -> None:
         """Bitbucket wants an address in any case."""
         wanted = {

@@ -23,6 +23,8 @@ from gitcd.model.pull import (
 _ATTEMPTS = 5
 _FIRST_PAUSE = 0.4  # seconds; grows with the square of the attempt
 
+_Request = Callable[[PullRequest, Sequence[str]], None]
+
 
 class Careful:
     """A `protocol.Forge` on top of one forge's adapter."""
@@ -126,14 +128,14 @@ class Careful:
 
     @valued
     def request_reviews(self, pull: PullRequest, reviewers: Sequence[str], *, again: bool = False) -> None:
-        wanted = _without(reviewers, (pull.author, *pull.reviewers))
+        wanted = _without(reviewers, (pull.author, *(() if again else pull.reviewers)))
         if not wanted:
             return
         self._needs(Capability.REVIEWERS)
-        if not again:
-            wanted = _without(wanted, self._forge.reviewed_by(pull))
-        if wanted:
-            self._request_each(pull, wanted)
+        if again:
+            self._request_each(self._forge.request_again, pull, wanted)
+        elif unasked := _without(wanted, self._forge.reviewed_by(pull)):
+            self._request_each(self._forge.request_reviews, pull, unasked)
 
     @valued
     def make_commit(self, parent: str, message: str, files: Sequence[FileChange]) -> str:
@@ -196,16 +198,16 @@ class Careful:
                 self._clock.sleep(_FIRST_PAUSE * count**2 * random.uniform(0.5, 1))  # noqa: S311 - jitter
         raise AssertionError("the last attempt returns or raises")
 
-    def _request_each(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
+    def _request_each(self, request: _Request, pull: PullRequest, reviewers: Sequence[str]) -> None:
         """Ask all at once; where one of them is refused, each alone, so that the others are asked all the same."""
         try:
-            self._forge.request_reviews(pull, reviewers)
+            request(pull, reviewers)
         except ForgeError as error:
             if error.failure.transient or len(reviewers) == 1:
                 raise
             for reviewer in reviewers:
                 try:
-                    self._forge.request_reviews(pull, [reviewer])
+                    request(pull, [reviewer])
                 except ForgeError as refused:
                     error = refused
             raise error from None

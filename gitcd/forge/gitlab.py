@@ -102,6 +102,13 @@ class GitLab(Adapter):
         found = [self._user(name) for name in reviewers]
         self._put(pull, {"reviewer_ids": list(dict.fromkeys([*numbers, *found]))})
 
+    def request_again(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
+        """Those who were asked before are asked again by a quick action alone."""
+        if new := [name for name in reviewers if name not in pull.reviewers]:
+            self.request_reviews(pull, new)
+        if known := [f"@{name}" for name in reviewers if name in pull.reviewers]:
+            self.comment(pull, f"/request_review {' '.join(known)}")
+
     def set_status(self, commit: str, status: CommitStatus) -> None:
         wanted = {
             "state": _STATUS.get(status.state, status.state.value),

@@ -252,6 +252,24 @@ class TestAttempts:
         assert (error.trouble, error.status, len(server.requests)) == (Trouble.REFUSED, status, 1)
 
 
+class TestProxies:
+    def test_a_proxy_of_the_environment_is_used(self, server: Things, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("http_proxy", server.url.replace("//", "//gitcd:proxy%2Fpassword@"))
+        client = Client("Forge", "http://forge.example", GivenToken(TOKEN))
+        assert client.get("list") == [0, 1, 2, 3, 4, 5, 6]
+        (request,) = server.requests
+        assert request.headers["host"] == "forge.example"
+        assert request.headers["proxy-authorization"] == "Basic Z2l0Y2Q6cHJveHkvcGFzc3dvcmQ="
+        assert redact.clean("it is proxy/password") == "it is ***"
+
+    def test_no_proxy_is_used_where_none_shall_be(
+        self, server: Things, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert len(client.get("list")) == 7
+
+
 class TestRateLimits:
     @pytest.mark.parametrize(
         ("status", "headers", "said", "seconds"),

@@ -18,7 +18,7 @@ from gitcd.model.pull import (
     Trouble,
     seal,
 )
-from tests.support.forges import Bench, FakeBench
+from tests.support.forges import Bench, FakeBench, GiteaBench
 
 BRANCH = "gitcd/prod/env"
 PLAN = "0123456789abcdef"
@@ -164,6 +164,25 @@ class TestUpdate:
         writes = bench.forge.writes
         assert bench.forge.request_reviews(now, [reviewer]) is None
         assert bench.forge.writes == writes
+
+    def test_who_was_asked_before_can_be_asked_again(self, bench: Bench) -> None:
+        if Capability.REVIEWERS not in bench.forge.capabilities:
+            pytest.skip("has no reviewers")
+        pull = opened(bench)
+        reviewer = "{reviewer}" if bench.kind == "bitbucket" else "reviewer"
+        assert bench.forge.request_reviews(pull, [reviewer]) is None
+        if isinstance(bench, GiteaBench):
+            bench.review(pull.id, "APPROVED")
+            assert bench.reviews(pull.id) == ["APPROVED"]
+        now, writes = pull_of(bench.forge.get(pull)), bench.forge.writes
+        assert bench.forge.request_reviews(now, [reviewer]) is None
+        assert bench.forge.writes == writes
+        assert bench.forge.request_reviews(now, [reviewer], again=True) is None
+        assert pull_of(bench.forge.get(pull)).reviewers == (reviewer,)
+        if isinstance(bench, GiteaBench):
+            assert bench.reviews(pull.id) == ["APPROVED", "REQUEST_REVIEW"]
+        if bench.kind == "gitlab":
+            assert bench.comments(pull.id) == ["/request_review @reviewer"]
 
     def test_nobody_reviews_what_is_their_own(self, bench: Bench) -> None:
         pull = opened(bench)

@@ -207,6 +207,13 @@ class GiteaBench:
     def block(self) -> None:
         self.repository.protect("main", approvals=1)
 
+    def review(self, number: str, event: str) -> None:
+        reviewer = self.repository.forge.reviewer
+        self._api("POST", f"{self.repository.path}/pulls/{number}/reviews", {"event": event}, user=reviewer)
+
+    def reviews(self, number: str) -> list[str]:
+        return [each["state"] for each in self._api("GET", f"{self.repository.path}/pulls/{number}/reviews")]
+
     def count(self) -> int:
         return len(self._api("GET", f"{self.repository.path}/pulls?state=all"))
 
