@@ -14,6 +14,8 @@ from gitcd.errors import ConfigError, ExitCode, RefusedError, TransientError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gitcd.git.mirror import Mirror
+    from gitcd.git.worktree import WorkTree
     from gitcd.model.tree import Tree
     from gitcd.usecases.holding import Held
     from gitcd.usecases.holdlist import Listed
@@ -36,7 +38,7 @@ _SAYING = ("reject", "version", "until", "reason", "by", "in_place")
 @options.hold_field("--until", metavar="TIME", help="End of the hold: a date, or a time with its zone.")
 @options.because
 @options.in_place
-@options.source
+@options.either_source
 @options.output("table", "json", "yaml", "name")
 @options.verb
 def command(console: Console, form: Any, **arguments: Any) -> int:
@@ -52,7 +54,12 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     if not arguments["app"]:
         raise click.UsageError("say what to hold: APP is missing", click.get_current_context())
     details = {name: arguments[name] for name in ("app", "reject", "version", "reason", "by", "until")}
-    return carry_out(console, form, arguments, lambda tree, context: hold(tree, HoldRequest(**details), context.now))
+    return carry_out(
+        console,
+        form,
+        arguments,
+        lambda tree, context: hold(tree, HoldRequest(**details), context.now, context.source),
+    )
 
 
 def _list(console: Console, form: Any, arguments: dict[str, Any]) -> int:
@@ -110,8 +117,13 @@ def carry_out(console: Console, form: Any, arguments: dict[str, Any], compute: C
             remedy="Give a bare repository or an address as the last operand, or set GITCD_REPO; or write into the "
             "files of a work tree, by default the current folder, with --in-place.",
         )
+    source = session.cluster(run, arguments)
     with run.open(local=in_place) as target:
-        published = Published(_written(run, target, compute)) if in_place else _committed(run, target, compute)
+        context = session.sourced(run.context(target), source)
+        if in_place:
+            published = Published(_written(session.work_tree(target), compute, context))
+        else:
+            published = _committed(run, session.mirror(target), compute, context)
         where = "" if published.failure else _where(target, published)
     if failure := published.failure:
         raise (TransientError if failure.transient else RefusedError)(failure.message, remedy=failure.remedy)
@@ -136,20 +148,17 @@ def _where(target: Target, published: Published[Held]) -> str:
     return f"committed {published.commits[-1][:12]} and pushed it to {target.branch} of {target.remote}"
 
 
-def _written(run: Workspace, target: Target, compute: Compute) -> Held:
+def _written(tree: WorkTree, compute: Compute, context: Context) -> Held:
     from gitcd.usecases import holding
 
-    tree = session.work_tree(target)
-    held = compute(tree, run.context(tree))
+    held = compute(tree, context)
     holding.write(tree, held)
     return held
 
 
-def _committed(run: Workspace, target: Target, compute: Compute) -> Published[Held]:
+def _committed(run: Workspace, mirror: Mirror, compute: Compute, context: Context) -> Published[Held]:
     from gitcd.usecases import holding
 
-    mirror = session.mirror(target)
-    context = run.context(mirror)
     return holding.commit(mirror, lambda tree, _tip: compute(tree, context), run.author, run.now)
 
 

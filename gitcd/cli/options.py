@@ -88,7 +88,7 @@ selection = _together(
 def _check_source(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if value == "cluster":
         raise click.BadParameter(
-            "this verb looks at what stands in the repository; diff, reconcile and explain read clusters"
+            "this verb looks at what stands in the repository; diff, reconcile, explain, hold and release read clusters"
         )
     return value
 

@@ -16,7 +16,7 @@ from gitcd.cli.terminal import Console
 @options.held_repository
 @options.because
 @options.in_place
-@options.source
+@options.either_source
 @options.output("table", "json", "yaml", "name")
 @options.verb
 def command(console: Console, form: Any, **arguments: Any) -> int:
@@ -29,5 +29,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 
     app, details = arguments["app"], {name: arguments[name] for name in ("by", "reason")}
     return carry_out(
-        console, form, arguments, lambda tree, context: release(tree, app, context.recall, now=context.now, **details)
+        console,
+        form,
+        arguments,
+        lambda tree, context: release(tree, app, context.recall, now=context.now, source=context.source, **details),
     )

@@ -104,8 +104,12 @@ def _declaring_nothing(planned: Planned, target: Target) -> Planned:
 
 def context(run: Workspace, target: Target, arguments: Mapping[str, Any], source: ClusterSource | None) -> Context:
     """What a plan for the target is made with."""
-    made = run.context(target, selection(arguments))
-    return source.context(made) if source else made
+    return sourced(run.context(target, selection(arguments)), source)
+
+
+def sourced(context: Context, source: ClusterSource | None) -> Context:
+    """The context with the declarations of the cluster, where that is the source."""
+    return source.context(context) if source else context
 
 
 def cluster(run: Workspace, arguments: Mapping[str, Any]) -> ClusterSource | None:

@@ -18,12 +18,12 @@ from gitcd.model.plan import FileChange
 from gitcd.model.reference import is_digest, short
 from gitcd.model.tree import Mode, Tree
 from gitcd.planning.holds import NoHistory, Past
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
 from gitcd.planning.moments import moment
 from gitcd.planning.precedents import Question
 from gitcd.planning.survey import survey
 from gitcd.rendering.text import one_line
-from gitcd.usecases.planner import Selection
+from gitcd.usecases.planner import Elsewhere, Selection, declared_inputs
 from gitcd.usecases.publish import Published, publish
 
 Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
@@ -58,13 +58,13 @@ class Held:
         return f"{one_line(self.said)}{reason}\n"
 
 
-def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
+def hold(tree: Tree, request: HoldRequest, now: datetime, source: Elsewhere | None = None) -> Held:
     """The hold file that the request asks for, merged with the one that is there.
 
     Raises:
         ConfigError: no declaration of that name, or several; or a value that a hold file cannot have.
     """
-    inputs = read_inputs(tree)
+    inputs = declared_inputs(tree, source)
     identity = find_identity(inputs, request.app)
     if (end := moment(request.until)) and end <= now:
         raise ConfigError(f"the hold would have ended at {request.until}", remedy="Give a time to come, or none.")
@@ -86,7 +86,16 @@ def hold(tree: Tree, request: HoldRequest, now: datetime) -> Held:
     return Held(identity, _change(tree, hold_path(identity), _rendered(identity, new)), said, request.reason)
 
 
-def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str = "", now: datetime) -> Held:
+def release(
+    tree: Tree,
+    app: str,
+    recall: Recall,
+    *,
+    by: str = "",
+    reason: str = "",
+    now: datetime,
+    source: Elsewhere | None = None,
+) -> Held:
     """End what holds; where that is a person's revert too, write down that its digest may come again.
 
     A hold file that cannot be read is removed.
@@ -95,7 +104,7 @@ def release(tree: Tree, app: str, recall: Recall, *, by: str = "", reason: str =
         ConfigError: no declaration of that name, or several; or the history is not there, and will not be.
         TransientError: the history, which says what people took back, cannot be had now.
     """
-    inputs = read_inputs(tree)
+    inputs = declared_inputs(tree, source)
     identity = find_identity(inputs, app, inputs.holds)
     said = f"Release {identity}"
     if problem := inputs.unreadable.get(identity):

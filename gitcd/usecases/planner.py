@@ -158,6 +158,16 @@ def _resettled(settled: list[Decision], now: list[Decision], absent: Sequence[Ab
     return settled if all(map(is_, settled, now)) else settle(now, absent)
 
 
+def declared_inputs(tree: Tree, source: Elsewhere | None, memory: Memory = FORGETFUL) -> Inputs:
+    """The inputs of a tree, with the declarations of the source that takes its place, if there is one.
+
+    Raises:
+        ConfigError: gitcd.yaml is not valid.
+    """
+    inputs = read_inputs(tree, memory)
+    return source(inputs)[0] if source else inputs
+
+
 def check_selection(selection: Selection, inputs: Inputs) -> None:
     """A selection that meets nothing is most likely misspelt, and silence would hide it."""
     environments = selection.environments

@@ -9,8 +9,7 @@ from gitcd.model.memory import Memory
 from gitcd.model.plan import PlannedCommit
 from gitcd.model.trailers import Move, parse
 from gitcd.model.tree import Tree
-from gitcd.planning.inputs import read_inputs
-from gitcd.usecases.planner import Elsewhere
+from gitcd.usecases.planner import Elsewhere, declared_inputs
 
 _ANEW = "Make and review a new one with `gitcd reconcile --dry-run --out FILE`."
 _SHOWN = 5
@@ -44,9 +43,7 @@ def check_declared(
     Raises:
         RefusedError: it is not, or the plan was made for another repository.
     """
-    inputs = read_inputs(tree, memory)
-    if source:
-        inputs, _ = source(inputs)
+    inputs = declared_inputs(tree, source, memory)
     known = {each.identity for each in inputs.declared} | {each.identity for each in inputs.broken}
     moved = {outcome.identity for commit in commits for outcome in commit.outcomes}
     lost = sorted(moved - known)

@@ -153,7 +153,7 @@ class TestDiff:
 
     def test_a_verb_for_the_repository_reads_no_cluster(self, capfd, checkout) -> None:
         _, err = gitcd(capfd, "validate", "--from", "cluster", checkout, code=2)
-        assert "diff, reconcile and explain read clusters" in err
+        assert "diff, reconcile, explain, hold and release read clusters" in err
 
     def test_flags_of_clusters_go_with_the_cluster(self, capfd, checkout) -> None:
         _, err = gitcd(capfd, "diff", "-n", "team", checkout, code=2)

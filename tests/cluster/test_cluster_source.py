@@ -443,3 +443,21 @@ def test_a_plan_from_a_cluster_can_be_reviewed_and_committed(scene, tmp_path, ca
     assert "the operator bounds it to envs/dev" in out
     assert b":1.1.0@sha256:" in scene.remote.show("envs/dev/app/deployment.yaml")
     assert scene.conditions("app")["Ready"] == ("True", "Current")
+
+
+def test_what_the_cluster_declares_can_be_held_and_released(scene, tmp_path):
+    declare_both(scene)
+    flags = [
+        "--from",
+        "cluster",
+        "--kubeconfig",
+        scene.asked.kubeconfig,
+        "--config",
+        str(settings_file(scene, tmp_path)),
+    ]
+    assert main.run(["hold", "app", *flags, "--reason", "a look first", scene.remote.url]) == 0
+    assert b"a look first" in scene.remote.show(f".gitcd/holds/dev/{scene.namespace}.app.yaml")
+    assert {name: kind for name, kind, _ in outcomes(scene.run().work)} == {"app": "Held", "other": "Bumped"}
+    assert scene.conditions("app")["Ready"][0] == "True"
+    assert main.run(["release", "app", *flags, scene.remote.url]) == 0
+    assert {name: kind for name, kind, _ in outcomes(scene.plan())} == {"app": "Bumped", "other": "Current"}
