@@ -126,11 +126,12 @@ def fate(
             return Fate(leave=True, reason=f"{identity} {why}")
     if proposed:
         return CARRY_ON
-    if broken := [each for each in dropped if (found := outcomes.get(each)) and found.kind in BROKEN]:
-        return Fate(leave=True, reason=f"{broken[0]} has failed: {outcomes[broken[0]].reason}")
+    if stuck := [each for each in dropped if (found := outcomes.get(each)) and found.kind in _STUCK]:
+        return Fate(leave=True, reason=f"{stuck[0]} {_why(outcomes[stuck[0]])}")
     return Fate(close=True, reason="; ".join(f"{each} {_why(outcomes.get(each))}" for each in dropped[:_SHOWN]))
 
 
+_STUCK = BROKEN | {OutcomeKind.BLOCKED}  # which may pass as it came: nothing is closed for that
 _SHOWN = 10
 
 

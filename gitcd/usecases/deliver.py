@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitcd.forge.protocol import Forge
@@ -73,6 +73,7 @@ class Step:
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
     done: bool = False
+    raced: bool = False  # another run was quicker, and may have done the same
 
     def end(self, act: PullAct, reason: str, outcomes: Sequence[Outcome] = (), failure: Failure | None = None) -> Step:
         """The same branch, for which nothing more is to be done."""
@@ -93,6 +94,13 @@ class _Delivery:
     @property
     def base(self) -> str:
         return self.mirror.branch
+
+    def round(self, found: Iterable[Stand]) -> list[Step]:
+        """Read, close what is to be closed, push everything at once, then open and update."""
+        steps = [self.prepared(stand) for stand in found]
+        steps = [self.withdrawn(step) if step.stand.pull is None and not step.done else step for step in steps]
+        pushed = move_branches(self.mirror.origin, [step.move for step in steps if step.move], base=self.base)
+        return [step if step.done else self.finished(step, pushed.get(step.stand.name)) for step in steps]
 
     def prepared(self, stand: Stand) -> Step:
         """What is to be done, from what the forge says now."""
@@ -227,10 +235,12 @@ def deliver(mirror: Mirror, planned: Planned, context: Context, desk: Desk) -> t
         lost = {each.identity: fails(each, desk.forge) for pull in plan.pulls for each in pull.commit.outcomes}
         return with_outcomes(plan, lost), ()
     work = _Delivery(mirror, desk.forge, desk, context, planned)
-    steps = [work.prepared(stand) for stand in stands(mirror, planned, context.selection, desk.author)]
-    steps = [work.withdrawn(step) if step.stand.pull is None and not step.done else step for step in steps]
-    pushed = move_branches(mirror.origin, [step.move for step in steps if step.move], base=mirror.branch)
-    steps = [step if step.done else work.finished(step, pushed.get(step.stand.name)) for step in steps]
+    steps = work.round(stands(mirror, planned, context.selection, desk.author))
+    if raced := {step.stand.name for step in steps if step.raced}:
+        again = work.round(
+            each for each in stands(mirror, planned, context.selection, desk.author) if each.name in raced
+        )
+        steps = sorted([*(step for step in steps if not step.raced), *again], key=lambda step: step.stand.name)
     changed = {each.identity: each for step in steps for each in step.outcomes}
     failures = [step.failure for step in steps if step.failure]
     warnings = [warning for step in steps for warning in step.warnings]
@@ -272,8 +282,7 @@ def _not_pushed(step: Step, result: PushResult) -> Step:
     why = "somebody pushed to it meanwhile" if moved else result.text or "the remote did not answer"
     message = f"{step.stand.name} was not pushed: {why}"
     remedy = "Run again." if transient else f"Let this identity push to, and force, branches below {FOLDER}."
-    failure = Failure("BranchNotPushed", message, remedy, transient)
-    return _broken(step, failure)
+    return replace(_broken(step, Failure("BranchNotPushed", message, remedy, transient)), raced=moved)
 
 
 def _failed(step: Step, why: ForgeFailure) -> Step:

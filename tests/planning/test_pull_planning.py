@@ -74,5 +74,5 @@ def test_only_what_nobody_wants_any_more_is_closed(kinds, transient, gone):
     if found.close:
         assert not transient
         assert OutcomeKind.PROPOSED not in kinds
-        assert not {*BROKEN, OutcomeKind.FROZEN, OutcomeKind.PROMOTED} & set(kinds)
+        assert not {*BROKEN, OutcomeKind.BLOCKED, OutcomeKind.FROZEN, OutcomeKind.PROMOTED} & set(kinds)
         assert found.reason

@@ -446,8 +446,10 @@ class TestTrouble:
         forge.down = None
         assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
 
-    @pytest.mark.parametrize("when", ["before", "after"])
-    @pytest.mark.parametrize("method", ["create", "update", "comment", "close"])
+    @pytest.mark.parametrize(
+        ("method", "when"),
+        [("create", "before"), ("create", "after"), ("update", "before"), ("comment", "before"), ("close", "after")],
+    )
     def test_F24_a_run_that_is_killed_leaves_nothing_that_the_next_one_does_not_settle(
         self, remote, tags, forge, method, when
     ):
@@ -463,6 +465,33 @@ class TestTrouble:
         assert branches(remote) == []
         tags.move("team/app", "env-prod", "1.2.0")
         assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+
+    def test_F25_a_run_that_loses_the_race_to_another_takes_over_what_that_did(self, remote, tags, forge):
+        tags.move("team/app", "env-prod", "1.1.0")
+
+        class Rival(MemoryForge):
+            """While we look for a pull request, another run makes it."""
+
+            def find_closed(self, *args):
+                if not self.pulls:
+                    run(remote, tags, forge, now=NOW + timedelta(seconds=9))
+                return super().find_closed(*args)
+
+        ours = Rival(remote, pulls=forge.pulls)
+        published = run(remote, tags, ours)
+        assert outcome(published).kind is OutcomeKind.PROPOSED
+        assert acts(published) == {BRANCH: PullAct.UNCHANGED}
+        assert (len(forge.pulls), len(ahead(remote))) == (1, 1)
+
+    def test_a_gate_that_closes_takes_nothing_back(self, remote, tags, forge):
+        tags.move("team/app", "env-prod", "1.1.0")
+        run(remote, tags, forge)
+        path = "envs/prod/app/cv.yaml"
+        remote.commit({path: remote.show(path) + b"  gates: {minAge: 720h}\n"})
+        tags.move("team/app", "env-prod", "1.2.0")
+        published = run(remote, tags, forge)
+        assert (outcome(published).kind, acts(published)) == (OutcomeKind.BLOCKED, {BRANCH: PullAct.LEFT})
+        assert forge.pulls[0].state is PullState.OPEN
 
     def test_T29_the_base_is_never_forced(self, remote, tags, forge, tmp_path):
         log = tmp_path / "pushes"
