@@ -136,6 +136,26 @@ either_source = _together(
     config_file,
 )  # fmt: skip
 
+
+class _Shard(click.ParamType[tuple[int, int]]):
+    """`0/4`: the first of four."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        number, _, count = str(value).partition("/")
+        if not (number.isdecimal() and count.isdecimal() and 0 <= int(number) < int(count)):
+            self.fail(f"{value!r} is no shard: of 4 they are 0/4, 1/4, 2/4 and 3/4", param, ctx)
+        return int(number), int(count)
+
+
+shards = _together(
+    click.option("--shard", type=_Shard(), metavar="I/N",
+                 help="Only this part of the declarations: 0/4 is the first of four. No group is parted."),
+    click.option("--shards", type=click.IntRange(1), metavar="N",
+                 help="Of so many parts, the one that JOB_COMPLETION_INDEX names, as an Indexed Job sets it."),
+)  # fmt: skip
+
 in_place = click.option(
     "--in-place", is_flag=True, help="Write into the files of the work tree REPO; committing is left to you."
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gitcd.git.worktree import WorkTree
     from gitcd.model.plan import Plan
     from gitcd.model.tree import Tree
+    from gitcd.planning.shards import Shard
     from gitcd.usecases.from_cluster import ClusterSource
     from gitcd.usecases.planner import Context, Planned, Selection
     from gitcd.usecases.workspace import Target, Workspace
@@ -104,12 +105,36 @@ def _declaring_nothing(planned: Planned, target: Target) -> Planned:
 
 def context(run: Workspace, target: Target, arguments: Mapping[str, Any], source: ClusterSource | None) -> Context:
     """What a plan for the target is made with."""
-    return sourced(run.context(target, selection(arguments)), source)
+    made = replace(run.context(target, selection(arguments)), share=_shard(arguments))
+    return sourced(made, source)
 
 
 def sourced(context: Context, source: ClusterSource | None) -> Context:
     """The context with the declarations of the cluster, where that is the source."""
     return source.context(context) if source else context
+
+
+def _shard(arguments: Mapping[str, Any]) -> Shard | None:
+    """The part of the declarations that `--shard`, or `--shards` with the index that an Indexed Job sets, names.
+
+    Raises:
+        UsageError: both are given, or there is no such index.
+    """
+    shard: tuple[int, int] | None = arguments.get("shard")
+    count: int | None = arguments.get("shards")
+    from gitcd.planning.shards import Shard
+
+    if shard and count is not None:
+        raise click.UsageError("--shard and --shards exclude each other")
+    if count is None:
+        return Shard(*shard) if shard else None
+    index = os.environ.get("JOB_COMPLETION_INDEX", "")
+    if not (index.isdecimal() and int(index) < count):
+        said = f"is {index}" if index else "is not set"
+        raise click.UsageError(
+            f"--shards {count} takes which one from JOB_COMPLETION_INDEX, a number below it; that variable {said}"
+        )
+    return Shard(int(index), count)
 
 
 def cluster(run: Workspace, arguments: Mapping[str, Any]) -> ClusterSource | None:

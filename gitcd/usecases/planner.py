@@ -28,6 +28,7 @@ from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
 from gitcd.planning.promotion import Aims, aim_queries, merged
 from gitcd.planning.settling import Absent, select, settle
+from gitcd.planning.shards import Part
 from gitcd.planning.soak import Soaked, SoakQuestion, ripen, soak_questions
 from gitcd.planning.standing import noted
 from gitcd.planning.survey import queries, survey
@@ -39,6 +40,7 @@ Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
 Inspect = Callable[[Sequence[Inspection]], Inspected]
 Elsewhere = Callable[[Inputs], tuple[Inputs, Sequence[Absent]]]
 Soak = Callable[[Sequence[SoakQuestion]], Soaked]
+Share = Callable[[Inputs], Part | None]
 
 
 def uninspected(_: Sequence[Inspection]) -> Inspected:
@@ -56,15 +58,19 @@ class Selection:
     """Which declarations a run acts on; empty: all.
 
     An app is given as `name`, `namespace/name` or `environment/namespace/name`. Who does not act, but looks, sees what
-    a run for all would do with the selected. `among` are those (`namespace/name`) that the source was narrowed to.
+    a run for all would do with the selected. `among` are those (`namespace/name`) that the source was narrowed to;
+    `only` are those that are this run's part of a work that several share.
     """
 
     environments: frozenset[str] = frozenset()
     apps: frozenset[str] = frozenset()
     acts: bool = True
     among: frozenset[str] | None = None
+    only: Collection[Identity] | None = None
 
     def takes(self, identity: Identity) -> bool:
+        if self.only is not None and identity not in self.only:
+            return False
         if self.among is not None and identity.app not in self.among:
             return False
         if self.environments and identity.environment not in self.environments:
@@ -82,7 +88,8 @@ class Context:
     `given` are declarations that do not stand in the tree; they are planned beside those that do. A `source` answers
     the inputs with other declarations in place of the tree's, and with the members that groups lack for that;
     `failures` are what could not be had from it. `aims` are where declarations shall move in place of what their tags
-    name; `soak` answers for how long such an image was in use.
+    name; `soak` answers for how long such an image was in use. `share` answers the part of what is declared that this
+    run acts on, None for all of it.
     """
 
     resolve: Resolve
@@ -96,6 +103,7 @@ class Context:
     failures: tuple[Failure, ...] = ()
     aims: Aims = field(default_factory=dict)
     soak: Soak = unsoaked
+    share: Share | None = None
 
     @property
     def is_of_tree(self) -> bool:
@@ -105,12 +113,13 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan with the steps that led to it."""
+    """A plan with the steps that led to it, and the part of what is declared that it is about, if not all of it."""
 
     plan: Plan
     inputs: Inputs
     decisions: tuple[Decision, ...]
     answers: Answers
+    part: Part | None = None
 
 
 def make_plan(
@@ -128,9 +137,11 @@ def make_plan(
     inputs = replace(inputs, declared=(*inputs.declared, *context.given))
     if hosts is None:
         check_selection(context.selection, inputs)
+    if part := context.share(inputs) if context.share else None:
+        context = replace(context, selection=replace(context.selection, only=part.identities))
     permitted, refused = limit(inputs.declared, context.limits)
     # A search for a few apps must not take the place of what is remembered of the search for all.
-    sought_in = FORGETFUL if context.selection.apps or context.given else memory
+    sought_in = FORGETFUL if context.selection.apps or context.given or part else memory
     surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in, hosts=hosts or ())
     asked = queries(surveyed)
     answers = context.resolve(merged([*asked, *aim_queries(permitted, context.aims)]) if context.aims else asked)
@@ -150,7 +161,7 @@ def make_plan(
     found = noted((*plan.outcomes, *broken), inputs.holds, context.now)
     outcomes = tuple(sorted(found, key=lambda outcome: (outcome.identity, outcome.origin.path)))
     plan = replace(plan, outcomes=outcomes, failures=context.failures, warnings=_warnings(tree, inputs, context))
-    return Planned(plan, inputs, tuple(decisions), answers)
+    return Planned(plan, inputs, tuple(decisions), answers, part)
 
 
 def _resettled(settled: list[Decision], now: list[Decision], absent: Sequence[Absent]) -> list[Decision]:
@@ -227,7 +238,7 @@ def _granularity(inputs: Inputs) -> Granularity:
 def _concerns(outcome: Outcome, selection: Selection) -> bool:
     """Whether a broken declaration is reported: yes, unless it is surely not among the selected."""
     identity = outcome.identity
-    if not identity.environment and not selection.apps and selection.among is None:
+    if not identity.environment and not selection.apps and selection.among is None and selection.only is None:
         return True
     return selection.takes(identity)
 
