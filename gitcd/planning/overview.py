@@ -27,15 +27,23 @@ class Standing:
         return tuple(image for image, _ in self.placed)
 
     @property
+    def image(self) -> Held | None:
+        """The one image that all places name, be it by tag or by digest; None where they contradict each other."""
+        tags, digests = ({getattr(each, part) for each in self.images} - {""} for part in ("tag", "digest"))
+        if self.doubt or not self.images or len(tags) > 1 or len(digests) > 1:
+            return None
+        return Held("".join(tags), "".join(digests))
+
+    @property
     def digest(self) -> str:
-        """The digest that every place names; empty where they do not, or one names a tag alone."""
-        digests = {image.digest for image in self.images}
-        return digests.pop() if len(digests) == 1 and not self.doubt else ""
+        """The digest that the places name; empty where they name several, or tags alone."""
+        return self.image.digest if self.image else ""
 
     @property
     def value(self) -> frozenset[str]:
         """What the places name, by digest or else by tag; nothing where that is not clear."""
-        return frozenset() if self.doubt else frozenset(image.identifier for image in self.images)
+        images = (self.image,) if self.image else () if self.doubt else self.images
+        return frozenset(image.identifier for image in images)
 
     @property
     def name(self) -> str:

@@ -102,17 +102,22 @@ def _deployed(pair: Pair, stand: Standing, answers: Answers) -> Held | Failure:
     who = f"{declared.identity} ({declared.declaration.origin})"
     if stand.doubt:
         return Failure("SourceUnclear", f"what {who} deploys is not known: {stand.doubt.message}", stand.doubt.remedy)
-    if len({image.identifier for image in stand.images}) > 1:
-        shown = " and ".join(f"{image.tag or short(image.digest)} ({where})" for image, where in stand.placed)
-        return Failure("SourceUnclear", f"{who} deploys several images: {shown}", "Let all its places name one.")
-    (image,) = stand.images[:1]
-    if image.digest:
-        return image
-    if image.tag == spec.tag:
+    if (image := stand.image) is None:
+        return _several(who, stand)
+    bare = {each.tag for each in stand.images if not each.digest}
+    if spec.tag in bare:
         message = f"{who} names its image by the tag {spec.tag} alone, which moves"
         return Failure("SourceNotPinned", message, f"`gitcd reconcile -e {declared.identity.environment}` pins it.")
-    answer = image.answer(spec.repository, answers)
-    return Held(image.tag, answer.digest) if isinstance(answer, Image) else answer
+    named = [answers.get(spec.repository, tag) for tag in sorted(bare)]
+    if missing := next((each for each in named if isinstance(each, Failure)), None):
+        return missing
+    digests = {each.digest for each in named if isinstance(each, Image)} | {image.digest} - {""}
+    return Held(image.tag, digests.pop()) if len(digests) == 1 else _several(who, stand)
+
+
+def _several(who: str, stand: Standing) -> Failure:
+    shown = " and ".join(f"{image.tag or short(image.digest)} ({where})" for image, where in stand.placed)
+    return Failure("SourceUnclear", f"{who} deploys several images: {shown}", "Let all its places name one.")
 
 
 def _absent(pair: Pair, name: str, digest: str) -> Failure:

@@ -265,7 +265,7 @@ def _follow(surveyed: Surveyed, then: Standing, target: Former, inputs: Inputs, 
         RefusedError: it cannot go back, so nothing of the unit does.
     """
     _check_clear(surveyed)
-    found = [Former(stand.images, target.landed) for stand in (standing(surveyed), then) if stand.images]
+    found = [each for stand in (standing(surveyed), then) for each in formers([target.landed], [stand])]
     present, *before = _judged(surveyed, found, inputs, context)
     if then.doubt or not before or before[0].digest == present.digest != "":
         return _Step(surveyed, present, None)

@@ -49,7 +49,7 @@ class Former:
 def formers(trail: Sequence[Landed], standings: Sequence[Standing]) -> list[Former]:
     """The values of a declaration, newest first, the present one first; what is not clear is passed over."""
     clear = [
-        Former(stand.images, landed)
+        Former((stand.image,) if stand.image else stand.images, landed)
         for landed, stand in zip(trail, standings, strict=True)
         if not stand.doubt and stand.images
     ]
@@ -79,7 +79,7 @@ class Judge:
         return [self._judged(each) for each in found[:_MOST]]
 
     def _judged(self, former: Former) -> Former:
-        if len({image.identifier for image in former.images}) > 1:
+        if len(former.images) > 1:
             return replace(former, flaw="its places held several images")
         held = former.images[0]
         if not held.digest and held.tag == self.followed:

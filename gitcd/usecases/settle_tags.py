@@ -92,10 +92,9 @@ def _image(declared: Declared, stand: Standing) -> str | Failure:
     spec, who = declared.declaration.spec, f"{declared.identity} ({declared.declaration.origin})"
     if stand.doubt:
         return Failure(stand.doubt.reason, f"{who}: {stand.doubt.message}", stand.doubt.remedy)
-    names = {image.identifier for image in stand.images}
-    if len(names) > 1:
-        return Failure("ImageUnclear", f"{who} deploys several images: {' and '.join(sorted(names))}")
-    name = names.pop()
+    if stand.image is None:
+        return Failure("ImageUnclear", f"{who} deploys several images: {' and '.join(sorted(stand.value))}")
+    name = stand.image.identifier
     return "" if name == spec.tag else name
 
 

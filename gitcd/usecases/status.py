@@ -167,7 +167,7 @@ class _Scene:
 def _doubts(stand: Standing) -> Iterator[State]:
     if stand.doubt:
         yield State(UNCLEAR, stand.doubt.message)
-    elif len(stand.value) > 1:
+    elif stand.images and stand.image is None:
         shown = " and ".join(f"{image.tag or short(image.digest)} ({where})" for image, where in stand.placed)
         yield State("Mixed", f"its places name several images: {shown}")
 

@@ -207,6 +207,14 @@ class TestTheImage:
         assert outcome(promoted(remote, tags)).kind is OutcomeKind.BUMPED
         assert reference("app", "1.1.0") in remote.show(PROD)
 
+    def test_a_place_without_its_digest_counts_as_what_the_registry_says(self, remote, tags):
+        second = app_files("app", "1.1.0")[DEV].replace(b"name: app\n", b"name: two\n")
+        remote.commit({"envs/dev/app/second.yaml": second})
+        assert outcome(promoted(remote, tags)).kind is OutcomeKind.BUMPED
+        tags.versions["team/app"].remove("1.1.0")
+        found = outcome(promoted(remote, tags, "app"))
+        assert found.kind is OutcomeKind.FAILED
+
     def test_a_source_in_the_middle_of_a_move_is_refused(self, remote, tags):
         remote.commit({"envs/dev/app/second.yaml": app_files("app")[DEV].replace(b"name: app\n", b"name: two\n")})
         found = outcome(promoted(remote, tags))

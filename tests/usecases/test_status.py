@@ -74,6 +74,12 @@ class TestValues:
         remote.commit(app_files("aaa", environment="prod") | app_files("aaa"))
         assert list(items(remote)) == ["dev/team/aaa", "prod/team/aaa", "dev/team/app", "prod/team/app"]
 
+    def test_a_tag_and_a_digest_in_two_places_are_one_image(self, remote):
+        second = app_files("app", "1.1.0")[PATH].replace(b"name: app\n", b"name: two\n")
+        remote.commit({"envs/dev/app/two.yaml": second})
+        item = items(remote)["dev/team/app"]
+        assert (item.version, item.digest, item.states) == ("1.1.0", digest("team/app:1.1.0"), ())
+
     def test_a_selection_still_compares_with_what_is_not_selected(self, remote):
         found = items(remote, environments=frozenset({"prod"}))
         assert list(found) == ["prod/team/app"]
