@@ -61,7 +61,7 @@ def _is_usual(context: Context) -> bool:
     """Whether all or whole environments are planned, and by the tree alone."""
     selection = context.selection
     return context.is_of_tree and not (
-        selection.apps or selection.among is not None or context.aims or context.failures
+        selection.apps or selection.among is not None or context.aims or context.failures or context.share
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gitcd.git.branch import Branch, carries, read_branches
@@ -44,24 +44,40 @@ def stands(mirror: Mirror, planned: Planned, selection: Selection, author: Autho
     pulls = {pull.branch: pull for pull in planned.plan.pulls}
     there = {name: each for name, each in read_branches(mirror).items() if is_branch(name) or name in pulls}
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
-    whole = not (selection.environments or selection.apps)
-    readable = all(each.identity.environment and each.identity.name for each in planned.plan.outcomes)
+    gone = _gone(planned, selection)
     found = []
     for name in sorted(there.keys() | pulls.keys()):
         stand = Stand(name, pulls.get(name), there.get(name))
-        found.append(_judged(stand, mirror, outcomes, author, gone=whole and readable))
+        found.append(_judged(stand, mirror, outcomes, author, gone))
     return [each for each in found if each.pull or not each.foreign]
 
 
-def _judged(stand: Stand, mirror: Mirror, outcomes: Mapping[Identity, Outcome], author: Author, *, gone: bool) -> Stand:
-    """`gone`: whether a declaration without an outcome is surely no longer declared."""
+def _gone(planned: Planned, selection: Selection) -> Callable[[Identity], bool]:
+    """Whether a declaration without an outcome is surely no longer declared, for this run to clear up after."""
+    plan, part = planned.plan, planned.part
+    narrowed = selection.environments or selection.apps or selection.among is not None or (part and not part.sweeps)
+    broken: Iterable[Outcome] = planned.inputs.broken if part else plan.outcomes
+    if narrowed or plan.failures or not all(each.identity.environment and each.identity.name for each in broken):
+        return lambda _: False
+    left = {each.identity for each in planned.inputs.declared} if part else set()
+    left |= {each.identity for each in broken}
+    return lambda identity: identity not in left
+
+
+def _judged(
+    stand: Stand,
+    mirror: Mirror,
+    outcomes: Mapping[Identity, Outcome],
+    author: Author,
+    gone: Callable[[Identity], bool],
+) -> Stand:
     branch, pull = stand.there, stand.pull
     if branch is None:
         return stand
     if not branch.is_by(author):
         return replace(stand, foreign=True)
     proposed = [each.identity for each in stand.outcomes]
-    judged = fate(branch.carried, proposed, outcomes, lambda _: gone)
+    judged = fate(branch.carried, proposed, outcomes, gone)
     same = pull is not None and carries(mirror, branch, mirror.tip, pull.commit.files)
     return replace(stand, fate=judged, same=same)
 

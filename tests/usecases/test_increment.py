@@ -158,7 +158,7 @@ def test_nothing_that_a_plan_follows_from_is_forgotten():
     """Who adds a field to one of these decides what it means for a remembered plan."""
     named = {cls: [field.name for field in fields(cls)] for cls in (Context, Image, Outcome)}
     assert named[Context] == [
-        "resolve", "recall", "now", "selection", "limits", "inspect", "given", "source", "failures", "aims", "soak",
+        "resolve", "recall", "now", "selection", "limits", "inspect", "given", "source", "failures", "aims", "soak", "share",
     ]  # fmt: skip
     assert named[Image] == ["digest", "tags", "pushed_at", "size", "media_type", "archived"]
     assert len(named[Outcome]) == 18
