@@ -31,7 +31,9 @@ _LONGEST_WAIT = 120.0  # seconds that a forge may ask to wait, where no deadline
 _MAX_BYTES = 16 * 1024 * 1024
 _LONGEST_MESSAGE = 300
 _REDIRECTS = 3
+_UNSURE = frozenset({408, 425, 500, 502, 503, 504, 555})  # whether it was carried out is not known; 555 is Bitbucket's
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\([^()]*\): ")
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 Params = Mapping[str, str | int | list[str]]
@@ -168,10 +170,14 @@ class Client:
         """The response if it is a success."""
         status, said = response.status, message_of(response.body)
         about = f"{self.name} answered {method} {_short(url)} with {status}" + (f": {said}" if said else "")
-        if (wait := asked_to_wait(response.status, response.headers, said, self.clock.now())) is not None:
-            raise refusal(
-                Trouble.RATE_LIMITED, about, "run again later, or less often", status=status, retry_after=wait
-            )
+        wait = asked_to_wait(status, response.headers, said, self.clock.now())
+        if status in _UNSURE:
+            error = refusal(Trouble.TRANSIENT, about, "run again later", status=status, retry_after=wait)
+            error.unclear = True
+            raise error
+        if wait is not None:
+            remedy = "run again later, or less often"
+            raise refusal(Trouble.RATE_LIMITED, about, remedy, status=status, retry_after=wait)
         match status:
             case 200 | 201 | 202 | 204:
                 if isinstance(response.body, _Unreadable):
@@ -186,17 +192,13 @@ class Client:
             case 404 | 410:
                 remedy = "check the repository, and that forge.token may read it"
                 raise refusal(Trouble.NOT_FOUND, about, remedy, status=status)
-            case 408 | 425 | 502 | 503 | 504 | 500 | 555:
-                error = refusal(Trouble.TRANSIENT, about, "run again later", status=status)
-                error.unclear = True
-                raise error
             case _:
                 raise refusal(Trouble.REFUSED, about, status=status)
 
     def _unreached(self, error: Exception, url: str) -> ForgeError:
         from urllib3 import exceptions as trouble
 
-        said = _line(redact.clean(str(error)))
+        said = _line(redact.clean(_CONNECTION.sub("", str(error))))
         host = urlsplit(url).netloc
         if isinstance(error, trouble.SSLError):
             remedy = "check the certificate, SSL_CERT_FILE, and the proxy"

@@ -236,7 +236,7 @@ class TestAttempts:
             url = f"http://127.0.0.1:{trial.getsockname()[1]}"
         error = failure(Client("Forge", url, GivenToken(TOKEN), clock=waits.clock), "POST", "things", {})
         assert (error.trouble, error.unclear) == (Trouble.TRANSIENT, False)
-        assert "cannot be reached" in str(error)
+        assert "cannot be reached: Failed to establish a new connection" in str(error)
         assert len(waits.slept) == http.ATTEMPTS - 1
 
     def test_a_certificate_that_nobody_vouches_for(self, tmp_path: Path, waits: Waits) -> None:

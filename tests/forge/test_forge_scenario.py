@@ -340,6 +340,12 @@ class TestFaultsOfFakes:
         pull_of(fake.forge.create(BRANCH, "main", content(fake.forge)))
         assert fake.count() == 1
 
+    def test_F37_an_answer_to_come_again_later_may_have_been_too_late(self, fake: FakeBench) -> None:
+        fake.commit(BRANCH)
+        fake.server.fail("POST", _creating(fake), 503, after=True, headers={"Retry-After": "1"})
+        pull_of(fake.forge.create(BRANCH, "main", content(fake.forge)))
+        assert fake.count() == 1
+
     def test_F37_an_error_that_stays_ends_as_transient(self, fake: FakeBench) -> None:
         fake.commit(BRANCH)
         fake.server.fail("*", "", 500, times=1000)
