@@ -15,7 +15,8 @@ from benchmarks.fleet import ASIDE
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "benchmarks" / ".data"
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("GIT", "AWS_"))} | {
+_DROPPED = ("GIT", "AWS_", "PYTHONDONTWRITEBYTECODE")  # a program that is installed has its bytecode
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)} | {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "AWS_ACCESS_KEY_ID": "AKIABENCHMARK",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from operator import is_
 
 import yaml
 from yaml._yaml import CParser
@@ -35,11 +36,9 @@ class _Composer(CParser):
     def resolve(self, _kind: type[Node], _value: object, _implicit: object) -> None:
         return None
 
-    def descend_resolver(self, _parent: Node, _index: object) -> None:
-        return None
-
-    def ascend_resolver(self) -> None:
-        return None
+    # Called for every node, for nothing: functions of C take half the time of ours.
+    descend_resolver = staticmethod(is_)
+    ascend_resolver = bool
 
 
 @dataclass(slots=True)
