@@ -1,4 +1,4 @@
-"""A real Kubernetes control plane for tests: etcd and the API server with RBAC, once per run of pytest.
+"""A real Kubernetes control plane for tests: etcd and the API server with RBAC, started once.
 
 A conftest.py that wants it imports the fixtures:
 
@@ -19,8 +19,8 @@ A conftest.py that wants it imports the fixtures:
     `:bad-crash`, `:bad-pull`, `:bad-never`, `:bad-later`, `:bad-job`; any other becomes ready, or succeeds as a Job.
 
 The binaries are those of `make control-plane`, or in $KUBEBUILDER_ASSETS. Without them the tests are skipped, unless
-GITCD_REQUIRE_CONTROL_PLANE is set: then they fail. With several workers of pytest-xdist, the first that asks starts
-it and the last that ends stops it; controlplane_keeper.py says how.
+GITCD_REQUIRE_CONTROL_PLANE is set: then they fail. Every worker of pytest-xdist that comes to such a test has a control
+plane of its own, so that what is true of a whole cluster can be tested; controlplane_keeper.py says how it ends.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class ControlPlane:
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     binaries = _binaries(NEEDED_FOR_API)
-    folder = _folder_of_the_run(tmp_path_factory) / "control-plane"
+    folder = tmp_path_factory.mktemp("control-plane", numbered=False)
     with _using(folder, binaries, "api") as state:
         own = tmp_path_factory.mktemp("control-plane-user")
         admin, user = (Access(name, TOKENS[name], folder / f"{name}.kubeconfig") for name in (ADMIN, USER))
@@ -150,8 +150,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 @pytest.fixture(scope="session")
 def workloads(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     _binaries(NEEDED_FOR_WORKLOADS)
-    api = _folder_of_the_run(tmp_path_factory) / "control-plane"
-    with _using(api / "workloads", control_plane.binaries, "workloads", str(api)):
+    folder = tmp_path_factory.mktemp("control-plane-workloads", numbered=False)
+    with _using(folder, control_plane.binaries, "workloads", str(control_plane.ca.parent)):
         yield control_plane
 
 
@@ -179,33 +179,21 @@ def _binaries(needed: tuple[str, ...]) -> Path:
     pytest.skip(message)
 
 
-def _folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
-    """The same folder in every worker of this run of pytest."""
-    base = factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-
 @contextmanager
 def _using(folder: Path, binaries: Path, layer: str, *used: str) -> Iterator[dict[str, str]]:
-    """Have the layer run while the block does. Whoever comes first starts its keeper."""
-    folder.mkdir(exist_ok=True)
-    keeper = None
-    with (folder / "users").open("a") as users, (folder / "starting").open("a") as starting:
-        fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper is ending
-        fcntl.flock(starting, fcntl.LOCK_EX)
-        if not (folder / "state.json").exists():
-            keeper = _start_keeper(folder, str(binaries), layer, *used)
+    """Have the layer run while the block does, and no longer than this process lives."""
+    with (folder / "user").open("a") as user:
+        fcntl.flock(user, fcntl.LOCK_SH)
+        keeper = _start_keeper(folder, str(binaries), layer, *used)
         state = json.loads((folder / "state.json").read_text())
-        fcntl.flock(starting, fcntl.LOCK_UN)
         if "error" in state:
             pytest.fail(f"the control plane did not start: {state['error']}", pytrace=False)
         yield state
-    if keeper is not None:
-        keeper.wait()  # for the last user
+    keeper.wait()
 
 
 def _start_keeper(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    """Start it apart from the terminal, so that an interrupt reaches it by way of its users only."""
+    """Start it apart from the terminal, so that an interrupt reaches it by way of this process only."""
     command = [sys.executable, str(_KEEPER), str(folder), *words]
     with (folder / "keeper.log").open("ab") as log:
         keeper = subprocess.Popen(

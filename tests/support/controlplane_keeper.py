@@ -1,10 +1,10 @@
-"""Runs the processes of a control plane for as long as anybody uses it: started by tests.support.controlplane.
+"""Runs the processes of a control plane for as long as a test process lives: started by tests.support.controlplane.
 
     python controlplane_keeper.py FOLDER BINARIES LAYER [USED]
 
 LAYER is `api` (etcd and the API server) or `workloads` (controllers, scheduler, kwok and its nodes; above the API server
-whose folder USED is). A test process uses a layer while it holds a shared lock on `users` in its folder. The keeper asks
-for that lock for itself alone, gets it when the last user has gone, killed ones included, and stops what it started.
+whose folder USED is). The test process holds a shared lock on `user` in the folder. The keeper asks for that lock for
+itself alone, gets it when the other has let go or has ended, however it did, and stops what it started.
 """
 
 from __future__ import annotations
@@ -36,21 +36,20 @@ class StartError(Exception):
 
 
 def keep(folder: Path, binaries: Path, layer: str, used: Path | None) -> None:
-    """Start the layer, say so in `state.json`, wait for its users to go, stop it."""
+    """Start the layer, say so in `state.json`, wait for its user to go, stop it."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         if used is not None:
-            below = stack.enter_context((used / "users").open())
+            below = stack.enter_context((used / "user").open())
             fcntl.flock(below, fcntl.LOCK_SH)
-        users = stack.enter_context((folder / "users").open())
+        user = stack.enter_context((folder / "user").open())
         try:
             state = _LAYERS[layer](stack, folder, binaries, used)
         except StartError as error:
             _publish(folder, {"error": str(error)})
             return
         _publish(folder, state)
-        fcntl.flock(users, fcntl.LOCK_EX)
-        (folder / "state.json").unlink()
+        fcntl.flock(user, fcntl.LOCK_EX)
 
 
 def _publish(folder: Path, state: dict[str, str]) -> None:
