@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from gitcd.forge.protocol import Forge
@@ -247,6 +249,19 @@ class TestEnd:
         assert pull_of(bench.forge.find_closed(BRANCH, "main", PLAN)).id == pull.id
         bench.commit(BRANCH)
         assert pull_of(bench.forge.create(BRANCH, "main", content(bench.forge))).id != pull.id
+
+    def test_F33_the_branch_went_while_it_was_open(self, bench: Bench) -> None:
+        """Some forges close it then, some at once and some a little later, and some leave it open."""
+        pull = opened(bench)
+        assert bench.forge.delete_branch(BRANCH, head=bench.tip(BRANCH)) is None
+        for _ in range(40):
+            if bench.kind != "gitea" or pull_of(bench.forge.get(pull)).state is PullState.CLOSED:
+                break
+            time.sleep(0.1)
+        bench.commit(BRANCH)
+        new = pull_of(bench.forge.create(BRANCH, "main", content(bench.forge)))
+        assert new.state is PullState.OPEN
+        assert pull_of(bench.forge.find_open(BRANCH, "main")).id == new.id
 
     def test_deletes_a_branch_only_where_it_still_points(self, bench: Bench) -> None:
         first = bench.commit(BRANCH)
