@@ -78,11 +78,13 @@ environments = _option(
     help="Only this environment; repeatable (in the variable, divided by commas).",
 )  # fmt: skip
 
-selection = _together(
-    environments,
-    _option("--app", variable="GITCD_APP", multiple=True, type=_Names(), metavar="APP",
-            help="Only this declaration, as name, namespace/name or environment/namespace/name; repeatable likewise."),
+apps = _option(
+    "--app", variable="GITCD_APP", multiple=True, type=_Names(), metavar="APP",
+    help="Only this declaration, as name, namespace/name or environment/namespace/name; repeatable (in the variable, "
+    "divided by commas).",
 )  # fmt: skip
+
+selection = _together(environments, apps)
 
 
 def _check_source(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

@@ -46,8 +46,7 @@ def branch_of(target: Target) -> Mirror:
 @click.argument("source", metavar="FROM", help="The environment whose images are taken, as git has them now.")
 @click.argument("target", metavar="TO", help="The environment that gets them; its promoteFrom names FROM.")
 @repository
-@click.option("--app", multiple=True, metavar="APP", envvar="GITCD_APP", show_envvar=True,
-              help="Only this declaration of TO, as name or namespace/name; repeatable.")  # fmt: skip
+@options.apps
 @click.option("--commit", "by_commit", is_flag=True, help="Commit all of it; refused where TO asks for pull requests.")
 @click.option("--pr", "by_pull", is_flag=True, help="Propose all of it by pull request; by default as TO says.")
 @click.option("--dry-run", is_flag=True, help="Show what would be committed, proposed or moved, and write nothing.")

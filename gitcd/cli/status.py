@@ -37,14 +37,16 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     All of it is read from git: the registry is asked only with --tags. -o html is a page in one file, to be sent or
     served as it is.
     """
+    from gitcd.git.mirror import Mirror
     from gitcd.usecases.keeping import source_of
-    from gitcd.usecases.status import BROKEN, UNCLEAR, overview
+    from gitcd.usecases.status import BROKEN, UNCLEAR, Beside, overview, proposals
 
     run = session.workspace(arguments)
     with run.open() as target:
         source = source_of(run, target)
-        resolve = run.ask if arguments["tags"] else None
-        found = overview(source, session.selection(arguments), run.now, base=_tip(target), resolve=resolve)
+        waiting = proposals(target) if isinstance(target, Mirror) else ()
+        beside = Beside(waiting, run.ask if arguments["tags"] else None)
+        found = overview(source, session.selection(arguments), run.now, base=_tip(target), beside=beside)
         title = _title(target)
     _show(console, form, found, title, run)
     for warning in found.warnings:

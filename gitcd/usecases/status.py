@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gitcd.git.branch import Branch, read_branches
 from gitcd.git.history import History, Landed
+from gitcd.git.mirror import Mirror
 from gitcd.git.worktree import WorkTree
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.hold import Hold
@@ -40,10 +42,27 @@ BROKEN = "Broken"
 UNCLEAR = "Unclear"
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is compared with the branch: what waits in branches of pull requests; and who is asked about tags, if so."""
+
+    proposals: tuple[Branch, ...] = ()
+    resolve: Resolve | None = None
+
+
+def proposals(mirror: Mirror) -> tuple[Branch, ...]:
+    """The branches of pull requests at the remote.
+
+    Raises:
+        TransientError: the remote cannot be reached.
+    """
+    return tuple(read_branches(mirror).values())
+
+
 def overview(
-    source: Source, selection: Selection, now: datetime, *, base: str = "", resolve: Resolve | None = None
+    source: Source, selection: Selection, now: datetime, *, base: str = "", beside: Beside | None = None
 ) -> Overview:
-    """The state of the selected declarations. With `resolve`, what their tags name is asked and compared.
+    """The state of the selected declarations.
 
     Raises:
         ConfigError: gitcd.yaml is not valid, or the selection meets nothing.
@@ -58,8 +77,9 @@ def overview(
     stands = {each.declared.identity: standing(each) for each in surveyed}
     mine = [each for each in surveyed if selection.takes(each.declared.identity)]
     since, warnings = _since(source, inputs.scopes, mine, stands, committed=not isinstance(source.tree, WorkTree))
-    answers = resolve(_tag_queries(mine, stands)) if resolve else None
-    scene = _Scene(inputs, stands, since, now, answers)
+    beside = beside or Beside()
+    answers = beside.resolve(_tag_queries(mine, stands)) if beside.resolve else None
+    scene = _Scene(inputs, stands, since, now, answers, beside.proposals)
     items = [scene.item(each) for each in mine]
     items += [_broken(each) for each in (*inputs.broken, *refused) if _concerns(each, selection)]
     environments = _environments(inputs.scopes, items, now)
@@ -150,6 +170,7 @@ class _Scene:
     since: Mapping[Identity, Provenance]
     now: datetime
     answers: Answers | None
+    proposals: Sequence[Branch]
 
     def item(self, surveyed: Surveyed) -> Item:
         declared = surveyed.declared
@@ -159,6 +180,7 @@ class _Scene:
         states = [*_doubts(stand), *([State("Suspended", "spec.suspend is set")] if spec.suspend else [])]
         states += _held(self.inputs.holds.get(identity), self.now)
         states += _behind(stand, identity, self.inputs.scopes, self.stands)
+        states += _pending(stand, identity, self.proposals)
         states += _tag_drift(stand, spec, self.answers) if self.answers else ()
         since = self.since.get(identity)
         return Item(identity, str(spec.repository), spec.tag, stand.name, stand.digest, since, tuple(states), where)
@@ -192,6 +214,14 @@ def _behind(
     if source and source.value and stand.value and source.value != stand.value:
         shown = f"{source.name or 'an image'} ({short(source.digest)})" if source.digest else source.name
         yield State("Behind", f"{name} deploys {shown}")
+
+
+def _pending(stand: Standing, identity: Identity, proposed: Iterable[Branch]) -> Iterator[State]:
+    """The branches that carry another image for it, and wait for somebody to merge them."""
+    for branch in proposed:
+        digest = branch.digests.get(identity, "")
+        if digest and digest != stand.digest:
+            yield State("Pending", f"{branch.name} proposes {short(digest)}")
 
 
 def _tag_drift(stand: Standing, spec: Spec, answers: Answers) -> Iterator[State]:

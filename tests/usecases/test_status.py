@@ -11,7 +11,7 @@ from gitcd.usecases.keeping import Source
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.promote import Promotion
 from gitcd.usecases.settle_tags import settle
-from gitcd.usecases.status import overview
+from gitcd.usecases.status import Beside, overview, proposals
 from gitcd.usecases.status_history import events
 from tests.support.repos import git, make_bare, make_worktree
 from tests.support.scenes import HOST, NOW, app_files, digest, mirror_of, run
@@ -39,7 +39,8 @@ def source(mirror) -> Source:
 
 def status(remote, *, resolve=None, now=NOW, **selection):
     with mirror_of(remote.url) as mirror:
-        return overview(source(mirror), Selection(**selection), now, resolve=resolve)
+        made = source(mirror)
+        return overview(made, Selection(**selection), now, beside=Beside(proposals(mirror), resolve))
 
 
 def items(remote, **more):
@@ -137,6 +138,19 @@ class TestStates:
         assert [kind for kind, _ in states(by_name["appdev"])] == ["Mixed", "Suspended"]
         assert ("Held", "frozen: audit") in states(by_name["appprod"])
         assert [kind for kind, _ in states(by_name["bad"])] == ["Broken"]
+
+    def test_what_waits_in_a_branch_is_pending_until_it_is_merged(self, remote):
+        new = digest("team/app:1.1.0")
+        message = f"Propose\n\nGitcd-Environment: prod\nGitcd-App: team/app\nGitcd-Digest: {new}"
+        text = remote.show("envs/prod/app/deployment.yaml").replace(b"1.0.0", f"1.1.0@{new}".encode())
+        tip = remote.tip
+        proposed = remote.commit({"envs/prod/app/deployment.yaml": text}, message)
+        remote.git("branch", "gitcd/prod/env", proposed)
+        remote.git("update-ref", "refs/heads/main", tip)
+        pending = ("Pending", f"gitcd/prod/env proposes {new[7:19]}")
+        assert pending in states(items(remote)["prod/team/app"])
+        remote.git("update-ref", "refs/heads/main", proposed)
+        assert states(items(remote)["prod/team/app"]) == []
 
     def test_tags_are_compared_only_when_asked(self, remote, tags):
         tags.move("team/app", "env-dev", "1.2.0")
