@@ -17,8 +17,9 @@ _OWN = ("repo", "branch", "config")
 @click.command("install")
 @click.argument("repo", required=False, metavar="[REPO]")
 @options.branch
-@options.config_file
-@click.option("--environment", "-e", multiple=True, metavar="NAME", envvar="GITCD_ENVIRONMENT", show_envvar=True,
+@click.option("--config", type=click.Path(dir_okay=False), metavar="FILE",
+              help="The settings file that runs read; it goes into the cluster as it is.")  # fmt: skip
+@click.option("--environment", "-e", multiple=True, metavar="NAME",
               help="A CronJob for this environment alone; repeatable. Without it one for all.")  # fmt: skip
 @click.option("--from", "declarations_from", type=click.Choice(["repo", "cluster"]), default="repo", show_default=True,
               help="Where runs read declarations; repo needs no permission in the cluster.")  # fmt: skip
@@ -41,11 +42,11 @@ _OWN = ("repo", "branch", "config")
 @options.output("yaml", "json", "name")
 @options.verb
 def command(console: Console, form: Any, out: str | None, **arguments: Any) -> None:
-    """Print the manifests that run gitcd in a cluster, for review and `kubectl apply --server-side -f -`.
+    """Print the manifests that run gitcd in a cluster: review them, then `kubectl apply --server-side -f FILE`.
 
     REPO is the address of the config repository.  [env var: GITCD_REPO]
 
-    With --config, the settings file goes into the cluster. Nothing is asked of a cluster, and nothing written to one.
+    No cluster is asked anything, and none is changed.
     """
     from gitcd.usecases.install import install, write
 

@@ -146,7 +146,7 @@ def _settings_file(settings: Mapping[str, object]) -> tuple[str, Settings]:
     Raises:
         ConfigError: it is not valid, or holds a token.
     """
-    named = settings.get("config") or os.environ.get("GITCD_CONFIG")
+    named = settings.get("config")
     if not named:
         return "", Settings()
     path = Path(str(named))
