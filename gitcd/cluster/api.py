@@ -6,8 +6,9 @@ import json
 import logging
 import math
 import random
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ _RELISTS = 3
 _SHOWN = 256
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _HEADERS = {"Accept": _JSON, "User-Agent": f"gitcd/{__version__}"}
+
+_WARNING = re.compile(r'^\d{3} \S+ "(.*)"$')  # as RFC 7234 has it: a code, who warns, and the text
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +95,7 @@ class Api:
         self._deadline = deadline
         self._patience = patience
         self._sleep = sleep
+        self._warnings: set[str] = set()
 
     def hurried(self, patience: float) -> Api:
         """The same server for those who wait no longer than so many seconds for one request."""
@@ -171,11 +175,20 @@ class Api:
                 retries=False,
                 redirect=False,
             )
+            self._warn(response.headers.getlist("Warning"))
             return _Answer(response.status, _value(response.data, response.status), _seconds(response.headers))
         except urllib3.exceptions.SSLError as error:
             raise _untrusted(self.server, error) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return error
+
+    def _warn(self, headers: Iterable[str]) -> None:
+        """Pass on what the server warns of, once: fields that it does not know, versions that will go."""
+        for header in headers:
+            text = redact.clean(_WARNING.sub(r"\1", header).replace(r"\"", '"'))[:_SHOWN]
+            if text not in self._warnings:
+                self._warnings.add(text)
+                _log.warning("%s warns: %s", self.server, text)
 
 
 def _is_good(status: int) -> bool:

@@ -18,7 +18,7 @@ from gitcd.model.plan import OutcomeKind, plan_exit_code
 from gitcd.model.settings import EnvironmentCluster, NamespaceScope, Settings
 from gitcd.usecases.from_cluster import Asked, read_cluster
 from tests.support import faultproxy
-from tests.support.containerversions import definition, manifest, outcomes, scene, settings_file
+from tests.support.containerversions import BASE, definition, manifest, outcomes, scene, settings_file
 from tests.support.controlplane_files import kubeconfig
 from tests.support.ecr import StandIn
 from tests.support.scenes import reference, run
@@ -368,6 +368,15 @@ class TestTrouble:
         planned = scene.run().work
         assert {name: kind for name, kind, _ in outcomes(planned)} == {"app": "Failed", "other": "Bumped"}
         assert scene.conditions("app")["Stalled"] == ("True", "InvalidDeclaration")
+
+    def test_F42_what_the_server_warns_of_is_passed_on_once(self, scene, caplog):
+        client = Api(access.find_access(scene.asked.kubeconfig))
+        path = f"{BASE}/namespaces/{scene.namespace}/containerversions"
+        for name in ("one", "two"):
+            made = manifest(name, scene.namespace)
+            client.create(path, {**made, "spec": {**made["spec"], "fieldOfTomorrow": 1}})
+        (record,) = [each for each in caplog.records if "warns" in each.message]
+        assert 'unknown field "spec.fieldOfTomorrow"' in record.message
 
     def test_F43_one_forbidden_namespace_does_not_stop_the_rest(self, scene):
         declare_both(scene)
