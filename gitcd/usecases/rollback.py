@@ -314,10 +314,16 @@ def _with_holds(
         change = hold_change(tree, identity, planned.inputs.holds.get(identity, Hold()), rejections)
         changes += [change] if change else []
     told = [each for commit in (*plan.commits, *(pull.commit for pull in plan.pulls)) for each in commit.outcomes]
-    moved = tuple({each.identity: each for each in [*map(outcomes.__getitem__, sorted(moving)), *told]}.values())
+    waiting = [_as_moved(outcomes[identity], step) for identity, step in sorted(moving.items())]
+    moved = tuple({each.identity: each for each in [*waiting, *told]}.values())
     environments = tuple(sorted({each.identity.environment for each in moved}))
     commit = PlannedCommit(OutcomeKind.BUMPED, environments, moved, (*plan.files, *changes))
     return replace(planned, plan=replace(plan, commits=(commit,), pulls=(), shared=()))
+
+
+def _as_moved(outcome: Outcome, step: _Step) -> Outcome:
+    """How the commit tells of a declaration whose idle slot needs no change: what is live is left all the same."""
+    return replace(outcome, kind=OutcomeKind.BUMPED, old=step.present.name, old_digest=step.present.digest)
 
 
 def _may_land(outcome: Outcome | None) -> bool:
