@@ -57,7 +57,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-
 lock: $(READY)  ## write the lock files anew from pyproject.toml; ARGS=--upgrade for newer versions
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/$(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
-	@$(BIN)/$(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
+	@$(BIN)/$(COMPILE) --extra github-app --constraint requirements.lock pyproject.toml -o requirements-run.lock
 
 clean:  ## remove build output and caches
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/.data

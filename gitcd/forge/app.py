@@ -91,7 +91,7 @@ def signer(path: Path) -> Callable[[bytes], bytes]:
     except ImportError:
         raise ConfigError(
             "a GitHub App needs the package cryptography, which is not installed",
-            remedy="install gitcd with its extra: gitcd[github-app]",
+            remedy="install gitcd with its extra github-app, or use the container image",
         ) from None
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)

@@ -68,6 +68,15 @@ def test_every_input_of_the_action_arrives() -> None:
     assert named == set(action()["inputs"])
 
 
+def test_the_page_shows_what_exists() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/ci.md").read_text(), re.MULTILINE | re.DOTALL)
+    workflow = yaml.safe_load(blocks[-1])
+    *_, ours = workflow["jobs"]["diff"]["steps"]
+    assert ours["uses"].partition("@")[0].endswith(f"gitcd/{ACTION.relative_to(ROOT)}")
+    assert set(ours.get("with", {})) <= set(action()["inputs"])
+    assert workflow["permissions"]["statuses"] == "write"
+
+
 def test_the_action_shows_a_status_and_heeds_no_commands(github: FakeBench, checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "event.json").write_text(json.dumps({"pull_request": {"head": {"sha": HEAD}}}))
     with StandIn() as ecr:

@@ -416,7 +416,7 @@ PAGE = (ROOT / "docs/ci.md").read_text()
 
 def test_the_page_shows_and_lists_inputs_that_exist() -> None:
     (action,) = documents(ACTION / "action.yml")
-    workflow, include = map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    workflow, include, _ = map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
     (ours,) = [step for step in workflow["jobs"]["promote"]["steps"] if "gitcd" in step.get("uses", "")]
     assert ours["uses"].partition("@")[0].endswith(f"gitcd/{ACTION.relative_to(ROOT)}")
     assert set(ours["with"]) <= set(action["inputs"])

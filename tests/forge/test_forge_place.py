@@ -97,7 +97,7 @@ def test_an_app_without_the_package_that_signs(tmp_path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(ConfigError, match="needs the package cryptography") as caught:
         open_forge("https://github.com/a/b", Forge(app=GitHubApp("1", str(tmp_path / "key.pem"))), "")
-    assert "gitcd[github-app]" in caught.value.remedy
+    assert "extra github-app" in caught.value.remedy
 
 
 def test_opening_one_forge_loads_nothing_of_the_others() -> None:
