@@ -95,6 +95,10 @@ class _Delivery:
     def base(self) -> str:
         return self.mirror.branch
 
+    def stands(self) -> list[Stand]:
+        selection, of_tree = self.context.selection, self.context.is_of_tree
+        return stands(self.mirror, self.planned, selection, self.desk.author, of_tree=of_tree)
+
     def round(self, found: Iterable[Stand]) -> list[Step]:
         """Read, close what is to be closed, push everything at once, then open and update."""
         steps = [self.prepared(stand) for stand in found]
@@ -235,11 +239,9 @@ def deliver(mirror: Mirror, planned: Planned, context: Context, desk: Desk) -> t
         lost = {each.identity: fails(each, desk.forge) for pull in plan.pulls for each in pull.commit.outcomes}
         return with_outcomes(plan, lost), ()
     work = _Delivery(mirror, desk.forge, desk, context, planned)
-    steps = work.round(stands(mirror, planned, context.selection, desk.author))
+    steps = work.round(work.stands())
     if raced := {step.stand.name for step in steps if step.raced}:
-        again = work.round(
-            each for each in stands(mirror, planned, context.selection, desk.author) if each.name in raced
-        )
+        again = work.round(stand for stand in work.stands() if stand.name in raced)
         steps = sorted([*(step for step in steps if not step.raced), *again], key=lambda step: step.stand.name)
     changed = {each.identity: each for step in steps for each in step.outcomes}
     failures = [step.failure for step in steps if step.failure]

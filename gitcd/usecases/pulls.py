@@ -34,8 +34,12 @@ class Stand:
         return self.pull.commit.outcomes if self.pull else ()
 
 
-def stands(mirror: Mirror, planned: Planned, selection: Selection, author: Author) -> list[Stand]:
+def stands(
+    mirror: Mirror, planned: Planned, selection: Selection, author: Author, *, of_tree: bool = True
+) -> list[Stand]:
     """Every branch of a pull request that there is or that should be.
+
+    `of_tree`: whether the tree alone says what is declared. A cluster knows nothing of what others declare.
 
     Raises:
         ConfigError: no permission.
@@ -44,7 +48,7 @@ def stands(mirror: Mirror, planned: Planned, selection: Selection, author: Autho
     pulls = {pull.branch: pull for pull in planned.plan.pulls}
     there = {name: each for name, each in read_branches(mirror).items() if is_branch(name) or name in pulls}
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
-    gone = _gone(planned, selection)
+    gone = _gone(planned, selection) if of_tree else lambda _: False
     found = []
     for name in sorted(there.keys() | pulls.keys()):
         stand = Stand(name, pulls.get(name), there.get(name))

@@ -34,7 +34,9 @@ def preview(
     tip = mirror.fetch()
     planned = with_messages(plan_tip(CommitTree(mirror.git, tip), context, mirror.memory), templates, run)
     if author and planned.plan.pulls:
-        return pulls.foretold(planned, pulls.stands(mirror, planned, context.selection, author))
+        return pulls.foretold(
+            planned, pulls.stands(mirror, planned, context.selection, author, of_tree=context.is_of_tree)
+        )
     return planned
 
 

@@ -380,6 +380,15 @@ class TestClosing:
         assert published.pulls == ()
         assert len(branches(remote)) == 2
 
+    def test_who_reads_declarations_elsewhere_closes_nothing_of_others(self, remote, tags, forge):
+        """As a cluster that declares none of what the repository proposes."""
+        tags.move("team/app", "env-prod", "1.1.0")
+        run(remote, tags, forge)
+        with mirror_of(remote.url) as mirror:
+            elsewhere = replace(context(mirror, tags), source=lambda inputs: (replace(inputs, declared=()), ()))
+            published = reconcile(mirror, elsewhere, AUTHOR, desk=desk(forge))
+        assert acts(published) == {BRANCH: PullAct.LEFT}
+
     def test_a_freeze_leaves_it_as_it_is(self, remote, tags, forge):
         tags.move("team/app", "env-prod", "1.1.0")
         run(remote, tags, forge)
