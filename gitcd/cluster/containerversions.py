@@ -54,12 +54,16 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one run read. `unread` are the namespaces that could not be, each with the reason."""
+    """What one run read. `unread` are the namespaces that could not be, each with the reason.
+
+    `whole`: they were read all at once, and not namespace by namespace.
+    """
 
     declarations: tuple[ContainerVersion, ...] = ()
     invalid: tuple[Invalid, ...] = ()
     live: Mapping[Key, Live] = field(default_factory=dict)
     unread: Mapping[str, Failure] = field(default_factory=dict)
+    whole: bool = True
 
 
 def list_all(api: Api, namespaces: Iterable[str]) -> Listing:
@@ -72,6 +76,7 @@ def list_all(api: Api, namespaces: Iterable[str]) -> Listing:
         TransientError: it cannot be reached.
     """
     unread: dict[str, Failure] = {}
+    whole = True
     found: list[ContainerVersion | Invalid | None] = []
     live: dict[Key, Live] = {}
 
@@ -87,6 +92,7 @@ def list_all(api: Api, namespaces: Iterable[str]) -> Listing:
     except DeclinedError as answer:
         if answer.status != HTTPStatus.FORBIDDEN:
             raise _missing(api, answer) from answer
+        whole = False
         for namespace in sorted(set(namespaces)):
             try:
                 found += api.collect(f"{_PATH}/namespaces/{namespace}/{PLURAL}", take)
@@ -99,6 +105,7 @@ def list_all(api: Api, namespaces: Iterable[str]) -> Listing:
         tuple(each for each in found if isinstance(each, Invalid)),
         live,
         unread,
+        whole,
     )
 
 

@@ -95,8 +95,8 @@ def _among(
 ) -> frozenset[str] | None:
     """The selected as `namespace/name`; None: all."""
     if selector:
-        whole = not listing.unread or bool(namespace)
-        places = [namespace] if whole else sorted({place for place, _ in listing.live})
+        at_once = listing.whole or namespace
+        places = [namespace] if at_once else sorted({place for place, _ in listing.live})
         met = [key for place in places if place not in unread for key in names(api, place, selector)]
     elif namespace:
         met = [key for key in listing.live if key[0] == namespace]

@@ -415,6 +415,9 @@ metadata: {{name: gitcd, namespace: {scene.namespace}}}
         assert 'cannot list resource "containerversions"' in failure.message
         assert failure.remedy.startswith("Allow the verb list on containerversions.gitcd.io")
         assert scene.conditions("app")["Ready"] == ("True", "Current")
+        scene.patch("app", {"metadata": {"labels": {"tier": "web"}}})
+        chosen = replace(everywhere, asked=replace(everywhere.asked, selector="tier=web"))
+        assert [name for name, _, _ in outcomes(chosen.plan())] == ["app"]
         mark = scene.plane.audit.mark()
         assert plan_exit_code(scene.by(account).run().work.plan) == 0  # the other namespace is none of what was asked
         assert {each.verb for each in scene.plane.audit.since(mark, user=account.name)} == {"list"}
