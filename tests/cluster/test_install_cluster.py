@@ -17,7 +17,7 @@ import pytest
 from gitcd.manifests.dump import to_yaml
 from gitcd.usecases.install import install, objects, write
 from tests.support import faultproxy, githttp
-from tests.support.audit import Request
+from tests.support.audit import Request, writes
 from tests.support.containerversions import BASE, definition, deployment, manifest
 from tests.support.controlplane import Access, ControlPlane
 from tests.support.ecr import StandIn
@@ -61,7 +61,7 @@ class Operator:
     def objects(self, kind: str) -> list[dict[str, Any]]:
         return [each for each in objects(self.files) if each["kind"] == kind]
 
-    def run(self, access: Access) -> None:
+    def run(self, access: Access, *, code: int = 0) -> str:
         """What the CronJob's container runs, by the process and with the variables that its manifest says.
 
         Who may read the whole cluster keeps to the served namespace here: others are those of other tests.
@@ -80,7 +80,8 @@ class Operator:
         command = [sys.executable, "-m", "gitcd", *container["args"][:-1], *source]
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITCD_"))}
         done = subprocess.run(command, env=mine | environ, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
+        return done.stderr
 
 
 @pytest.fixture
@@ -142,6 +143,51 @@ def test_the_roles_allow_what_runs_ask_and_nothing_more(operator: Operator, clus
         if each["type"] == "Ready"
     ]
     assert ready == "True"
+
+
+@pytest.mark.slow
+def test_F38_runs_in_any_number_come_to_the_same(operator: Operator) -> None:
+    """With an empty cache each time: a human's revert stays, a hold stays, declarations that agree or not are told."""
+    operator.install()
+    access = operator.plane.account(operator.home, "gitcd")
+    path = "envs/dev/app/deployment.yaml"
+    before = operator.remote.show(path)
+    operator.run(access)
+    bumped = operator.remote.show(path)
+    assert bumped != before
+
+    operator.remote.commit({path: before})
+    operator.run(access)
+    assert operator.remote.show(path) == before, "what a human took back stays back"
+
+    hold = f".gitcd/holds/dev/{operator.served}.app.yaml"
+    operator.remote.commit({hold: b"freeze: true\nreason: not now\nby: somebody\n"})
+    operator.ecr.put("team/app", tags=["1.2.0", "env-dev"])
+    tip = operator.remote.tip
+    mark = operator.plane.audit.mark()
+    operator.run(access)
+    operator.run(access)
+    assert operator.remote.tip == tip
+    told = [each for each in writes(operator.plane.audit.since(mark, user=access.name)) if each.status != 403]
+    assert len({each.permission for each in told}) == len(told) <= 2, "the first run says so, the second says nothing"
+
+    operator.remote.commit({hold: None})
+    operator.plane.apply(to_yaml(renamed("same", operator.served)))
+    operator.run(access)
+    assert b"1.2.0@" in operator.remote.show(path), "two that want the same are one"
+
+    operator.ecr.put("team/app", tags=["2.0.0", "env-other"])
+    operator.plane.apply(to_yaml(renamed("other", operator.served, tag="env-other")))
+    tip = operator.remote.tip
+    assert "Conflict" in operator.run(access, code=5)
+    assert operator.remote.tip == tip
+
+
+def renamed(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
+    """Another declaration of the same Deployment."""
+    made = manifest("app", namespace, **spec)
+    made["metadata"]["name"] = name
+    return made
 
 
 def test_what_reads_the_repository_may_nothing(operator: Operator) -> None:
