@@ -83,8 +83,8 @@ class Ledger:
         )
 
 
-def pack_grounds(grounds: Grounds) -> str:
-    return _compressed("[", _listed(map(_pack_ground, grounds.all)), "]")
+def pack_grounds(grounds: Iterable[Ground]) -> str:
+    return _compressed("[", _listed(map(_pack_ground, grounds)), "]")
 
 
 def unpack_grounds(fact: str) -> Grounds:

@@ -28,7 +28,7 @@ from gitcd.planning.ledger import ODD, Ledger, pack_grounds, seal, unpack_ground
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.screening import MAX_FILE, REGULAR
 from gitcd.planning.survey import queries
-from gitcd.usecases.planner import Context, Planned, make_plan
+from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 
 _PLAN, _GROUNDS = "plan", "grounds"
 _YAML = (".yaml", ".yml")
@@ -58,11 +58,10 @@ def plan_tip(tree: CommitTree, context: Context, memory: Memory) -> Planned:
 
 
 def _is_usual(context: Context) -> bool:
-    """Whether all or whole environments are planned, and by the tree alone."""
-    selection = context.selection
-    return context.is_of_tree and not (
-        selection.apps or selection.among is not None or context.aims or context.failures or context.share
-    )
+    """Whether all or whole environments are planned, by the tree alone, and nothing else is out of the usual."""
+    selection = Selection(context.selection.environments)
+    usual = Context(context.resolve, context.recall, context.now, selection, context.limits, context.inspect)
+    return context == replace(usual, soak=context.soak)
 
 
 def _key(context: Context) -> str:
@@ -102,9 +101,9 @@ class _Records:
         """Remember a plan, if it can be told what its outcomes rest on."""
         if (decisions := _decisions(planned)) is not None:
             plan = planned.plan
-            grounds = Grounds([Ground.of(decisions[outcome.identity]) for outcome in plan.outcomes])
+            grounds = pack_grounds(Ground.of(decisions[outcome.identity]) for outcome in plan.outcomes)
             ledger = Ledger.of(planned.inputs.layout, plan, _asked(planned), planned.answers)
-            self.note(plan.base, ledger.pack(), pack_grounds(grounds))
+            self.note(plan.base, ledger.pack(), grounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +194,7 @@ class _Increment:
         grounds = list(self.records.grounds.all)
         for number, outcome in fresh.items():
             grounds[number] = Ground.of(decisions[outcome.identity])
-        self.records.note(self.tree.commit, ledger.pack(), pack_grounds(Grounds(grounds)))
+        self.records.note(self.tree.commit, ledger.pack(), pack_grounds(grounds))
 
 
 def _decisions(planned: Planned) -> Mapping[Identity, Decision] | None:

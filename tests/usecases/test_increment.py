@@ -10,6 +10,7 @@ import pytest
 from gitcd.git.commit import Author
 from gitcd.git.mirror import open_mirror
 from gitcd.git.remote import Remote
+from gitcd.model.declaration import Identity
 from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.settings import NamespaceScope
@@ -144,6 +145,23 @@ def test_odd_facts_are_passed_over(run, plans, monkeypatch, fact):
     monkeypatch.setattr("gitcd.git.memory.FileMemory.recall", lambda *_: fact)
     run(Registry())
     assert len(plans) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"selection": Selection(apps=frozenset({"app"}))},
+        {"selection": Selection(among=frozenset({"team/app"}))},
+        {"selection": Selection(only=frozenset({Identity("dev", "team", "app")}))},
+        {"share": lambda _: None},
+        {"failures": (Failure("Odd", "nobody knows"),)},
+        {"aims": {Identity("dev", "team", "app"): Failure("Odd", "nobody knows")}},
+    ],
+)
+def test_a_run_for_some_or_out_of_the_usual_is_neither_remembered_nor_taken_from_memory(run, plans, change):
+    for context in (change, {}, change, {}):
+        run(Registry(), **context)
+    assert len(plans) == 3
 
 
 def test_with_declarations_beside_the_commit_nothing_is_remembered(run, plans):
