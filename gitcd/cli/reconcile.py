@@ -35,7 +35,7 @@ _FILE = click.Path(dir_okay=False)
     "plan_file",
     type=_FILE,
     metavar="FILE",
-    help="Commit this plan exactly, or fail where what it stands on has changed.",
+    help="Commit and propose this plan exactly, or fail where what it stands on has changed.",
 )
 @click.option(
     "--journal",
@@ -54,6 +54,9 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 
     In a work tree nothing is committed: --in-place writes into its files and leaves the rest to you. A run with nothing
     new makes no commit.
+
+    What is delivered by pull request is proposed on a branch of its own, and the pull request is opened, updated or
+    closed on the forge.
     """
     _refuse_contradictions(arguments)
     run = session.workspace(arguments)
