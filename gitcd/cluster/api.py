@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from gitcd import __version__, redact
 from gitcd.cluster.access import Access
 from gitcd.errors import ConfigError, RefusedError, TransientError
+
+if TYPE_CHECKING:
+    import urllib3
 
 PAGE = 500
 APPLY = "application/apply-patch+yaml"  # JSON is YAML, too
@@ -25,6 +28,7 @@ _PATIENCE = 30.0  # seconds for one request with all its repetitions
 _CONNECT, _READ = 5.0, 30.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _RELISTS = 3
+_CHUNK, _LONGEST_NO, _LONGEST_LINE = 1 << 16, 1 << 16, 1 << 24  # bytes
 _SHOWN = 256
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _HEADERS = {"Accept": _JSON, "User-Agent": f"gitcd/{__version__}"}
@@ -108,6 +112,10 @@ class Api:
         """POST. It is tried again, so the name should be one that tells twice the same from two."""
         return self._ask(_Request("POST", path, query or {}, body, _JSON))
 
+    def replace(self, path: str, body: Json) -> Json:
+        """PUT. The body names the resourceVersion that it replaces; where that has gone, the answer is Conflict."""
+        return self._ask(_Request("PUT", path, {}, body, _JSON))
+
     def apply(self, path: str, body: Json, *, manager: str, force: bool = False, dry_run: bool = False) -> Json:
         """Server-side apply, to an object or a subresource of it."""
         query: dict[str, str | int] = {"fieldManager": manager, "force": str(force).lower()}
@@ -128,6 +136,28 @@ class Api:
                     raise
                 _log.info("%s: a page expired, listing anew", path)
         raise TransientError(f"{self.server} lets every list of {path} expire before its end", remedy="Run again.")
+
+    def stream(self, path: str, query: Query, silence: float) -> Iterator[Json]:
+        """The objects of an answer that goes on, line by line, until the server ends it.
+
+        `silence` is how many seconds without a word are taken for a broken connection.
+        """
+        import urllib3
+
+        timeout = urllib3.Timeout(connect=_CONNECT, read=silence)
+        try:
+            response = self._send(_Request("GET", path, query), timeout, preload_content=False)
+            try:
+                if not _is_good(response.status):
+                    value = _value(response.read(_LONGEST_NO), response.status)
+                    raise _no(_Answer(response.status, value, _seconds(response.headers)), self.server)
+                yield from map(_event, _lines(response.stream(_CHUNK)))
+            finally:
+                response.close()
+        except urllib3.exceptions.SSLError as error:
+            raise _untrusted(self.server, error) from error
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _trouble(error, self.server) from error
 
     def _items(self, path: str, query: dict[str, str | int]) -> Iterator[Json]:
         query["limit"] = PAGE
@@ -164,23 +194,27 @@ class Api:
         import urllib3
 
         left = max(ends - time.monotonic(), 0.1)
-        self.calls += 1
         try:
-            response = self._access.pool.request(
-                request.method,
-                f"{self.server}{request.path}" + (f"?{urlencode(request.query)}" if request.query else ""),
-                body=None if request.body is None else json.dumps(request.body),
-                headers={**_HEADERS, **self._access.authorize(), **request.headers},
-                timeout=urllib3.Timeout(connect=min(_CONNECT, left), read=min(_READ, left)),
-                retries=False,
-                redirect=False,
-            )
+            response = self._send(request, urllib3.Timeout(connect=min(_CONNECT, left), read=min(_READ, left)))
             self._warn(response.headers.getlist("Warning"))
             return _Answer(response.status, _value(response.data, response.status), _seconds(response.headers))
         except urllib3.exceptions.SSLError as error:
             raise _untrusted(self.server, error) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return error
+
+    def _send(self, request: _Request, timeout: urllib3.Timeout, **how: Any) -> urllib3.BaseHTTPResponse:
+        self.calls += 1
+        return self._access.pool.request(
+            request.method,
+            f"{self.server}{request.path}" + (f"?{urlencode(request.query)}" if request.query else ""),
+            body=None if request.body is None else json.dumps(request.body),
+            headers={**_HEADERS, **self._access.authorize(), **request.headers},
+            timeout=timeout,
+            retries=False,
+            redirect=False,
+            **how,
+        )
 
     def _warn(self, headers: Iterable[str]) -> None:
         """Pass on what the server warns of, once: fields that it does not know, versions that will go."""
@@ -189,6 +223,28 @@ class Api:
             if text not in self._warnings:
                 self._warnings.add(text)
                 _log.warning("%s warns: %s", self.server, text)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a body that comes bit by bit; what has no end yet is none.
+
+    Raises:
+        ValueError: one is longer than any object of an API server.
+    """
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, lines)
+        if len(rest) > _LONGEST_LINE:
+            raise ValueError("a line of the answer is too long")
+
+
+def _event(line: bytes) -> Json:
+    return _value(line, HTTPStatus.OK)
+
+
+def _no(answer: _Answer, server: str) -> Exception:
+    return _trouble(answer, server) if answer.status in _AGAIN else _refusal(answer, server)
 
 
 def _is_good(status: int) -> bool:
