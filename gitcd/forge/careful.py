@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from gitcd.forge.adapter import Adapter
 from gitcd.forge.failures import ForgeError, refusal, valued
@@ -21,6 +22,7 @@ from gitcd.model.pull import (
 )
 
 _ATTEMPTS = 5
+_MOST_CLOSED = 100  # so many of one branch are looked at
 _FIRST_PAUSE = 0.4  # seconds; grows with the square of the attempt
 
 _Request = Callable[[PullRequest, Sequence[str]], None]
@@ -59,7 +61,8 @@ class Careful:
 
     @valued
     def find_closed(self, branch: str, base: str, plan: str = "") -> PullRequest | None:
-        return next((pull for pull in self._forge.closed_pulls(branch, base) if not plan or pull.plan == plan), None)
+        newest = islice(self._forge.closed_pulls(branch, base), _MOST_CLOSED)
+        return next((pull for pull in newest if not plan or pull.plan == plan), None)
 
     @valued
     def get(self, pull: PullRequest) -> PullRequest:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from gitcd.forge.adapter import Adapter, dig, drafted, items, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
-from gitcd.forge.http import Client
+from gitcd.forge.http import MAX_PAGES, Client
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -24,6 +24,7 @@ from gitcd.model.pull import (
 
 _DRAFT = "WIP:"
 _PAGE = 50
+_CLOSED_PAGES = 4  # they are those of all branches, and there may be thousands
 _METHODS = {MergeMethod.MERGE: "merge", MergeMethod.SQUASH: "squash", MergeMethod.REBASE: "rebase"}
 
 
@@ -43,10 +44,10 @@ class Gitea(Adapter):
         return self._client.requests, self._client.writes
 
     def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
-        return self._list(branch, base, state="open", sort="newest")
+        return self._list(branch, base, MAX_PAGES, state="open", sort="newest")
 
     def closed_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
-        return self._list(branch, base, state="closed", sort="recentclose")
+        return self._list(branch, base, _CLOSED_PAGES, state="closed", sort="recentclose")
 
     def get(self, number: str) -> PullRequest:
         return _pull(self._client.get(f"{self._root}/pulls/{number}"))
@@ -121,10 +122,10 @@ class Gitea(Adapter):
     def delete_branch(self, branch: str) -> None:
         self._client.send("DELETE", f"{self._root}/branches/{quote(branch)}")
 
-    def _list(self, branch: str, base: str, **params: str) -> Iterator[PullRequest]:
+    def _list(self, branch: str, base: str, most: int, **params: str) -> Iterator[PullRequest]:
         """Older versions know no filter by base, and none knows one by head or by whose branch it is."""
         wanted: dict[str, str | int | list[str]] = {**params, "base_branch": base, "limit": _PAGE}
-        for page in self._client.pages(f"{self._root}/pulls", wanted):
+        for page in self._client.pages(f"{self._root}/pulls", wanted, most=most):
             own = (each for each in items(page.body) if dig(each, "head", "repo_id") == dig(each, "base", "repo_id"))
             pulls = map(_pull, own)
             yield from (pull for pull in pulls if (pull.branch, pull.base) == (branch, base))

@@ -76,13 +76,13 @@ class Client:
         """What a resource says, as JSON. Raises ForgeError."""
         return self.send("GET", path, params=params).body
 
-    def pages(self, path: str, params: Params | None = None) -> Iterator[Response]:
-        """The pages of a list, from the first on, as the `Link` header leads (RFC 8288); at most MAX_PAGES."""
+    def pages(self, path: str, params: Params | None = None, *, most: int = MAX_PAGES) -> Iterator[Response]:
+        """The pages of a list, from the first on, as the `Link` header leads (RFC 8288)."""
         response = self.send("GET", path, params=params)
-        for _ in range(MAX_PAGES):
+        for page in range(1, most + 1):
             yield response
             following = _NEXT.search(response.headers.get("link", ""))
-            if not following:
+            if not following or page == most:
                 return
             response = self.send("GET", following[1])
 

@@ -45,7 +45,10 @@ class Forge(Protocol):
         """The open pull request from one branch to another; None if there is none."""
 
     def find_closed(self, branch: str, base: str, plan: str = "") -> PullRequest | ForgeFailure | None:
-        """The newest one that was closed or merged; with `plan`, the newest whose body carries that plan id."""
+        """The newest one that was closed or merged; with `plan`, the newest whose body carries that plan id.
+
+        The search ends somewhere: after a hundred of this branch, on Gitea after two hundred of all branches.
+        """
 
     def get(self, pull: PullRequest) -> PullRequest | ForgeFailure:
         """The same pull request as it is now."""

@@ -117,3 +117,16 @@ def test_a_moment_of_merging_is_told_from_a_refusal(fake: FakeBench) -> None:
     merged = fake.forge.merge(pull, head=head)
     assert isinstance(merged, PullRequest), merged
     assert merged.state is PullState.MERGED
+
+
+def test_a_search_among_closed_ones_ends(fake: FakeBench) -> None:
+    """A branch that was merged for years costs no more requests than one of last week."""
+    if fake.kind == "codecommit":
+        pytest.skip("describes each by a request of its own, and a hundred at most")
+    fake.commit(BRANCH)
+    for _ in range(130):
+        hub = fake.hub
+        hub.merge(hub.open(BRANCH, "main", "title", seal("a" * 16, hidden=True)))
+    fake.server.page_size = 50
+    assert fake.forge.find_closed(BRANCH, "main", "b" * 16) is None
+    assert fake.forge.requests == 2
