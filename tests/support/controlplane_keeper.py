@@ -24,11 +24,16 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 SECONDS_TO_START = 60.0
 NODES = ("node-a", "node-b")
 _POLL = 0.05
+_ATTEMPTS = 3
 _PR_SET_PDEATHSIG = 1
+
+
+Layer = Callable[[ExitStack, Path, Path, Path | None], dict[str, str]]
 
 
 class StartError(Exception):
@@ -44,7 +49,7 @@ def keep(folder: Path, binaries: Path, layer: str, used: Path | None) -> None:
             fcntl.flock(below, fcntl.LOCK_SH)
         user = stack.enter_context((folder / "user").open())
         try:
-            state = _LAYERS[layer](stack, folder, binaries, used)
+            state = _start(stack, _LAYERS[layer], folder, binaries, used)
         except StartError as error:
             _publish(folder, {"error": str(error)})
             return
@@ -57,19 +62,22 @@ def _publish(folder: Path, state: dict[str, str]) -> None:
     (folder / "state.new").rename(folder / "state.json")
 
 
-def _start_api(stack: ExitStack, folder: Path, binaries: Path, _used: Path | None) -> dict[str, str]:
-    for attempt in range(3):  # another process may take a port between its choice and its use
-        trial = stack.enter_context(ExitStack())
-        try:
-            return _try_api(trial, folder, binaries)
-        except StartError:
-            if attempt == 2:
-                raise
-            trial.close()
+def _start(stack: ExitStack, start: Layer, *where: Any) -> dict[str, str]:
+    """Start a layer; anew where another process took a port between its choice and its use."""
+    for left in reversed(range(_ATTEMPTS)):
+        with ExitStack() as trial:
+            try:
+                state = start(trial, *where)
+            except StartError:
+                if not left:
+                    raise
+            else:
+                stack.enter_context(trial.pop_all())
+                return state
     raise AssertionError
 
 
-def _try_api(stack: ExitStack, folder: Path, binaries: Path) -> dict[str, str]:
+def _start_api(stack: ExitStack, folder: Path, binaries: Path, _used: Path | None) -> dict[str, str]:
     from controlplane_files import TOKENS, kubeconfig, write_all
 
     write_all(folder)
@@ -179,7 +187,7 @@ def _node(name: str) -> dict[str, object]:
     }
 
 
-_LAYERS: dict[str, Callable[[ExitStack, Path, Path, Path | None], dict[str, str]]] = {
+_LAYERS: dict[str, Layer] = {
     "api": _start_api,
     "workloads": _start_workloads,
 }
