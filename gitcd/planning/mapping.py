@@ -104,12 +104,17 @@ class Mapped:
         return environment
 
     def _absent(self, broken: Iterable[Outcome]) -> Iterator[Absent]:
-        """The members of groups among what cannot be followed."""
+        """The members of groups among what cannot be followed, where their namespaces may reach at all.
+
+        Nobody stops a group of an environment by a declaration that could never belong to it.
+        """
         groups = {each.outcome.origin: each.group for each in self.unreadable}
         groups |= {each.origin: each.spec.strategy.group for each in self.declarations}
         for outcome in broken:
-            if group := groups.get(outcome.origin, ""):
-                yield Absent(outcome.identity.environment, group, outcome)
+            group, scope = groups.get(outcome.origin, ""), self.limits.get(outcome.identity.namespace)
+            for environment in scope.environments if group and scope else ():
+                if outcome.identity.environment in {"", environment}:
+                    yield Absent(environment, group, outcome)
 
     def _unread_members(self, declared: Iterable[Declared]) -> Iterator[Absent]:
         """Whoever is in a group may have members in a namespace that was not read, if it reaches that environment."""

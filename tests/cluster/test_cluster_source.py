@@ -18,7 +18,7 @@ from gitcd.model.plan import OutcomeKind, plan_exit_code
 from gitcd.model.settings import EnvironmentCluster, NamespaceScope, Settings
 from gitcd.usecases.from_cluster import Asked, read_cluster
 from tests.support import faultproxy
-from tests.support.containerversions import BASE, definition, manifest, outcomes, scene, settings_file
+from tests.support.containerversions import BASE, definition, deployment, manifest, outcomes, scene, settings_file
 from tests.support.controlplane_files import kubeconfig
 from tests.support.ecr import StandIn
 from tests.support.scenes import reference, run
@@ -81,6 +81,18 @@ class TestThePlan:
         kinds = {name: (kind, reason) for name, kind, reason in outcomes(scene.plan())}
         assert kinds["other"] == ("Failed", "InvalidDeclaration")
         assert kinds["app"][0] == "Blocked"
+
+    def test_nor_does_half_of_one_whose_other_half_is_in_a_namespace_that_is_not_chosen(self, scene):
+        other = f"{scene.namespace}-b"
+        scene.plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": other}})
+        scene.scopes.append(NamespaceScope(other, ("dev",)))
+        scene.remote.commit(deployment("other", other))
+        scene.declare("app", strategy={"group": "g"})
+        replace(scene, namespace=other).declare("other", strategy={"group": "g"})
+        assert {(name, kind) for name, kind, _ in outcomes(scene.plan())} == {("app", "Blocked")}
+        everywhere = replace(scene, asked=replace(scene.asked, all_namespaces=True))
+        kinds = {each.kind for each in everywhere.plan().plan.outcomes if each.identity.environment}
+        assert kinds == {"Bumped"}
 
 
 class TestTheSameInBoth:

@@ -113,17 +113,36 @@ class TestGroups:
     GROUPED = Strategy(group="g")
 
     def test_a_refused_member_is_missed(self):
-        found, absent = placed(
-            [declaration(strategy=self.GROUPED), declaration("b", "other", strategy=self.GROUPED)], [DEV]
-        )
+        far = replace(declaration("b", strategy=self.GROUPED), origin=Origin("b"))
+        far = replace(far, spec=replace(far.spec, image_repo="210987654321.dkr.ecr.us-east-1.amazonaws.com/x"))
+        found, absent = placed([declaration(strategy=self.GROUPED), far], [replace(DEV, registries=("123456789012",))])
         assert len(found.declared) == 1
-        assert [(each.group, each.outcome.identity.app) for each in absent] == [("g", "other/b")]
-        assert absent[0].belongs_to(("dev", "g"))
+        assert [(each.environment, each.group, each.outcome.identity.app) for each in absent] == [
+            ("dev", "g", "team/b")
+        ]
 
-    def test_an_invalid_member_is_missed(self):
+    def test_an_invalid_member_is_missed_where_it_may_belong(self):
         outcome = Outcome(Identity("", "team", "b"), Origin("b"), OutcomeKind.FAILED)
         _, absent = placed([declaration(strategy=self.GROUPED)], [DEV], unreadable=(Unreadable(outcome, "g"),))
-        assert [each.outcome for each in absent] == [outcome]
+        assert [(each.environment, each.outcome) for each in absent] == [("dev", outcome)]
+
+    @pytest.mark.parametrize("environment", ["", "dev", "prod"])
+    def test_T13_nobody_stops_a_group_from_outside_its_environment(self, environment):
+        """Be it by a namespace without a map, or by one that reaches something else."""
+        strangers = [
+            replace(declaration("b", name, strategy=self.GROUPED, environment=environment), origin=Origin(name))
+            for name in ("nobody", "far")
+        ]
+        broken = [
+            Outcome(Identity(environment, name, "c"), Origin(f"{name}c"), OutcomeKind.FAILED)
+            for name in ("nobody", "far")
+        ]
+        _, absent = placed(
+            [declaration(strategy=self.GROUPED), *strangers],
+            [DEV, NamespaceScope("far", ("prod",))],
+            unreadable=tuple(Unreadable(each, "g") for each in broken),
+        )
+        assert not [each for each in absent if each.belongs_to(("dev", "g"))]
 
     def test_so_is_whoever_may_be_in_a_namespace_that_was_not_read(self):
         failure = Failure("NamespaceForbidden", "no")
