@@ -121,6 +121,10 @@ def _rules(
     min_age = max(declaration.spec.gates.min_age, environment.gates.min_age)
     if min_age:
         yield Fact("gate", f"minAge {shown(min_age)}")
+    if environment.gates.min_soak and environment.promote_from:
+        yield Fact(
+            "gate", f"minSoak {shown(environment.gates.min_soak)} in {environment.promote_from}, asked by promote"
+        )
     if not (declaration.spec.gates.allow_downgrade and environment.gates.allow_downgrade):
         yield Fact("gate", "allowDowngrade is false")
     wanted = asked(declaration.spec.gates, environment.gates)

@@ -7,9 +7,12 @@ import pytest
 
 from gitcd.errors import ConfigError
 from gitcd.git.history import MissingHistory, ensure_history
+from gitcd.git.tree import CommitTree
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.registry import Failure
 from gitcd.model.trailers import parse, verbs
+from gitcd.usecases.explain import explain
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.promote import Pen, Promotion, promote
 from tests.support.repos import make_bare
 from tests.support.scenes import AUTHOR, HOST, NOW, Tags, app_files, context, digest, mirror_of, reference, run
@@ -297,3 +300,10 @@ class TestSoak:
         found = outcome(promoted(remote, tags, now=NOW - timedelta(hours=3)))
         assert (found.kind, found.reason) == (OutcomeKind.BLOCKED, "SoakUnknown")
         assert "dated in the future" in found.message
+
+    def test_explain_names_the_gate(self, remote, tags):
+        with mirror_of(remote.url) as mirror:
+            tree = CommitTree(mirror.git, mirror.fetch())
+            planned = make_plan(tree, context(mirror, tags))
+        (explained,) = [each for each in explain(planned, NOW) if each.outcome.identity.environment == "prod"]
+        assert "minSoak 1d in dev, asked by promote" in [fact.text for fact in explained.facts]
