@@ -26,7 +26,7 @@ _REQUIRED = bool(os.environ.get("GITCD_REQUIRE_HELM"))
 HTTPS = "https://git.example.com/atlas/config.git"
 SETTINGS = {
     "author": {"name": "atlas: 'gitcd' #1"},
-    "namespaces": [{"name": "tiles", "environments": ["prod"]}, {"name": "maps", "environments": ["dev", "prod"]}],
+    "namespaces": [{"name": "tiles", "environments": ["prod"]}, {"name": "007", "environments": ["dev", "prod"]}],
     "environments": [{"name": "prod", "cluster": "01234567-89ab-cdef-0123-456789abcdef"}],
 }
 ARN = "arn:aws:iam::123456789012:role/gitcd"
@@ -105,9 +105,9 @@ def test_the_chart_renders_what_install_renders(helm: Any, tmp_path: Path, name:
         (tmp_path / "settings.yaml").write_text(to_yaml(settings))
         given["config"] = str(tmp_path / "settings.yaml")
     wanted = objects(
-        install({"namespace": "runs-gitcd", **flags}, {key: value for key, value in given.items() if value})
+        install({"namespace": "1e3", **flags}, {key: value for key, value in given.items() if value})
     )
-    done = helm("template", values, "--namespace", "runs-gitcd", "--include-crds", "any-name")
+    done = helm("template", values, "--namespace", "1e3", "--include-crds", "any-name")
     assert done.returncode == 0, done.stderr
     found = [each for each in compose(done.stdout) if each]
     assert with_read_settings(by_name(found)) == with_read_settings(by_name(wanted))
