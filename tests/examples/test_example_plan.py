@@ -69,6 +69,17 @@ def test_each_environment_gets_one_commit(plan: Plan) -> None:
     assert [commit.environments for commit in plan.commits] == [("dev",), ("prod",), ("staging",)]
 
 
+def test_production_may_be_delivered_by_pull_request(plan: Plan) -> None:
+    """The line that stands in a comment, taken out of it."""
+    line = b"delivery: {mode: PullRequest, group: env}\n"
+    layout = FILES["gitcd.yaml"].replace(b"#   " + line, line)
+    assert layout != FILES["gitcd.yaml"]
+    proposed = plan_for(FILES | {"gitcd.yaml": layout})
+    assert [commit.environments for commit in proposed.commits] == [("dev",), ("staging",)]
+    assert [pull.branch for pull in proposed.pulls] == ["gitcd/prod/env"]
+    assert proposed.files == plan.files
+
+
 def test_a_second_run_has_nothing_to_do(after: dict[str, bytes]) -> None:
     again = plan_for(after)
     assert {outcome.kind for outcome in again.outcomes} == {OutcomeKind.CURRENT}
