@@ -166,6 +166,8 @@ def _repository(settings: Mapping[str, object], installed: Settings) -> tuple[Re
     Raises:
         ConfigError: there is no remote, or no pod could reach it.
     """
+    if installed.repo:
+        Remote.parse(installed.repo)  # even where another is given: this one goes into the cluster too
     given = load(settings, os.environ).settings
     text, branch = given.repo or installed.repo, given.branch or installed.branch
     if not text:

@@ -95,6 +95,14 @@ def test_a_token_never_goes_into_a_config_map(tmp_path: Path, section: str) -> N
         rendered(config=path)
 
 
+def test_nor_does_one_in_the_address_of_a_settings_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("repo: https://someone:hush@git.example.com/a/b\n")
+    with pytest.raises(ConfigError, match="must not carry a user name or a token") as refused:
+        rendered(config=path)
+    assert "hush" not in str(refused.value)
+
+
 def test_exit_codes_decide_whether_a_job_tries_again() -> None:
     rules = job(rendered())["podFailurePolicy"]["rules"]
     codes = {rule["action"]: rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule}
