@@ -284,6 +284,9 @@ def _not_pushed(step: Step, result: PushResult) -> Step:
     why = "somebody pushed to it meanwhile" if moved else result.text or "the remote did not answer"
     message = f"{step.stand.name} was not pushed: {why}"
     remedy = "Run again." if transient else f"Let this identity push to, and force, branches below {FOLDER}."
+    if step.stand.pull is None and not transient:  # it is only in the way, and would be again in every run
+        ended = step.end(step.delivered.act, step.delivered.reason)
+        return replace(ended, warnings=(f"{step.stand.name} is no longer needed and cannot be deleted: {why}",))
     return replace(_broken(step, Failure("BranchNotPushed", message, remedy, transient)), raced=moved)
 
 

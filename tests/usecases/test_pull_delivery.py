@@ -522,6 +522,18 @@ class TestTrouble:
         assert (found.kind, found.reason, found.transient) == (OutcomeKind.FAILED, "BranchNotPushed", False)
         assert forge.pulls == []
 
+    def test_a_branch_that_may_not_be_deleted_is_a_warning(self, remote, tags, forge):
+        remote.git("config", "receive.denyDeletes", "true")
+        tags.move("team/app", "env-prod", "1.1.0")
+        run(remote, tags, forge)
+        tags.move("team/app", "env-prod", "1.0.0")
+        published = run(remote, tags, forge)
+        assert (acts(published), forge.pulls[0].state) == ({BRANCH: PullAct.CLOSED}, PullState.CLOSED)
+        assert ["cannot be deleted" in each for each in published.work.plan.warnings] == [True]
+        assert plan_exit_code(published.work.plan) is ExitCode.OK
+        tags.move("team/app", "env-prod", "1.2.0")
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+
     def test_another_author_is_a_stranger(self, remote, tags, forge):
         tags.move("team/app", "env-prod", "1.1.0")
         run(remote, tags, forge)
