@@ -31,6 +31,7 @@ _LONGEST_WAIT = 120.0  # seconds that a forge may ask to wait, where no deadline
 _MAX_BYTES = 16 * 1024 * 1024
 _LONGEST_MESSAGE = 300
 _REDIRECTS = 3
+_UNAUTHORIZED = 401
 _UNSURE = frozenset({408, 425, 500, 502, 503, 504, 555})  # whether it was carried out is not known; 555 is Bitbucket's
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\([^()]*\): ")
@@ -99,16 +100,22 @@ class Client:
         """
         url = self._url(path, params)
         repeat = method in {"GET", "PUT", "DELETE"} if repeat is None else repeat
-        renewed = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._once(method, url, body)
+                return self._let_in(method, url, body)
             except ForgeError as error:
-                if error.status == 401 and not renewed and self.tokens.renew():  # noqa: PLR2004 - Unauthorized
-                    renewed = True
-                elif not self._pause(error, attempt, repeat=repeat or not error.unclear):
+                if not self._pause(error, attempt, repeat=repeat or not error.unclear):
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def _let_in(self, method: str, url: str, body: object) -> Response:
+        """Once more with other credentials, if there are any, where these are no longer good."""
+        try:
+            return self._once(method, url, body)
+        except ForgeError as error:
+            if error.status != _UNAUTHORIZED or not self.tokens.renew():
+                raise
+            return self._once(method, url, body)
 
     def _pause(self, error: ForgeError, attempt: int, *, repeat: bool) -> bool:
         """Wait before another attempt; False if there shall be none."""

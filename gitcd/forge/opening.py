@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ from gitcd.forge.place import Place, locate
 from gitcd.forge.protocol import Forge
 from gitcd.forge.tokens import GivenToken, Tokens
 from gitcd.model import settings
+
+_TOKEN = re.compile(r"[\x21-\x7e]*")
 
 
 def open_forge(
@@ -31,6 +34,8 @@ def open_forge(
     place = locate(remote, wanted)
     clock = clock or Clock()
     redact.register(token)
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError("the forge's token holds a blank, a line end or the like", remedy="set it to the token alone")
     return Careful(_adapter(place, wanted, token, deadline, clock), clock=clock)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -94,6 +95,22 @@ def test_a_status_that_cannot_be_shown_is_a_warning(
     github.server.fail("POST", "statuses", status, times=9, body={"message": "Resource not accessible by integration"})
     assert run(["diff", "--ci", str(checkout)]) == 0
     assert f"no status is shown at {HEAD[:12]}" in capfd.readouterr().err
+
+
+def test_T10_a_forge_that_echoes_the_token_shows_it_to_nobody(github, checkout, tmp_path, monkeypatch, capfd) -> None:
+    secret = "forge-token/of+a-pipeline=="
+    actions(monkeypatch, tmp_path, github.server.url, GITCD_FORGE_TOKEN=secret)
+    said = {
+        "message": f"Bad credentials: Authorization: Bearer {secret}",
+        "errors": [{"message": quote(secret, safe="")}],
+    }
+    github.server.fail("POST", "statuses", 422, body=said)
+    assert run(["diff", "--ci", "-vv", str(checkout)]) == 0
+    out, err = capfd.readouterr()
+    assert "Bad credentials" in err
+    assert [form for form in (secret, quote(secret, safe=""), quote(secret)) if form in out + err] == []
+    assert github.server.requests[0].headers["authorization"] == f"Bearer {secret}"
+    assert secret.encode() not in Path("/proc/self/cmdline").read_bytes()
 
 
 def test_no_token_is_a_warning(github, checkout, tmp_path, monkeypatch, capfd) -> None:

@@ -94,6 +94,13 @@ def test_F35_a_token_that_ended_mid_run_is_minted_anew_once(forge: Forge, server
     assert minted(server) == 2
 
 
+def test_F35_a_token_that_ends_at_the_last_attempt(forge: Forge, server: FakeGitHub) -> None:
+    create(forge)
+    server.fail("GET", "/pulls$", 502, times=3)
+    server.fail("GET", "/pulls$", 401, body={"message": "Bad credentials"})
+    assert isinstance(forge.find_open(BRANCH, "main"), PullRequest)
+
+
 def test_F35_a_token_is_renewed_before_it_ends(server: FakeGitHub, key: tuple[Path, object]) -> None:
     server.lifetime = 60
     forge = opened(server, key)

@@ -81,6 +81,13 @@ def test_no_token_is_said_before_anything_is_asked() -> None:
         assert "GITCD_FORGE_TOKEN" in caught.value.remedy
 
 
+@pytest.mark.parametrize("token", ["two words", "line\nend", "tab\t", "\x00", "ü"])
+def test_T10_a_token_that_no_header_takes_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(ConfigError, match="holds a blank") as caught:
+        open_forge("https://github.com/a/b", Forge(), token)
+    assert token not in str(caught.value)
+
+
 def test_a_key_of_an_app_that_is_none(tmp_path) -> None:
     path = tmp_path / "key.pem"
     for text, words in ((None, "cannot be read"), ("nonsense", "no private key")):
