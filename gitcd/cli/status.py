@@ -100,21 +100,29 @@ def _row(item: Item, now: datetime) -> tuple[str, ...]:
 
 
 def _closing_line(found: Overview) -> str:
-    from gitcd.usecases.status import counts
+    from gitcd.usecases.status import counts, differing
 
     environments = output.counted(len(found.environments), "environment")
     parts = [f"{output.counted(len(found.items), 'declaration')} in {environments}"]
     parts += [f"{number} {kind.lower()}" for kind, number in counts(found).items()]
+    parts += [f"{output.counted(len(apps), 'app')} not the same everywhere"] if (apps := differing(found)) else []
     return ", ".join(parts) if found.items else "no ContainerVersion found; `gitcd schema` shows what one may say"
 
 
 def _document(found: Overview) -> dict[str, Any]:
+    from gitcd.usecases.status import differing
+
     environments = [
         {"name": each.name, "promoteFrom": each.promote_from, "frozen": each.frozen} for each in found.environments
     ]
     items = list(map(_item, found.items))
     return output.document(
-        "Status", base=found.base, environments=environments, items=items, warnings=list(found.warnings)
+        "Status",
+        base=found.base,
+        environments=environments,
+        items=items,
+        differing=differing(found),
+        warnings=list(found.warnings),
     )
 
 

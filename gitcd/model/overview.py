@@ -39,6 +39,12 @@ class Item:
     states: tuple[State, ...] = ()
     where: tuple[str, ...] = ()
 
+    def deploys_as(self, other: Item) -> bool:
+        """Whether both deploy the same: by digest where both name one, else by version."""
+        if self.digest and other.digest:
+            return self.digest == other.digest
+        return self.version == other.version
+
     def has(self, *kinds: str) -> bool:
         return any(state.kind in kinds for state in self.states)
 

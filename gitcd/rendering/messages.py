@@ -80,7 +80,7 @@ def commit_message(
         "pin_only": pin_only,
     }
     text = message_body(redact(sandbox.render(COMMIT_TEMPLATE, values, folder=folder, limit=_BODY_BYTES)))
-    block = _trailers(changed, run, verb, one_line(by))
+    block = _trailers(changed, run, verb, one_line(redact(by)))
     return f"{text or values['subject']}\n\n{block}\n"
 
 

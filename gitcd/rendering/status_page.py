@@ -117,7 +117,7 @@ def _rows(items: Iterable[Item], environments: Sequence[str], now: datetime) -> 
         cells = tuple(tuple(_cell(item, now) for item in by_environment[each]) for each in environments)
         present = [item for each in environments for item in by_environment[each]]
         kinds = {state.kind for item in present for state in item.states}
-        same = len({item.digest or item.version for item in present}) <= 1
+        same = all(item.deploys_as(present[0]) for item in present)
         yield Row(namespace, name, cells, " ".join(sorted(kinds | (set() if same else {"Differs"}))), same)
 
 

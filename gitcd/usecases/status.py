@@ -211,9 +211,16 @@ def _behind(
     """How it differs from what it is promoted from."""
     name = scopes.layout_of(identity.environment).promote_from
     source = stands.get(Identity(name, identity.namespace, identity.name)) if name else None
-    if source and source.value and stand.value and source.value != stand.value:
+    if source and source.value and stand.value and not _agree(source, stand):
         shown = f"{source.name or 'an image'} ({short(source.digest)})" if source.digest else source.name
         yield State("Behind", f"{name} deploys {shown}")
+
+
+def _agree(one: Standing, other: Standing) -> bool:
+    """Whether both deploy the same: by digest where both name one, else by tag."""
+    if one.image and other.image and not (one.digest and other.digest):
+        return one.image.tag == other.image.tag
+    return one.value == other.value
 
 
 def _pending(stand: Standing, identity: Identity, proposed: Iterable[Branch]) -> Iterator[State]:
@@ -262,6 +269,14 @@ def _frozen(environment: Environment, now: datetime) -> str:
     if freeze is None:
         return ""
     return f"frozen{f' until {freeze.until}' if freeze.until else ''}{f': {freeze.reason}' if freeze.reason else ''}"
+
+
+def differing(found: Overview) -> list[str]:
+    """The apps of which not all environments deploy the same."""
+    first: dict[str, Item] = {}
+    return sorted(
+        {item.identity.app for item in found.items if not item.deploys_as(first.setdefault(item.identity.app, item))}
+    )
 
 
 def counts(found: Overview) -> dict[str, int]:

@@ -39,6 +39,7 @@ STATUS = kind(
         states=listed(kind=TEXT, text=TEXT),
         places=TEXTS,
     ),
+    differing=TEXTS,
     warnings=TEXTS,
 )
 HISTORY = kind(
@@ -212,6 +213,13 @@ class TestStatus:
         assert len(ecr.calls) == before
         gitcd(capfd, "status", "--tags")
         assert len(ecr.calls) == before + 1
+
+    def test_apps_that_are_not_the_same_everywhere_are_named(self, remote, capfd) -> None:
+        out, err = gitcd(capfd, "status", "-o", "json")
+        assert json.loads(out)["differing"] == ["team/app"]
+        assert err.endswith("1 behind, 1 app not the same everywhere\n")
+        gitcd(capfd, "promote", "dev", "prod")
+        assert json.loads(gitcd(capfd, "status", "-o", "json")[0])["differing"] == []
 
     def test_the_page_is_one_document(self, remote, capfd) -> None:
         out, _ = gitcd(capfd, "status", "-o", "html")

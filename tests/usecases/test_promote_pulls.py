@@ -115,6 +115,21 @@ class TestPromotion:
         assert outcome(promoted(remote, tags, forge)).kind is OutcomeKind.CURRENT
         assert remote.tip == tip
 
+    def test_two_hundred_apps_take_few_requests(self, tmp_path, tags):
+        files = {"gitcd.yaml": (LAYOUT % "PullRequest").encode()}
+        for number in range(200):
+            name = f"app{number}"
+            files |= app_files(name, "1.1.0") | app_files(name, environment="prod")
+            tags.move(f"team/{name}", "env-prod", "1.0.0")
+            tags.move(f"team/{name}", "env-dev", "1.1.0")
+        remote = make_bare(tmp_path / "many.git", files)
+        forge = MemoryForge(remote)
+        assert len(promoted(remote, tags, forge).work.plan.outcomes) == 200
+        assert forge.requests <= 10
+        writes = forge.writes
+        promoted(remote, tags, forge)
+        assert forge.writes == writes
+
     def test_proposed_where_it_would_be_committed(self, tmp_path, tags):
         remote = make_remote(tmp_path / "commits.git", "Commit")
         forge, tip = MemoryForge(remote), remote.tip

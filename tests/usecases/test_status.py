@@ -11,7 +11,7 @@ from gitcd.usecases.keeping import Source
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.promote import Promotion
 from gitcd.usecases.settle_tags import settle
-from gitcd.usecases.status import Beside, overview, proposals
+from gitcd.usecases.status import Beside, differing, overview, proposals
 from gitcd.usecases.status_history import events
 from tests.support.repos import git, make_bare, make_worktree
 from tests.support.scenes import HOST, NOW, app_files, digest, mirror_of, run
@@ -110,6 +110,13 @@ class TestStates:
         promoted(remote, tags)
         item = items(remote)["prod/team/app"]
         assert (states(item), item.since.act) == ([], "promoted")
+
+    def test_a_version_with_and_without_its_digest_is_the_same(self, remote, tags):
+        second = app_files("app", "1.1.0", "prod")["envs/prod/app/deployment.yaml"]
+        remote.commit({"envs/prod/app/deployment.yaml": second})
+        found = status(remote)
+        assert [item.states for item in found.items] == [(), ()]
+        assert differing(found) == []
 
     def test_a_rollback_shows_as_held_with_who_and_why(self, remote, tags):
         back(remote, tags, "dev/team/app", reason="slow", by="dana", until="2026-12-24")
