@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from gitcd.rendering.pull_markup import code
 _FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MOST_ROOTS = 20
 _MOST_BYTES = 64 << 20  # of the repository, and of what is built
-_TIMEOUT = 30.0  # seconds, for one build
+_TIMEOUT = 60.0  # seconds, for all builds of one pull request
 _HEAD = re.compile(r"^kind: *(\S+)$.*?^metadata:\n((?: .*\n)+)", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"^  name: *(\S+)$", re.MULTILINE)
 _NAMESPACE = re.compile(r"^  namespace: *(\S+)$", re.MULTILINE)
@@ -66,16 +67,18 @@ def render(tree: CommitTree, pull: PlannedPull) -> Rendered:
         copy = Path(folder) / "files"
         for entry, data in tree.read(regular):
             _write(copy, entry.path, data)
-        return _compared(_Builder(program, Path(folder), copy), roots, pull.commit.files)
+        builder = _Builder(program, Path(folder), copy, time.monotonic() + _TIMEOUT)
+        return _compared(builder, roots, pull.commit.files)
 
 
 @dataclass(frozen=True, slots=True)
 class _Builder:
-    """Runs one program on one copy."""
+    """Runs one program on one copy, until a moment of `time.monotonic()`."""
 
     program: str
     folder: Path
     copy: Path
+    deadline: float
 
     def build(self, root: str) -> dict[str, bytes] | str:
         """The objects by name, or why there are none."""
@@ -87,10 +90,10 @@ class _Builder:
             try:
                 done = subprocess.run(
                     command, cwd=self.copy, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-                    timeout=_TIMEOUT, check=False,
+                    timeout=max(0.0, self.deadline - time.monotonic()), check=False,
                 )  # fmt: skip
             except subprocess.TimeoutExpired:
-                return f"it took longer than {_TIMEOUT:g} seconds"
+                return "it takes too long"
         if done.returncode:
             said = (self.folder / "said").read_bytes()[:2000].decode(errors="replace").replace(str(self.copy), "")
             return said.strip().removeprefix("error: ") or f"it ended with status {done.returncode}"

@@ -106,3 +106,9 @@ def test_where_there_is_no_kustomize_it_is_said(tmp_path, monkeypatch):
 def test_plain_manifests_need_no_build(tmp_path):
     found = built(tmp_path, path="envs/prod/app.yaml")
     assert (found.objects, found.note, found.restarts) == ((), "", None)
+
+
+@needs_kustomize
+def test_what_takes_too_long_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("gitcd.usecases.deliver_render._TIMEOUT", 0.0)
+    assert built(tmp_path).note == "kustomize did not build `envs/prod`: `it takes too long`"
