@@ -104,9 +104,7 @@ def test_the_chart_renders_what_install_renders(helm: Any, tmp_path: Path, name:
     if settings := flags.pop("settings", None):
         (tmp_path / "settings.yaml").write_text(to_yaml(settings))
         given["config"] = str(tmp_path / "settings.yaml")
-    wanted = objects(
-        install({"namespace": "1e3", **flags}, {key: value for key, value in given.items() if value})
-    )
+    wanted = objects(install({"namespace": "1e3", **flags}, {key: value for key, value in given.items() if value}))
     done = helm("template", values, "--namespace", "1e3", "--include-crds", "any-name")
     assert done.returncode == 0, done.stderr
     found = [each for each in compose(done.stdout) if each]
