@@ -16,12 +16,13 @@ from gitcd.git.branch import Move, move_branches
 from gitcd.git.commit import Author, NewCommit, write_commits
 from gitcd.git.mirror import Mirror
 from gitcd.git.push import Pushed, PushResult
-from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PlannedPull, PullAct
+from gitcd.model.plan import Delivered, Plan, PlannedPull, PullAct
 from gitcd.model.pull import ForgeFailure, Limits, PullContent, PullRequest, PullState, Trouble
 from gitcd.model.registry import Failure
-from gitcd.planning.pulls import FOLDER, propose
+from gitcd.planning.pulls import propose
+from gitcd.usecases.deliver_steps import Step, deletion, failed, left, named, not_pushed, respected
 from gitcd.usecases.planner import Context, Planned
-from gitcd.usecases.pulls import Stand, fails, stands, stop, stopped, with_outcomes
+from gitcd.usecases.pulls import Stand, fails, stands, with_outcomes
 
 Write = Callable[[PlannedPull, Limits, Planned], PullContent]
 _SETTLING = 1.0  # seconds
@@ -62,26 +63,6 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one branch came to: what is to be done for it yet, and what can be told of it."""
-
-    stand: Stand
-    delivered: Delivered
-    outcomes: tuple[Outcome, ...] = ()
-    open: PullRequest | None = None
-    move: Move | None = None
-    failure: Failure | None = None
-    warnings: tuple[str, ...] = ()
-    done: bool = False
-    raced: bool = False  # another run was quicker, and may have done the same
-
-    def end(self, act: PullAct, reason: str, outcomes: Sequence[Outcome] = (), failure: Failure | None = None) -> Step:
-        """The same branch, for which nothing more is to be done."""
-        delivered = replace(self.delivered, act=act, reason=reason)
-        return replace(self, delivered=delivered, outcomes=tuple(outcomes), failure=failure, move=None, done=True)
-
-
-@dataclass(frozen=True, slots=True)
 class _Delivery:
     """One delivery, in its steps."""
 
@@ -108,23 +89,23 @@ class _Delivery:
 
     def prepared(self, stand: Stand) -> Step:
         """What is to be done, from what the forge says now."""
-        plain = Step(stand, _named(stand))
+        plain = Step(stand, named(stand))
         if stand.fate.leave:
-            return _left(plain)
+            return left(plain)
         if stand.foreign and not self._spent(stand):
-            return _left(plain)
+            return left(plain)
         found = self._open(stand)
         if isinstance(found, ForgeFailure):
-            return _failed(plain, found)
+            return failed(plain, found)
         if stand.pull is None:
-            return replace(plain, open=found, move=_deletion(stand))
+            return replace(plain, open=found, move=deletion(stand))
         if found is None and (closed := self._refused(stand, stand.pull)):
-            return _failed(plain, closed) if isinstance(closed, ForgeFailure) else _respected(plain, closed)
+            return failed(plain, closed) if isinstance(closed, ForgeFailure) else respected(plain, closed)
         if stand.same:
             return replace(plain, open=found)
         oid = self._written(stand.pull)
         if isinstance(oid, ForgeFailure):
-            return _failed(plain, oid)
+            return failed(plain, oid)
         return replace(plain, open=found, move=Move(stand.name, oid, stand.there.tip if stand.there else ""))
 
     def _open(self, stand: Stand) -> PullRequest | ForgeFailure | None:
@@ -183,16 +164,16 @@ class _Delivery:
         step = replace(step, delivered=told)
         unsealed = self.forge.update(pull, PullContent(pull.title, _unsealed(pull)))
         if isinstance(unsealed, ForgeFailure):
-            return _failed(step, unsealed)
+            return failed(step, unsealed)
         comment = f"Closed by gitcd, as nothing is left to merge. {self.desk.quote(reason)}".strip()
         failure = self.forge.comment(pull, comment) or self.forge.close(pull)
-        return _failed(step, failure) if failure else step
+        return failed(step, failure) if failure else step
 
     def finished(self, step: Step, result: PushResult | None) -> Step:
         """Open or update the pull request, if its branch carries what it shall."""
         pull = step.stand.pull
         if result and result.kind is not Pushed.LANDED:
-            return _not_pushed(step, result)
+            return not_pushed(step, result)
         return self._opened(step, pull, pushed=result is not None) if pull else step
 
     def _opened(self, step: Step, pull: PlannedPull, *, pushed: bool) -> Step:
@@ -205,7 +186,7 @@ class _Delivery:
         else:
             answer = self.forge.create(pull.branch, self.base, content)
         if isinstance(answer, ForgeFailure):
-            return _failed(step, answer)
+            return failed(step, answer)
         if step.open is None:
             told = self._told(step, pull, answer, PullAct.OPENED)
             return replace(told, warnings=tuple(self._dressed(answer)))
@@ -248,60 +229,6 @@ def deliver(mirror: Mirror, planned: Planned, context: Context, desk: Desk) -> t
     warnings = [warning for step in steps for warning in step.warnings]
     told = replace(plan, failures=(*plan.failures, *failures), warnings=(*plan.warnings, *warnings))
     return with_outcomes(told, changed), tuple(step.delivered for step in steps)
-
-
-def _named(stand: Stand) -> Delivered:
-    apps = [each.identity for each in stand.outcomes] or (stand.there.carried if stand.there else ())
-    return Delivered(stand.name, PullAct.LEFT, tuple(map(str, apps)), stand.pull.id if stand.pull else "")
-
-
-def _deletion(stand: Stand) -> Move | None:
-    return Move(stand.name, "", stand.there.tip) if stand.there else None
-
-
-def _left(step: Step) -> Step:
-    outcomes = stopped(step.stand)
-    reason = step.stand.fate.reason or next((each.message for each in outcomes), "")
-    return step.end(PullAct.LEFT, reason, outcomes)
-
-
-def _respected(step: Step, closed: PullRequest) -> Step:
-    """A person has closed this very content without a merge."""
-    reason = "closed without a merge; this content stays out until it changes"
-    message = f"{closed.url} was {reason}"
-    remedy = "Reopen it, or let delivery.onClosed be recreate."
-    outcomes = [
-        replace(stop(each, OutcomeKind.HELD, "PullRequestClosed", message, remedy), pull=closed.url)
-        for each in step.stand.outcomes
-    ]
-    step = replace(step, delivered=replace(step.delivered, url=closed.url, title=closed.title))
-    return step.end(PullAct.LEFT, reason, outcomes)
-
-
-def _not_pushed(step: Step, result: PushResult) -> Step:
-    """The branch could not be moved: somebody was quicker, or the remote said no."""
-    moved, transient = result.kind is Pushed.MOVED, result.kind is not Pushed.DECLINED
-    why = "somebody pushed to it meanwhile" if moved else result.text or "the remote did not answer"
-    message = f"{step.stand.name} was not pushed: {why}"
-    remedy = "Run again." if transient else f"Let this identity push to, and force, branches below {FOLDER}."
-    if step.stand.pull is None and not transient:  # it is only in the way, and would be again in every run
-        ended = step.end(step.delivered.act, step.delivered.reason)
-        return replace(ended, warnings=(f"{step.stand.name} is no longer needed and cannot be deleted: {why}",))
-    return replace(_broken(step, Failure("BranchNotPushed", message, remedy, transient)), raced=moved)
-
-
-def _failed(step: Step, why: ForgeFailure) -> Step:
-    remedy = why.remedy or ("Run again." if why.transient else "")
-    if why.trouble is Trouble.FORBIDDEN:
-        remedy = why.remedy or "Let the forge's token read and write pull requests."
-    return _broken(step, Failure(f"Forge{why.trouble}", why.message, remedy, why.transient))
-
-
-def _broken(step: Step, failure: Failure) -> Step:
-    """What went wrong is told of the declarations that it concerns, else of the branch."""
-    outcomes = [fails(each, failure) for each in step.stand.outcomes]
-    alone = None if outcomes else replace(failure, message=f"{step.stand.name}: {failure.message}")
-    return step.end(PullAct.FAILED, failure.message, outcomes, alone)
 
 
 def _unsealed(pull: PullRequest) -> str:
