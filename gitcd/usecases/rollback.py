@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, RefusedError
 from gitcd.git.commit import NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
@@ -72,10 +72,17 @@ def plan_rollback(
 def rollback(
     mirror: Mirror, context: Context, request: RollbackRequest, sources: Sources, pen: Pen
 ) -> Published[Planned]:
-    """Commit the rollback to the branch, or propose it there, computed anew wherever the branch's tip moves."""
+    """Commit the rollback to the branch, or propose it there, computed anew wherever the branch's tip moves.
+
+    Raises:
+        RefusedError: besides what `plan_rollback` refuses, that somebody else moved the declaration meanwhile.
+    """
+    left: list[Mapping[Identity, str]] = []
 
     def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
         planned = plan_rollback(tree, context, request, sources, base=tip, memory=mirror.memory)
+        left.append({each.identity: each.old_digest for each in planned.plan.outcomes if each.old_digest})
+        _check_unmoved(left)
         planned = with_rollback_messages(planned, request, pen)
         return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
@@ -102,6 +109,19 @@ def with_rollback_messages(planned: Planned, request: RollbackRequest, pen: Pen)
     until = f" until {request.until}" if request.until else ""
     note = f"Rolled back{by}{': ' + request.reason if request.reason else ''}. What it leaves is held off{until}."
     return with_words(planned, pen, verb="rollback", note=note, by=request.by)
+
+
+def _check_unmoved(left: Sequence[Mapping[Identity, str]]) -> None:
+    """Whether every attempt leaves the same images: two people who go back at once must not go back twice.
+
+    Raises:
+        RefusedError: they do not.
+    """
+    if left[-1] != left[0]:
+        moved = ", ".join(sorted(str(each) for each in left[0].keys() | left[-1].keys()))
+        raise RefusedError(
+            f"{moved} moved meanwhile", remedy="Look at `gitcd history`, and ask again if it is still meant."
+        )
 
 
 def _proposed(planned: Planned, identity: Identity) -> Planned:

@@ -104,6 +104,30 @@ class TestOneCommit:
         with pytest.raises(RefusedError, match=r"git held nothing before 1\.0\.0"):
             back(bumped, tags)
 
+    def test_two_people_at_once_go_back_once(self, bumped, tags):
+        raced = []
+
+        def manifests(*_):
+            if not raced:
+                raced.append(bumped.tip)
+                back(bumped, tags, reason="mine")
+            return {}
+
+        with pytest.raises(RefusedError, match="dev/team/app moved meanwhile"):
+            back(bumped, tags, reason="yours", manifests=manifests)
+        assert reference("app", "1.1.0") in bumped.show(PATH)
+        assert bumped.git("rev-list", "--count", f"{raced[0]}..main") == "1"
+
+    def test_another_change_at_once_is_kept(self, bumped, tags):
+        raced = []
+
+        def manifests(*_):
+            raced.append(raced or bumped.commit({"x.txt": b"x"}))
+            return {}
+
+        assert back(bumped, tags, manifests=manifests).attempts == 2
+        assert (bumped.show("x.txt"), reference("app", "1.1.0") in bumped.show(PATH)) == (b"x", True)
+
     def test_a_second_place_and_a_config_key_go_along(self, remote, tags):
         files = app_files("app")
         key = b"kind: ConfigMap\napiVersion: v1\nmetadata: {name: cfg, namespace: team}\ndata: {version: '1.0.0'}\n"
