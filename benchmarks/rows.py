@@ -183,15 +183,17 @@ def help_text(rounds: int) -> Iterator[Verdict]:
 def tags(rounds: int) -> Iterator[Verdict]:
     """One image looked up: the start of the process is nearly all of it."""
     app = Fleet(1, 0).app(0)
-    with registry(1, 0) as (url, _):
-        script = f"""import boto3
-client = boto3.client("ecr", endpoint_url={url!r}, region_name="us-east-1")
-print(client.describe_images(repositoryName={app.repository!r}, imageIds=[{{"imageTag": {app.tag!r}}}])["imageDetails"])
-"""
+    with registry(1, 0) as (url, requests):
         named = ["--ecr", app.repository, "--tag", app.tag, "--region", "us-east-1", "--ecr-endpoint-url", url]
-        bare = Contender("bare boto3 script", [*python("benchmarks")[:1], "-c", script])
-        ours = Contender("gitcd", [*GITCD, "ecr-tags", "get", *named])
-        yield ratio("ecr-tags get", ours, bare, budget=1.25, rounds=2 * rounds)
+        for what, form, more in (("ecr-tags get", "table", ["platform"]), ("ecr-tags get -o name", "name", [])):
+            bare = Contender("bare boto3 script", python("benchmarks.bareget", url, app.repository, app.tag, *more))
+            ours = Contender("gitcd", [*GITCD, "ecr-tags", "get", *named, "-o", form])
+            requests()
+            run(ours)
+            mine = requests()
+            run(bare)
+            yield Verdict(f"{what}: requests {mine}, those of the bare script", mine == requests())
+            yield ratio(what, ours, bare, budget=1.25, rounds=2 * rounds)
 
 
 ROWS: dict[str, Callable[[int], Iterator[Verdict]]] = {

@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 
 from benchmarks.fleet import App, Fleet
-from tests.support.ecr import OCI_MANIFEST, StandIn, StoredImage, StoredRepository
+from tests.support.ecr import OCI_MANIFEST, StandIn, StoredImage, StoredRepository, single_manifest
 
 
 def fill(repository: StoredRepository, app: App) -> None:
@@ -19,7 +19,8 @@ def fill(repository: StoredRepository, app: App) -> None:
         tags = {app.version(generation)} | ({app.tag} if generation == int(app.behind) else set())
         digest = app.digest(generation)
         pushed = datetime(2026, 1 + generation, 1, tzinfo=UTC)
-        repository.images[digest] = StoredImage(digest, "{}", OCI_MANIFEST, pushed, tags=tags)
+        manifest = single_manifest(f"{app.repository} {generation}")
+        repository.images[digest] = StoredImage(digest, manifest, OCI_MANIFEST, pushed, tags=tags)
         repository.tags.update(dict.fromkeys(tags, digest))
 
 

@@ -61,8 +61,8 @@ def command() -> None:
 def get(console: Console, *, form: Any, ecr: str, version: str, tag: str, digest: str, **arguments: Any) -> None:
     """Show an image: all its tags, its digest, when it was pushed, its size.
 
-    The platforms are shown for a multi-platform image; one for a single platform keeps its own in its configuration,
-    which is not read.
+    For its platforms its manifest is read, and the configuration of an image for a single platform. Where that is not
+    allowed they are shown as -, with a warning; -o name needs neither.
     """
     from gitcd.cli import ecr_report
     from gitcd.usecases.tag_reading import get as get_image
@@ -73,6 +73,8 @@ def get(console: Console, *, form: Any, ecr: str, version: str, tag: str, digest
     repository = _repository(ecr)
     shown = get_image(_registry(arguments), repository, named[0], platforms=form != "name")
     ecr_report.show_image(console.out, form, repository, shown)
+    if shown.hindrance:
+        console.warn(f"the platforms are not known: {shown.hindrance.message}")
 
 
 @command.command("list", short_help="List the images that have a tag.")

@@ -9,7 +9,6 @@ Source: DescribeImageScanFindings, DescribeImageSigningStatus and ListImageRefer
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,8 +31,8 @@ from gitcd.model.evidence import (
 )
 from gitcd.model.reference import is_digest, short
 from gitcd.model.registry import Failure
-from gitcd.registry.ecr import MEDIA_TYPES, Ecr
-from gitcd.registry.faults import MalformedAnswerError, clean, explain_missing, parsing
+from gitcd.registry.documents import EcrDocuments
+from gitcd.registry.faults import MalformedAnswerError, clean, parsing
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.route import Target, find_target
 
@@ -81,7 +80,7 @@ def inspect(
     return Inspected(answers | {each: _late(each) for each in asked - answers.keys()})
 
 
-class EcrEvidence(Ecr):
+class EcrEvidence(EcrDocuments):
     """A registry that can also be asked about the safety of images. Safe to share by threads."""
 
     def inspect(self, inspection: Inspection) -> Scan | Signing | Failure:
@@ -107,19 +106,6 @@ class EcrEvidence(Ecr):
         if isinstance(platforms, Failure):
             return platforms
         return _worst([(each, self._scan_one(target, each.digest, client)) for each in platforms])
-
-    def _manifest(self, target: Target, digest: str, client: ECRClient) -> Mapping[str, Any] | Failure:
-        answer = self._call(client.batch_get_image, "images", target, [digest], acceptedMediaTypes=MEDIA_TYPES)
-        for failure in answer.get("failures") or ():
-            code, reason = str(failure.get("failureCode", "")), str(failure.get("failureReason", ""))
-            return explain_missing(digest, code, reason, target)
-        try:
-            manifest = json.loads(answer["images"][0]["imageManifest"])
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise MalformedAnswerError(f"the manifest of {digest} cannot be read") from error
-        if not isinstance(manifest, dict):
-            raise MalformedAnswerError(f"the manifest of {digest} is no object")
-        return manifest
 
     def _scan_one(self, target: Target, digest: str, client: ECRClient) -> Scan:
         try:

@@ -1,24 +1,19 @@
 """Where an image was built from, as its builder wrote it down: in annotations of the manifest, else in labels.
 
-Labels stand in the configuration of an image, a blob that ECR hands out by an address that works for a while. Of a
-multi-platform image the first platform speaks for all. Source: the annotations and the image configuration of the OCI
-image specification, and GetDownloadUrlForLayer of the Amazon ECR API.
+Labels stand in the configuration of an image. Of a multi-platform image the first platform speaks for all. Source: the
+annotations and the image configuration of the OCI image specification.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from gitcd.model.reference import Repository, is_digest
 from gitcd.model.registry import Failure
 from gitcd.registry.evidence import EcrEvidence
-from gitcd.registry.faults import MalformedAnswerError
 from gitcd.registry.route import Target, find_target
 
 if TYPE_CHECKING:
@@ -26,9 +21,7 @@ if TYPE_CHECKING:
 
 _SOURCE = "org.opencontainers.image.source"
 _REVISION = "org.opencontainers.image.revision"
-_LARGEST = 1 << 20  # bytes of a configuration
 _LONGEST = 500  # characters of a label
-_TIMEOUT = 10.0  # seconds
 _NOWHERE = "unknown"
 
 
@@ -68,19 +61,10 @@ class EcrLabels(EcrEvidence):
         return self._of_config(target, name, client) if is_digest(name) else ImageSource()
 
     def _of_config(self, target: Target, digest: str, client: ECRClient) -> ImageSource | Failure:
-        answer = self._request(
-            client.get_download_url_for_layer, "downloadUrl", target,
-            repositoryName=target.repository.path, layerDigest=digest,
-        )  # fmt: skip
-        data = _download(str(answer["downloadUrl"]))
-        if isinstance(data, Failure):
-            return data
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-            raise MalformedAnswerError(f"the configuration {digest} is not what its digest says")
-        try:
-            settings = json.loads(data).get("config")
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise MalformedAnswerError(f"the configuration {digest} cannot be read") from error
+        found = self._configuration(target, digest, client)
+        if isinstance(found, Failure):
+            return found
+        settings = found.get("config")
         return _read(settings.get("Labels") if isinstance(settings, dict) else None)
 
 
@@ -99,17 +83,3 @@ def _read(labels: object) -> ImageSource:
         return ImageSource()
     found = (labels.get(name) for name in (_SOURCE, _REVISION))
     return ImageSource(*(text if isinstance(text, str) and len(text) <= _LONGEST else "" for text in found))
-
-
-def _download(address: str) -> bytes | Failure:
-    """A blob, from the address that the registry gave; no other address is followed to."""
-    import urllib3
-
-    unreachable = Failure("LabelsUnreachable", f"{urlsplit(address).hostname} did not give an image's configuration")
-    try:
-        answer = urllib3.request("GET", address, redirect=False, retries=False, timeout=_TIMEOUT, preload_content=False)
-        data = answer.read(_LARGEST + 1)
-        answer.release_conn()
-    except (urllib3.exceptions.HTTPError, ValueError):
-        return unreachable
-    return data if answer.status == 200 and len(data) <= _LARGEST else unreachable  # noqa: PLR2004 - the HTTP status

@@ -6,14 +6,15 @@ BatchDeleteImage with a tag takes that tag away, and the image with it when it w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Failure, Image
-from gitcd.registry.ecr import MAX_IDS, MEDIA_TYPES, Ecr, read_image
+from gitcd.registry.documents import EcrDocuments
+from gitcd.registry.ecr import MAX_IDS, MEDIA_TYPES, read_image
 from gitcd.registry.faults import clean, code_of, explain_missing
 from gitcd.registry.mutability import Mutability
 from gitcd.registry.route import Target, find_target
@@ -35,7 +36,7 @@ class Manifest:
     home: Repository
 
 
-class EcrTags(Ecr):
+class EcrTags(EcrDocuments):
     """A registry whose tags can be written. Methods answer with a Failure where ECR refuses.
 
     Each raises ConfigError where there are no usable AWS credentials, or no region. `closing` tells those who write
@@ -59,6 +60,13 @@ class EcrTags(Ecr):
             answer = target if isinstance(target, Failure) else self._run(target, partial(self._get, target, batch))
             found |= dict.fromkeys(batch, answer) if isinstance(answer, Failure) else answer
         return found
+
+    def configuration(self, repository: Repository, digest: str) -> Mapping[str, Any] | Failure:
+        """The configuration of a single-platform image, by the digest that its manifest names."""
+        target = find_target(repository, self._settings)
+        if isinstance(target, Failure):
+            return target
+        return self._run(target, partial(self._configuration, target, digest))
 
     def put(self, repository: Repository, manifest: Manifest, tag: str) -> Failure | None:
         """Let the tag name this image; None: it does. That it did before is no failure."""

@@ -19,7 +19,7 @@ import pytest
 from gitcd.cli.ecr_report import size
 from gitcd.cli.main import run
 from tests.conftest import CANARIES
-from tests.support.ecr import ACCOUNT, StandIn
+from tests.support.ecr import ACCOUNT, GET_BLOB, SIGNATURE, Call, StandIn
 
 APP = "team/app"
 HOST = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
@@ -89,6 +89,11 @@ def gitcd(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
     return call
 
 
+def asked(ecr: StandIn) -> Call:
+    """The last request to the API."""
+    return [call for call in ecr.calls if call.operation != GET_BLOB][-1]
+
+
 def document(out: str) -> dict:
     value = json.loads(out)
     jsonschema.validate(value, SCHEMAS[value["kind"]])
@@ -142,18 +147,46 @@ class TestGet:
     def test_an_image_by_any_of_its_names(self, ecr: StandIn, one: str, gitcd, flag: str) -> None:
         value = document(gitcd(f"get --ecr {APP} -o json {flag.format(one=one)}")[0])
         assert (value["digest"], value["tags"]) == (one, ["1.0.0", "env-prod"])
-        assert (value["pushedAt"], value["size"], value["platforms"]) == ("2026-01-15T12:00:00Z", 33_455_385, None)
+        assert (value["pushedAt"], value["size"]) == ("2026-01-15T12:00:00Z", 33_455_385)
+        assert value["platforms"] == ["linux/amd64"]
 
     def test_the_table_has_a_line_for_each_tag(self, ecr: StandIn, one: str, gitcd) -> None:
         out, err = gitcd(f"get --ecr {APP} --tag env-prod")
         rows = [line.split() for line in out.splitlines()]
         assert rows[0] == ["TAG", "DIGEST", "PUSHED", "SIZE", "PLATFORMS"]
-        assert rows[1:] == [[tag, one, "2026-01-15T12:00:00Z", "31.9", "MiB", "-"] for tag in ("1.0.0", "env-prod")]
+        assert rows[1:] == [[tag, one, "2026-01-15T12:00:00Z", "31.9", "MiB", "linux/amd64"] for tag in ("1.0.0", "env-prod")]  # fmt: skip
         assert err == ""
 
     def test_platforms_of_an_index(self, ecr: StandIn, two: str, gitcd) -> None:
         out, _ = gitcd(f"get --ecr {HOST}/{APP} --version 2.0.0")
         assert out.splitlines()[1].endswith("linux/amd64,linux/arm64")
+
+    @pytest.mark.parametrize(
+        ("operation", "version"),
+        [("BatchGetImage", "1.0.0"), ("BatchGetImage", "2.0.0"), ("GetDownloadUrlForLayer", "1.0.0")],
+    )
+    def test_platforms_that_may_not_be_read_are_left_out(self, ecr, one, two, gitcd, operation, version) -> None:
+        ecr.fail(operation, "AccessDeniedException", times=-1, message="User: tagger is not authorized")
+        out, err = gitcd(f"get --ecr {HOST}/{APP} --version {version}")
+        assert all(line.split()[-1] == "-" for line in out.splitlines()[1:])
+        assert err == (
+            f"warning: the platforms are not known: not allowed to call ecr:{operation} on "
+            f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{APP}: User: tagger is not authorized\n"
+        )
+        assert document(gitcd(f"get --ecr {APP} --version {version} -o json")[0])["platforms"] is None
+
+    def test_the_address_of_a_configuration_is_never_shown(self, ecr, one, gitcd) -> None:
+        ecr.fail(GET_BLOB, "AccessDenied", status=403, times=-1)
+        for form in ("table", "json", "yaml"):
+            said = "".join(gitcd(f"get --ecr {APP} --version 1.0.0 -vv -o {form}"))
+            assert "127.0.0.1 did not give an image's configuration" in said
+            assert SIGNATURE not in said
+        assert ecr.counted()[GET_BLOB] == 3
+
+    def test_names_need_no_platforms(self, ecr, one, gitcd) -> None:
+        ecr.fail("BatchGetImage", "AccessDeniedException", times=-1)
+        assert gitcd(f"get --ecr {APP} --version 1.0.0 -o name") == ("1.0.0\nenv-prod\n", "")
+        assert ecr.counted() == {"DescribeImages": 1}
 
     def test_names_and_yaml(self, ecr: StandIn, one: str, gitcd) -> None:
         assert gitcd(f"get --ecr {APP} --version 1.0.0 -o name")[0] == "1.0.0\nenv-prod\n"
@@ -331,7 +364,7 @@ class TestReach:
         name = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/team/app"
         ecr.put(name, tags=["1.0.0"])
         gitcd(f"get --ecr {name} --version 1.0.0")
-        assert (ecr.calls[-1].region, ecr.calls[-1].body["registryId"]) == ("eu-west-1", "210987654321")
+        assert (asked(ecr).region, asked(ecr).body["registryId"]) == ("eu-west-1", "210987654321")
 
     def test_no_region_exits_2(self, ecr: StandIn, gitcd, monkeypatch) -> None:
         monkeypatch.delenv("AWS_REGION")
@@ -352,12 +385,12 @@ class TestReach:
             monkeypatch.setenv(name, value)
         ecr.put(f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com/{APP}", tags=["1.0.0"])
         gitcd(f"get --ecr {APP} --version 1.0.0 {flag}")
-        assert ecr.calls[-1].region == region
+        assert asked(ecr).region == region
 
     def test_a_role_is_assumed(self, ecr: StandIn, one: str, gitcd) -> None:
         gitcd(f"get --ecr {APP} --version 1.0.0 --role-arn arn:aws:iam::{ACCOUNT}:role/tagger")
         assert [role["RoleArn"] for role in ecr.roles] == [f"arn:aws:iam::{ACCOUNT}:role/tagger"]
-        assert ecr.calls[-1].access_key == "ASIAROLE00000001"
+        assert asked(ecr).access_key == "ASIAROLE00000001"
 
     def test_a_profile_gives_keys_and_region(self, ecr: StandIn, gitcd, monkeypatch, tmp_path) -> None:
         ecr.put(f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/{APP}", tags=["1.0.0"])
@@ -367,7 +400,7 @@ class TestReach:
         for name in ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         gitcd(f"get --ecr {APP} --version 1.0.0 --profile ci")
-        assert (ecr.calls[-1].access_key, ecr.calls[-1].region) == ("AKIACI", "eu-central-1")
+        assert (asked(ecr).access_key, asked(ecr).region) == ("AKIACI", "eu-central-1")
         assert "profile" in gitcd(f"get --ecr {APP} --version 1.0.0 --profile nobody", code=2)[1]
 
     @pytest.mark.parametrize(

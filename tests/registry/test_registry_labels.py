@@ -10,9 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from gitcd.model.registry import Failure
+from gitcd.registry import documents
 from gitcd.registry.labels import EcrLabels, ImageSource
 from gitcd.registry.settings import RegistrySettings
-from tests.support.ecr import OCI_MANIFEST, StandIn, index_manifest, sha256
+from tests.support.ecr import GET_BLOB, OCI_MANIFEST, SIGNATURE, StandIn, index_manifest, sha256, single_manifest
 
 SOURCE, REVISION = "https://github.com/team/app", "a" * 40
 LABELS = {"org.opencontainers.image.source": SOURCE, "org.opencontainers.image.revision": REVISION, "other": "x"}
@@ -97,7 +98,7 @@ def test_what_is_not_given_out_is_a_failure_and_nothing_is_followed(ecr, blobs, 
     blobs.status = status
     found = source(ecr, blobs.manifest(LABELS))
     assert isinstance(found, Failure)
-    assert found.reason == "LabelsUnreachable"
+    assert found.reason == "ConfigurationUnreachable"
     assert len(blobs.seen) == 1
 
 
@@ -110,3 +111,28 @@ def test_another_blob_than_the_digest_says_is_a_failure(ecr, blobs):
     manifest = blobs.manifest(LABELS)
     blobs.blobs = dict.fromkeys(blobs.blobs, b"{}")
     assert isinstance(source(ecr, manifest), Failure)
+
+
+def test_a_configuration_that_trickles_in_is_given_up(ecr, blobs, monkeypatch):
+    now = iter(range(0, 1000, 6))
+    monkeypatch.setattr("gitcd.registry.documents.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("gitcd.registry.documents._PIECE", 1)
+    found = source(ecr, blobs.manifest(LABELS))
+    assert isinstance(found, Failure)
+    assert found.reason == "ConfigurationUnreachable"
+
+
+def test_no_signature_travels_in_the_clear(monkeypatch):
+    monkeypatch.setattr(documents, "_read", lambda _: pytest.fail("it was asked for"))
+    for address in ("http://blobs.example.com/x?X-Amz-Signature=1", "file:///etc/passwd", "", "http://[", "//x"):
+        found = documents._download(address, {"https"})
+        assert isinstance(found, Failure)
+        assert "Signature" not in found.message
+
+
+@pytest.mark.parametrize("how", ["reset", "lose", "truncate"])
+def test_a_connection_that_breaks_is_a_failure(ecr, how):
+    ecr.fail(GET_BLOB, connection=how, times=-1)
+    found = source(ecr, single_manifest().replace("image.source", "image.other"))
+    assert isinstance(found, Failure)
+    assert SIGNATURE not in f"{found.message} {found.remedy}"

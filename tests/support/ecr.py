@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any, Self
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 from gitcd.model.reference import EcrRegistry, Repository
@@ -37,6 +37,8 @@ REGION = "us-east-1"
 PUSHED_AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 MAX_IDS = 100
 PAGE = 100
+GET_BLOB = "GetBlob"  # not of ECR's API: the request to the address that GetDownloadUrlForLayer gives
+SIGNATURE = "f0c5a9d2e7b14836f0c5a9d2e7b14836"  # of such an address; a secret
 
 
 CREDENTIALS = {
@@ -52,17 +54,32 @@ def sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def single_manifest(seed: str = "app") -> str:
-    """A manifest for one platform, as `docker buildx` writes it; another seed, another image."""
+# The blobs that have been pushed somewhere, by digest; of layers nobody asks for the bytes.
+BLOBS: dict[str, bytes] = {}
+
+
+def push_blob(data: bytes) -> str:
+    """Have the bytes handed out by every stand-in, and return their digest."""
+    BLOBS[sha256(data)] = data
+    return sha256(data)
+
+
+def single_manifest(seed: str = "app", platform: str = "linux/amd64") -> str:
+    """A manifest for one platform, as `docker buildx` writes it; another seed, another image. Its configuration is pushed."""
+    parts = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
+    history = [{"created_by": f"COPY {seed} /app # buildkit"}]
+    configuration = json.dumps({**parts, "config": {"Cmd": ["/app"]}, "history": history}).encode()
+    push_blob(configuration)
 
     def blob(kind: str, media: str, size: int) -> dict[str, object]:
         return {"mediaType": media, "digest": sha256(f"{kind} {seed}".encode()), "size": size}
 
+    config = "application/vnd.oci.image.config.v1+json"
     layer = "application/vnd.oci.image.layer.v1.tar+gzip"
     document = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": blob("config", "application/vnd.oci.image.config.v1+json", 1469),
+        "config": {"mediaType": config, "digest": sha256(configuration), "size": len(configuration)},
         "layers": [blob("base", layer, 29_124_181), blob("app", layer, 4_331_204)],
         "annotations": {"org.opencontainers.image.source": "https://git.example.com/team/app"},
     }
@@ -201,7 +218,8 @@ class EcrError(Exception):
 class Store:
     """What the registry holds, and the operations on it, free of HTTP."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str = "") -> None:
+        self.url = url
         self.repositories: dict[tuple[str, str, str], StoredRepository] = {}
         self.lock = threading.RLock()
 
@@ -300,6 +318,19 @@ class Store:
                 )
             found[image.digest] = _detail(repository, image)
         return {"imageDetails": list(found.values())}
+
+    def on_GetDownloadUrlForLayer(self, call: Call) -> dict[str, Any]:
+        """Any image that names the blob will do."""
+        repository, digest = self.repository(call), call.body["layerDigest"]
+        if digest not in BLOBS or not any(digest in image.manifest for image in repository.images.values()):
+            raise EcrError("LayersNotFoundException", f"The layer with digest '{digest}' could not be found")
+        return {"downloadUrl": f"{self.url}/{digest}?X-Amz-Signature={SIGNATURE}", "layerDigest": digest}
+
+    def blob(self, call: Call) -> bytes:
+        """What somebody gets who has that address, without further credentials."""
+        if call.body["signature"] != SIGNATURE:
+            raise EcrError("AccessDenied", "Access Denied", 403)
+        return BLOBS[call.body["digest"]]
 
     def on_ListImages(self, call: Call) -> dict[str, Any]:
         repository = self.repository(call)
@@ -491,7 +522,6 @@ class StandIn:
     region = REGION
 
     def __init__(self) -> None:
-        self.store = Store()
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.hooks: list[Callable[[Call], object]] = []  # called with every request, before it is answered
@@ -500,6 +530,7 @@ class StandIn:
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.store = Store(self.url)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -559,7 +590,10 @@ class StandIn:
     ) -> str:
         """Push a multi-platform image, its children untagged, and return the digest of the index."""
         tags = list(tags)
-        children = {each: self.put(name, manifest=single_manifest(f"{name} {tags} {each}")) for each in architectures}
+        children = {
+            each: self.put(name, manifest=single_manifest(f"{name} {tags} {each}", f"linux/{each}"))
+            for each in architectures
+        }
         return self.put(name, tags=tags, manifest=index_manifest(children))
 
     def scan(self, name: str, digest: str, status: str = "COMPLETE", **counts: int) -> None:
@@ -675,12 +709,17 @@ class StandIn:
         for hook in self.hooks:
             hook(call)
         try:
-            answer = self._sts(call) if not target else json.dumps(self.store.answer(call)).encode()
+            answer = self._answer(target, call)
         except EcrError as error:
             return self._error(target, error)
         if fault and fault.connection == "lose":
             return None
         return self._response(200, answer, cut=bool(fault and fault.connection == "truncate"))
+
+    def _answer(self, target: str, call: Call) -> bytes:
+        if call.operation == GET_BLOB:
+            return self.store.blob(call)
+        return json.dumps(self.store.answer(call)).encode() if target else self._sts(call)
 
     def _error(self, target: str, error: EcrError) -> bytes:
         if target:
@@ -713,8 +752,8 @@ class StandIn:
 
 
 def _requests(stream: Any) -> Iterator[tuple[str, dict[str, str], bytes]]:
-    while stream.readline():
-        headers = {}
+    while start := stream.readline():
+        headers = {":path": start.decode("latin-1").split(" ")[1]}
         while line := stream.readline().strip():
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
@@ -730,6 +769,10 @@ def _read_call(target: str, headers: Mapping[str, str], body: bytes) -> Call:
     agent = headers.get("user-agent", "")
     if target:
         return Call(target.rpartition(".")[2], json.loads(body or b"{}"), region, access_key, agent)
+    address = urlsplit(headers[":path"])
+    if address.path.startswith("/sha256:"):
+        signature = parse_qs(address.query).get("X-Amz-Signature", [""])[0]
+        return Call(GET_BLOB, {"digest": address.path[1:], "signature": signature}, region, access_key, agent)
     form = {key: values[0] for key, values in parse_qs(body.decode()).items()}
     return Call(form.get("Action", ""), form, region, access_key, agent)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from gitcd.usecases.journal import Journal, Skipped, Wanted, actor, appending, a
 from gitcd.usecases.tag_reading import get, listed, platforms_of
 from gitcd.usecases.tagging import Action, Add, TagChange, every, exit_code, parse_repository, settings_for
 from gitcd.usecases.untagging import Remove
-from tests.support.ecr import ACCOUNT, CREDENTIALS, StandIn, single_manifest
+from tests.support.ecr import ACCOUNT, CREDENTIALS, GET_BLOB, StandIn, push_blob, single_manifest
 
 APP = "team/app"
 BARE = Repository("", APP)
@@ -456,8 +457,36 @@ class TestReading:
         assert get(scene.registry, BARE, "3.0.0").platforms == ("linux/amd64", "linux/arm64")
         assert scene.operations == ["DescribeImages", "BatchGetImage"]
         assert get(scene.registry, BARE, "3.0.0", platforms=False).platforms is None
-        assert get(scene.registry, BARE, one).image.tags == ("1.0.0", "env-prod")
-        assert scene.operations[2:] == ["DescribeImages", "DescribeImages"]
+        assert scene.operations[2:] == ["DescribeImages"]
+
+    @pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm/v7", "windows/amd64"])
+    def test_the_platform_of_a_single_one_stands_in_its_configuration(self, scene: Scene, platform: str) -> None:
+        scene.ecr.put(APP, tags=["3.0.0"], manifest=single_manifest(platform=platform))
+        shown = get(scene.registry, BARE, "3.0.0")
+        assert (shown.platforms, shown.hindrance) == ((platform,), None)
+        assert scene.operations == ["DescribeImages", "BatchGetImage", "GetDownloadUrlForLayer", GET_BLOB]
+
+    @pytest.mark.parametrize(
+        "config", [None, [], {}, {"mediaType": "application/vnd.cncf.helm.config.v1+json"}, {"digest": "../x"}]
+    )
+    def test_what_is_no_image_has_no_platform(self, scene: Scene, config: object) -> None:
+        own = json.loads(single_manifest())
+        own["config"] = (own["config"] | config) if isinstance(config, dict) and config else config
+        scene.ecr.put(APP, tags=["3.0.0"], manifest=json.dumps(own))
+        shown = get(scene.registry, BARE, "3.0.0")
+        assert (shown.platforms, shown.hindrance) == (None, None)
+        assert scene.operations == ["DescribeImages", "BatchGetImage"]
+
+    @pytest.mark.parametrize(
+        "data", [b"{}", b'{"os": "linux"}', b'{"os": 1, "architecture": 2}', b'{"os": [], "architecture": "x"}']
+    )
+    def test_a_configuration_that_says_nothing_has_no_platform(self, scene: Scene, data: bytes) -> None:
+        own = json.loads(single_manifest())
+        own["config"]["digest"] = push_blob(data)
+        scene.ecr.put(APP, tags=["3.0.0"], manifest=json.dumps(own))
+        shown = get(scene.registry, BARE, "3.0.0")
+        assert not shown.platforms
+        assert shown.hindrance is None
 
     def test_an_image_that_is_not_there_is_an_error_with_a_remedy(self, scene: Scene, one: str) -> None:
         with pytest.raises(RefusedError, match="has no image for the tag 9") as caught:
@@ -466,13 +495,29 @@ class TestReading:
 
     @pytest.mark.usefixtures("no_backoff")
     def test_trouble_is_an_error_of_its_kind(self, scene: Scene, one: str) -> None:
-        scene.ecr.put_index(APP, tags=["3.0.0"])
-        scene.ecr.fail("BatchGetImage", "ThrottlingException", times=-1)
+        fault = scene.ecr.fail("DescribeImages", "ThrottlingException", times=-1)
         with pytest.raises(TransientError, match="throttled"):
-            get(scene.registry, BARE, "3.0.0")
+            get(scene.registry, BARE, "1.0.0")
+        fault.times = 0
         scene.ecr.fail("DescribeImages", "AccessDeniedException", times=-1)
         with pytest.raises(RefusedError, match="not allowed to call ecr:DescribeImages"):
             listed(scene.registry, BARE)
+
+    @pytest.mark.usefixtures("no_backoff")
+    @pytest.mark.parametrize(
+        ("operation", "reason"),
+        [
+            ("BatchGetImage", "Throttled"),
+            ("GetDownloadUrlForLayer", "Throttled"),
+            (GET_BLOB, "ConfigurationUnreachable"),
+        ],
+    )
+    def test_trouble_with_platforms_leaves_them_out(self, scene: Scene, one: str, operation: str, reason: str) -> None:
+        scene.ecr.fail(operation, "ThrottlingException", times=-1)
+        shown = get(scene.registry, BARE, "1.0.0")
+        assert (shown.image.digest, shown.platforms) == (one, None)
+        assert shown.hindrance
+        assert shown.hindrance.reason == reason
 
     @pytest.mark.parametrize(
         "text",
