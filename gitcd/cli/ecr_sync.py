@@ -99,17 +99,18 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     from gitcd.usecases.ecr_sync import keep
 
     interval = timedelta(minutes=arguments["sync"])
-    return keep(poller.poll, lambda error: console.error(error.message, error.remedy), interval, _Pause())
+    return keep(poller.poll, lambda error: console.error(error.message, error.remedy), interval, Pause())
 
 
-class _Pause:
+class Pause:
     """Sleeps between polls, unless a signal has come.
 
     Python drops what a signal's handler raises while a finaliser runs. One run would come to its end all the same; a
     loop would go on for ever. So each signal is noted, and its handler called again here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._sleep = sleep
         self._pending: list[Callable[[], object]] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             if callable(handler := signal.getsignal(number)):
@@ -118,7 +119,7 @@ class _Pause:
     def __call__(self, seconds: float) -> None:
         for raise_again in self._pending:
             raise_again()
-        time.sleep(seconds)
+        self._sleep(seconds)
 
     def _noting(self, handler: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:

@@ -47,6 +47,7 @@ VERBS = {
     "doctor": Verb("doctor", "Check git, credentials, the registry and permissions."),
     "ecr-tags": Verb("ecr_tags", "Read and move the tags of images in Amazon ECR."),
     "ecr-sync": Verb("ecr_sync", "Let one Deployment follow a tag, as flags say."),
+    "run": Verb("run", "Reconcile as long as it lives, and serve how things stand."),
     "install": Verb("install", "Print the manifests that run gitcd in a cluster."),
     "demo": Verb("demo", "Try everything on this machine, without an account."),
     "version": Verb("version", "Print the versions of gitcd, Python and git."),
@@ -58,7 +59,6 @@ _SUCCESSORS = {
     "registry": "`registry sync` is `gitcd ecr-sync` now, and `registry tags` is `gitcd ecr-tags`",
     "cv": "`cv get` is `gitcd diff -o json` now",
     "rd": "`rd get` is `gitcd diff -o json` now",
-    "run": "there is no `gitcd run` yet; `gitcd reconcile`, started again and again, does its work on a repository",
 }
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from gitcd.git.worktree import WorkTree
     from gitcd.model.plan import Plan
     from gitcd.usecases.from_cluster import ClusterSource
-    from gitcd.usecases.planner import Planned
+    from gitcd.usecases.planner import Planned, Share
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Workspace
 
@@ -47,6 +51,8 @@ _FILE = click.Path(dir_okay=False)
 )
 @options.in_place
 @options.shards
+@click.option("--metrics-file", type=_FILE, metavar="FILE",
+              help="Leave numbers for Prometheus's textfile collector here, also where the run fails.")  # fmt: skip
 @options.output("table", "json", "yaml", "name")
 @options.verb
 def command(console: Console, form: Any, **arguments: Any) -> int:
@@ -60,13 +66,14 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """
     _refuse_contradictions(arguments)
     run = session.workspace(arguments)
-    with run.open() as target:
+    with _measured(console, arguments, run) as note, run.open() as target:
         if arguments["dry_run"] or arguments["check"]:
             return _rehearsed(console, form, arguments, session.plan(run, target, arguments).plan)
         if arguments["in_place"]:
             return _rehearsed(console, form, arguments, _written(run, session.work_tree(target), arguments))
         mirror = session.mirror(target)
         published = _published(run, mirror, arguments)
+        note(published)
         if arguments["out"]:
             session.write_plan(arguments["out"], published.work.plan)
         return tell_published(console, form, mirror, published)
@@ -80,6 +87,19 @@ def _refuse_contradictions(arguments: dict[str, Any]) -> None:
         raise click.UsageError("--plan commits what the plan says: it goes with neither --app nor --environment")
     if arguments["plan_file"] and (arguments["shard"] or arguments["shards"]):
         raise click.UsageError("--plan commits what the plan says: it is not divided into shards")
+    if arguments["metrics_file"] and set(modes) - {"plan_file"}:
+        raise click.UsageError("--metrics-file is about what is done: it goes with no rehearsal, nor with --in-place")
+
+
+def _measured(
+    console: Console, arguments: dict[str, Any], run: Workspace
+) -> AbstractContextManager[Callable[[Published[Planned]], None]]:
+    """Where numbers are asked for, leave them; what is called with what was published hears of it."""
+    if not arguments["metrics_file"]:
+        return nullcontext(lambda _: None)
+    from gitcd.usecases.metrics import measured
+
+    return measured(Path(arguments["metrics_file"]), "reconcile", lambda: run.registry_calls, console.warn)
 
 
 def _written(run: Workspace, tree: WorkTree, arguments: dict[str, Any]) -> Plan:
@@ -92,15 +112,32 @@ def _written(run: Workspace, tree: WorkTree, arguments: dict[str, Any]) -> Plan:
 
 def _published(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Published[Planned]:
     from gitcd.usecases.deliver_desk import open_desk
-    from gitcd.usecases.reconcile import reconcile, replay
+    from gitcd.usecases.reconcile import replay
+
+    source = session.cluster(run, arguments)
+    if not arguments["plan_file"]:
+        return carry_out(run, mirror, arguments, source)
+    desk = open_desk(run, mirror, arguments["journals"])
+    context = session.context(run, mirror, arguments, source)
+    published = replay(mirror, context, run.author, session.read_plan(arguments["plan_file"]), desk)
+    return _told(run, source, published)
+
+
+def carry_out(
+    run: Workspace,
+    mirror: Mirror,
+    arguments: dict[str, Any],
+    source: ClusterSource | None,
+    share: Share | None = None,
+) -> Published[Planned]:
+    """Bring the branch, pull requests and statuses to what is declared, or to what `share` chooses of it."""
+    from gitcd.usecases.deliver_desk import open_desk
+    from gitcd.usecases.reconcile import reconcile
 
     desk = open_desk(run, mirror, arguments["journals"])
-    source = session.cluster(run, arguments)
     context = session.context(run, mirror, arguments, source)
-    if arguments["plan_file"]:
-        published = replay(mirror, context, run.author, session.read_plan(arguments["plan_file"]), desk)
-    else:
-        published = reconcile(mirror, context, run.author, templates=run.templates, run=run.run, desk=desk)
+    context = replace(context, share=share or context.share)
+    published = reconcile(mirror, context, run.author, templates=run.templates, run=run.run, desk=desk)
     return _told(run, source, published)
 
 

@@ -138,7 +138,9 @@ def test_flags_on_a_page_exist(path: Path) -> None:
 
 
 def documents_of(path: Path) -> list[str]:
-    return [block for block in blocks(path.read_text(), "yaml") if "kind: " in block]
+    return [
+        block for block in blocks(path.read_text(), "yaml") if re.search(r"apiVersion: (gitcd|custom.k8s).io/v1", block)
+    ]
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if documents_of(path)], ids=name_of)
