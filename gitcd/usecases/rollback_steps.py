@@ -17,9 +17,21 @@ from gitcd.planning.overview import Standing, standing
 from gitcd.planning.promotion import Aim
 from gitcd.planning.survey import survey
 from gitcd.usecases.planner import Context
-from gitcd.usecases.rollback_targets import Former, Judge, Manifests, choose, formers, misfit, platforms, queries
+from gitcd.usecases.rollback_targets import (
+    Former,
+    Judge,
+    Manifests,
+    choose,
+    formers,
+    misfit,
+    nearest,
+    platforms,
+    queries,
+    usable,
+)
 from gitcd.usecases.status_past import Past, Recollect, Subject
 
+_OTHERS = 20  # former values that are asked for in place of one that does not fit
 _MOST = 500  # commits of one declaration that are looked at
 
 
@@ -114,8 +126,9 @@ def find_steps(unit: Unit, inputs: Inputs, context: Context, request: RollbackRe
         _follow(surveyed, stand, target, inputs, context) for surveyed, stand in zip(unit.others, then, strict=True)
     ]
     if not request.any_platform:
-        for each in steps:
-            _check_platforms(each, sources.manifests)
+        _check_platforms(steps[0], usable(values), sources.manifests)
+        for each in steps[1:]:
+            _check_platforms(each, (), sources.manifests)
     return steps
 
 
@@ -171,8 +184,8 @@ def _follow(surveyed: Surveyed, then: Standing, target: Former, inputs: Inputs, 
     return Step(surveyed, present, before[0])
 
 
-def _check_platforms(step: Step, manifests: Manifests) -> None:
-    """Whether the target would run where the present image does, as far as their indexes tell.
+def _check_platforms(step: Step, others: Sequence[Former], manifests: Manifests) -> None:
+    """Whether the target would run where the present image does, as far as their indexes tell. Else `others` may.
 
     Raises:
         RefusedError: it would not.
@@ -183,9 +196,11 @@ def _check_platforms(step: Step, manifests: Manifests) -> None:
     found = manifests(repository, [step.target.digest, step.present.digest])
     of_target, of_present = (platforms(found.get(each.digest)) for each in (step.target, step.present))
     if why := misfit(of_target, of_present):
+        known = manifests(repository, [each.digest for each in others[:_OTHERS]])
+        fitting = [each for each in others[:_OTHERS] if not misfit(platforms(known.get(each.digest)), of_present)]
         raise RefusedError(
             f"{step.target.name} might not run where {step.present.name} does: {why}",
-            remedy="Name another version with --to, or say --any-platform if the nodes are known to fit.",
+            remedy=f"{nearest(fitting)} Or say --any-platform, if the nodes are known to fit.",
         )
 
 

@@ -116,8 +116,15 @@ def choose(found: Sequence[Former], wanted: str) -> Former:
         raise RefusedError(f"{target.flaw}, so it is not gone back to", remedy="`gitcd release` lets it in again.")
     flaw = target.flaw or ("" if wanted else _forward(target, present))
     if flaw:
-        raise RefusedError(f"{target.name} cannot be gone back to: {flaw}", remedy=_nearest(steps, present))
+        raise RefusedError(f"{target.name} cannot be gone back to: {flaw}", remedy=nearest(usable(found)))
     return target
+
+
+def usable(found: Sequence[Former]) -> list[Former]:
+    """The steps back that nothing speaks against, the nearest first."""
+    present = found[0]
+    steps = (each for each in _way_back(found) if each.digest != present.digest)
+    return [each for each in steps if not each.flaw and not _forward(each, present)]
 
 
 def _way_back(found: Sequence[Former]) -> Iterator[Former]:
@@ -145,11 +152,11 @@ def _forward(target: Former, present: Former) -> str:
     return ""
 
 
-def _nearest(steps: Sequence[Former], present: Former) -> str:
-    usable = next((each for each in steps if not each.flaw and not _forward(each, present)), None)
-    if usable is None:
+def nearest(steps: Sequence[Former]) -> str:
+    """How to go to the first of these steps."""
+    if not steps:
         return "None of the versions before can be gone back to."
-    return f"The nearest version that can is {usable.name}: say `--to {usable.name}`."
+    return f"The nearest version that can is {steps[0].name}: say `--to {steps[0].name}`."
 
 
 def platforms(manifest: Manifest | Failure | None) -> frozenset[str] | None:

@@ -262,6 +262,20 @@ class TestPreflight:
         back(bumped, tags, manifests=manifests, any_platform=bool(said))
         assert reference("app", "1.1.0") in bumped.show(PATH)
 
+    def test_the_nearest_version_that_fits_is_named(self, bumped, tags):
+        both, one = index_manifest({"amd64": "a", "arm64": "b"}), index_manifest({"amd64": "a"})
+        texts = {"1.2.0": both, "1.1.0": one, "1.0.0": both}
+        known = {digest(f"team/app:{version}"): text for version, text in texts.items()}
+
+        def manifests(repository, digests):
+            return {name: Manifest(name, known[name], "index", repository) for name in digests}
+
+        with pytest.raises(RefusedError, match=r"1\.1\.0 might not run where 1\.2\.0 does") as caught:
+            back(bumped, tags, manifests=manifests)
+        assert caught.value.remedy.startswith("The nearest version that can is 1.0.0: say `--to 1.0.0`.")
+        back(bumped, tags, manifests=manifests, to="1.0.0")
+        assert reference("app", "1.0.0") in bumped.show(PATH)
+
     def test_a_hold_that_would_be_over_is_refused(self, bumped, tags):
         with pytest.raises(ConfigError, match="would have ended"):
             back(bumped, tags, until="2026-01-01")
