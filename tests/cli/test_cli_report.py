@@ -32,7 +32,7 @@ def told(capfd, *outcomes: Outcome, quiet: bool = False, **more) -> list[str]:
 def test_every_kind_of_outcome_is_counted_in_the_closing_line() -> None:
     plan = Plan("", tuple(outcome(kind) for kind in OutcomeKind for _ in range(2)))
     assert report.closing_line(plan) == (
-        "2 bumped, 2 pin-only, 2 current, 2 held, 2 frozen, 2 suspended, 2 awaiting promotion, 2 blocked, "
+        "2 bumped, 2 pin-only, 2 proposed, 2 current, 2 held, 2 frozen, 2 suspended, 2 awaiting promotion, 2 blocked, "
         "2 in conflict, 2 failed"
     )
 
@@ -74,7 +74,7 @@ def test_a_failure_stands_in_the_table_by_its_reason_and_below_in_full(capfd) ->
         "APP       ENVIRONMENT  CHANGE  DIGEST  OUTCOME  REASON",
         "team/app  prod         -       -       Failed   TagNotFound",
         "error: prod/team/app (envs/prod/cv.yaml:7): there is no env-prod",
-        "  push it",
+        "  Push it",
         "1 failed",
     ]
 
