@@ -26,6 +26,7 @@ from gitcd.usecases.metrics import Meter
 
 _AT_ONCE = 16
 _MOST_FIELDS = 10
+_POLL = 0.1  # seconds: how late its end is noticed
 _SECONDS = 10.0  # for a whole request to come in, and for the answer to be taken
 _LIST = "/v1/cv/workloads"
 _PLAIN, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
@@ -156,9 +157,10 @@ class Server:
         return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
     def start(self) -> None:
-        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(_POLL,), name="http", daemon=True).start()
 
     def stop(self) -> None:
+        self._server.shutdown()
         self._server.server_close()
 
 

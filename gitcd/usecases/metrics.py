@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import threading
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitcd.errors import ExitCode, GitcdError
+from gitcd.errors import ConfigError, ExitCode, GitcdError
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import Delivered, OutcomeKind, PullAct, plan_exit_code
 from gitcd.rendering.metrics import Family, Sample, exposition, statsd
@@ -21,6 +22,11 @@ from gitcd.usecases.publish import Published
 
 STATSD_PORT = 8125
 _PATIENCE = 2.0  # seconds: nobody waits for a run because nobody takes its numbers
+_LAST_PORT = 65535
+# The second alternative is an IPv6 address as it stands, which takes no port.
+_ADDRESS = re.compile(
+    r"(?:\[(?P<six>[^\]]+)\]|(?P<bare>[^:\[\]]*(?::[^:\[\]]*){2,})|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?"
+)
 _FILE_MODE = 0o644  # the collector that reads it is somebody else
 _OUTCOMES = {
     ExitCode.OK: "done",
@@ -182,9 +188,7 @@ class StatsdSink:
     """Sends what has changed as DogStatsD datagrams. Nobody waits for it, and what cannot be sent is lost."""
 
     def __init__(self, address: str, meter: Meter) -> None:
-        host, _, port = address.strip("[]").rpartition(":") if address.count(":") == 1 else (address, "", "")
-        self._host = host
-        self._port = int(port) if port.isdecimal() else STATSD_PORT
+        self._host, self._port = _split(address)
         self._meter = meter
         self._before: list[Family] = []
         self._busy: threading.Thread | None = None
@@ -192,14 +196,15 @@ class StatsdSink:
 
     def send(self) -> str:
         """Send; why it could not be done, or nothing."""
-        if self._busy and self._busy.is_alive():
+        if self._busy is None or not self._busy.is_alive():
+            totals = self._meter.totals()
+            datagrams = statsd([*totals, *self._meter.state()], self._before)
+            self._before, self._why = totals, ""
+            self._busy = threading.Thread(target=self._deliver, args=(datagrams,), daemon=True)
+            self._busy.start()
+            self._busy.join(_PATIENCE)
+        if self._busy.is_alive():
             return f"metrics are not sent: {self._host} takes longer than {_PATIENCE:.0f} seconds to be found"
-        totals = self._meter.totals()
-        datagrams = statsd([*totals, *self._meter.state()], self._before)
-        self._before, self._why = totals, ""
-        self._busy = threading.Thread(target=self._deliver, args=(datagrams,), daemon=True)
-        self._busy.start()
-        self._busy.join(_PATIENCE)
         return self._why
 
     def _deliver(self, datagrams: Sequence[bytes]) -> None:
@@ -212,6 +217,21 @@ class StatsdSink:
                     sink.send(datagram)
         except OSError as error:
             self._why = f"metrics cannot be sent to {self._host}:{self._port}: {error.strerror or error}"
+
+
+def _split(address: str) -> tuple[str, int]:
+    """Host and port of a sink.
+
+    Raises:
+        ConfigError: that is no address.
+    """
+    match = _ADDRESS.fullmatch(address)
+    port = int(match["port"] or STATSD_PORT) if match else 0
+    if not match or not 0 < port <= _LAST_PORT:
+        raise ConfigError(
+            f"--stats-host {address}: HOST or HOST:PORT is wanted", remedy="The port is 8125 if left out."
+        )
+    return match["bare"] or match["six"] or match["host"], port
 
 
 def _acts(pulls: Sequence[Delivered]) -> list[PullAct]:
