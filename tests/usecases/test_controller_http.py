@@ -164,10 +164,16 @@ def test_head_has_no_body(site, serve) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/", 404), ("/v1/cv/workloadsX", 404), ("/../etc/passwd", 404), ("/version/", 200), ("http://[", 400), ("/metrics?" + "&".join(f"a{n}=1" for n in range(20)), 400)],
+    [("/", 404), ("/v1/cv/workloadsX", 404), ("/../etc/passwd", 404), ("/version/", 200), ("/metrics?" + "&".join(f"a{n}=1" for n in range(20)), 400)],
 )  # fmt: skip
 def test_strange_addresses(site, serve, path, status) -> None:
     assert serve(site)(path)[0] == status
+
+
+def test_what_is_no_address(site, serve) -> None:
+    with socket.create_connection(("127.0.0.1", serve(site).port), timeout=10) as raw:
+        raw.sendall(b"GET http://[ HTTP/1.1\r\n\r\n")
+        assert raw.recv(12) == b"HTTP/1.0 400"
 
 
 def test_the_cluster_in_trouble_is_told(site, serve) -> None:
