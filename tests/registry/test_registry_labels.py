@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from gitcd.registry import documents
 from gitcd.registry.labels import EcrLabels, ImageSource
 from gitcd.registry.settings import RegistrySettings
 from tests.support.ecr import GET_BLOB, OCI_MANIFEST, SIGNATURE, StandIn, index_manifest, sha256, single_manifest
+from tests.support.tls import self_signed
 
 SOURCE, REVISION = "https://github.com/team/app", "a" * 40
 LABELS = {"org.opencontainers.image.source": SOURCE, "org.opencontainers.image.revision": REVISION, "other": "x"}
@@ -24,7 +27,7 @@ class Blobs:
     """Blobs by digest, at addresses that the registry hands out."""
 
     def __init__(self, ecr: StandIn) -> None:
-        self.ecr, self.blobs, self.status, self.seen = ecr, {}, 200, []
+        self.ecr, self.blobs, self.status, self.seen, self.scheme = ecr, {}, 200, [], "http"
         blobs = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,9 +46,16 @@ class Blobs:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         ecr.store.on_GetDownloadUrlForLayer = lambda call: {
-            "downloadUrl": f"http://127.0.0.1:{self.server.server_address[1]}/{call.body['layerDigest']}",
+            "downloadUrl": f"{self.scheme}://127.0.0.1:{self.server.server_address[1]}/{call.body['layerDigest']}",
             "layerDigest": call.body["layerDigest"],
         }
+
+    def secure(self, certificate: Path, key: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.server.handle_error = lambda *_: None
+        self.scheme = "https"
 
     def add(self, data: bytes) -> str:
         self.blobs[sha256(data)] = data
@@ -136,3 +146,24 @@ def test_a_connection_that_breaks_is_a_failure(ecr, how):
     found = source(ecr, single_manifest().replace("image.source", "image.other"))
     assert isinstance(found, Failure)
     assert SIGNATURE not in f"{found.message} {found.remedy}"
+
+
+def test_https_trusts_whom_the_aws_client_trusts(ecr, blobs, tmp_path, monkeypatch):
+    certificate, key = self_signed(tmp_path)
+    blobs.secure(certificate, key)
+    found = source(ecr, blobs.manifest(LABELS))
+    assert isinstance(found, Failure)
+    assert found.reason == "ConfigurationUnreachable"
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    assert source(ecr, blobs.manifest(LABELS)) == FOUND
+
+
+def test_a_proxy_of_the_environment_is_asked(ecr, blobs, monkeypatch):
+    manifest = blobs.manifest(LABELS)
+    ecr.store.on_GetDownloadUrlForLayer = lambda call: {
+        "downloadUrl": f"http://blobs.example.com/{call.body['layerDigest']}", "layerDigest": ""
+    }  # fmt: skip
+    blobs.blobs = {f"http://blobs.example.com/{digest}"[1:]: data for digest, data in blobs.blobs.items()}
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{blobs.server.server_address[1]}")
+    assert source(ecr, manifest) == FOUND
