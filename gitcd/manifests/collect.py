@@ -16,7 +16,7 @@ from gitcd.model.reference import ReferenceError as NotAReference
 from gitcd.model.site import Form, Found, Owner, Refusal, Service, Site, Span
 
 _MARKER = b"$imagepolicy"
-_TEMPLATES = ("{{", "${", "$(")
+_TEMPLATE = re.compile(r"\{\{|\$[({A-Za-z_]")
 
 
 @dataclass(slots=True)
@@ -42,9 +42,10 @@ class Collector:
         try:
             name, tag, digest = split_reference(text)
         except NotAReference:
-            what = "a template" if any(each in text for each in _TEMPLATES) else "malformed"
-            if self.needles is not None or what != "malformed":
-                self._refuse(cursor, [cursor], f"{text!r} is {what}, not an image reference")
+            if _is_template(text):
+                self._filled_in(cursor, [cursor], f"{text!r} is a template, not an image reference")
+            elif self.needles is not None:
+                self._refuse(cursor, [cursor], f"{text!r} is malformed, not an image reference")
             return
         if not cursor.text.endswith(text):
             self._refuse(cursor, [cursor], "ends in white space or a line break; write the reference on one line")
@@ -59,6 +60,9 @@ class Collector:
         try:
             repository = Repository.parse(name)
         except NotAReference:
+            return
+        if _is_template(tag):
+            self._filled_in(cursor, present.values(), f"the tag {tag!r} is a template")
             return
         self._add(cursor, form, present, Reference(repository, tag, text_of(present.get("digest")) or joined))
 
@@ -116,6 +120,11 @@ class Collector:
             ),
         )
 
+    def _filled_in(self, cursor: Cursor, parts: Collection[Cursor], reason: str) -> None:
+        """A spot whose image stands elsewhere: in an ApplicationSet a few lines above, where a place can name it."""
+        if self.owner.kind != "ApplicationSet":
+            self._refuse(cursor, parts, reason)
+
     def _refuse(self, cursor: Cursor, parts: Collection[Cursor], reason: str, line: int = 0) -> None:
         text = "\n".join(part.text for part in parts).encode(errors="replace")
         if self.needles is None or any(_names(needle, text) for needle in self.needles):
@@ -138,6 +147,11 @@ def _marked(cursor: Cursor, spans: Mapping[str, Span]) -> Span | None:
         if _MARKER in document.raw[start:end].partition(b"#")[2]:
             return span
     return None
+
+
+def _is_template(text: str) -> bool:
+    """Whether another tool puts a value here: Helm and Argo CD by braces, Flux, make and a shell by a dollar."""
+    return bool(_TEMPLATE.search(text))
 
 
 def _names(needle: bytes, text: bytes) -> bool:

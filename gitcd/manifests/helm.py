@@ -10,6 +10,7 @@ from gitcd.manifests.collect import Collector, text_of
 from gitcd.manifests.cursor import Cursor
 from gitcd.model.site import Form
 
+_ARGO_CD = frozenset({"Application", "ApplicationSet"})
 _KEYS = ("registry", "repository", "tag", "digest")
 
 
@@ -22,8 +23,9 @@ def find(item: Cursor, collector: Collector) -> None:
             _values(mapping, collector)
             if not is_object and (image := mapping.get("image")):
                 collector.image(image, image.text)
-    if owner.kind == "Application":
-        for source in _sources(item):
+    application = item.at("spec", "template") if owner.kind == "ApplicationSet" else item
+    if application and owner.kind in _ARGO_CD:
+        for source in _sources(application):
             _argo(source, collector)
 
 

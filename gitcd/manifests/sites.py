@@ -8,7 +8,7 @@ from itertools import chain
 from yaml.nodes import ScalarNode
 
 from gitcd.manifests import configmaps, helm, kustomize, workloads
-from gitcd.manifests.chunks import Chunk, EditRefused, is_disguised, split, unreadable
+from gitcd.manifests.chunks import Chunk, EditRefused, is_disguised, spelled_out, split, unreadable
 from gitcd.manifests.collect import Collector
 from gitcd.manifests.compose import compose
 from gitcd.manifests.cursor import Cursor
@@ -34,14 +34,14 @@ def find(path: str, data: bytes, needles: Collection[bytes] | None = None, *, ma
         markers: whether scalars under a Flux `$imagepolicy` comment are ours too.
     """
     if needles is not None:
-        needles = [needle for needle in needles if needle in data]
+        needles = _mentioned(needles, data)
         if not needles and not is_disguised(data):
             return Found()
     if refusal := unreadable(path, data):
         return Found(refusals=(refusal,))
     collector = Collector(needles, markers)
     for chunk in split(data):
-        if needles is None or any(data.find(needle, chunk.start, chunk.end) >= 0 for needle in needles):
+        if needles is None or _mentioned(needles, data[chunk.start : chunk.end]):
             _read(path, data, chunk, collector)
     return collector.found()
 
@@ -82,6 +82,12 @@ def config_site(path: str, data: bytes, namespace: str, name: str, key: str) -> 
     wanted = {configmaps.pointer(key), configmaps.DATA}
     fitting = [site for site in sites if site.pointer in wanted]
     return max(fitting, key=lambda site: site.value is not None, default=next(iter(found.refusals), None))
+
+
+def _mentioned(needles: Collection[bytes], data: bytes) -> list[bytes]:
+    """Those of the needles that occur in the bytes, spelled plainly or by escapes."""
+    resolved = spelled_out(data)
+    return [needle for needle in needles if needle in data or needle in resolved]
 
 
 def _read(path: str, data: bytes, chunk: Chunk, collector: Collector) -> None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gitcd.manifests.chunks import spelled_out
 from gitcd.model.declaration import ContainerVersion
 from gitcd.model.reference import DOCKER_HUB, Repository
 from gitcd.model.tree import Entry, Mode
@@ -111,7 +112,11 @@ class Screen:
         return hashlib.sha256(text).hexdigest()[:MARK_LENGTH]
 
     def needles(self, data: bytes) -> frozenset[bytes]:
-        """What of the declarations' interest occurs in these bytes; nearly always nothing."""
+        """What of the declarations' interest occurs in these bytes, however spelled; nearly always nothing."""
+        resolved = spelled_out(data)
+        return self._search(data) if resolved == data else self._search(data) | self._search(resolved)
+
+    def _search(self, data: bytes) -> frozenset[bytes]:
         found = {name for name in self._hub if name in data}
         if self._hosts:
             found |= self._on_hosts(data)

@@ -214,9 +214,9 @@ def test_nothing_found_is_explained_by_one_pass_over_the_files():
     assert tree.seen.count("dev/a/app.yaml") == 2
 
 
-def test_a_repository_spelled_by_escapes_is_found_at_second_glance():
+def test_a_repository_spelled_by_escapes_is_refused_by_name():
     data = files("a")
     data["dev/a/app.yaml"] = deployment("a", "IMAGE").replace("'IMAGE'", f'"{HOST}/te\\u0061m/a:1.0.0"').encode()
     (outcome,) = planned(MemoryTree(data)).outcomes
-    assert outcome.reason == "MatchedNothing"
-    assert "No manifest there mentions" in outcome.remedy
+    assert outcome.reason == "ManifestRefused"
+    assert outcome.message.startswith("dev/a/app.yaml:")
