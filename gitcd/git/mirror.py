@@ -38,11 +38,18 @@ class Mirror:
     """The local copy: `git` runs in it, `origin` reaches the remote from it."""
 
     def __init__(
-        self, git_dir: Path, origin: Origin, branch: str, *, extent: str = SHALLOW, memory: Memory = FORGETFUL
+        self,
+        git_dir: Path,
+        origin: Origin,
+        branch: str,
+        *,
+        extent: str = SHALLOW,
+        memory: Memory = FORGETFUL,
+        default: str | None = None,
     ) -> None:
         """`extent` is the option of git-fetch that says how much of the history and of the files is brought.
 
-        `memory` keeps what the branch's blobs hold.
+        `memory` keeps what the branch's blobs hold. `default` is the remote's default branch, where that was asked.
         """
         self.git_dir = git_dir
         self.origin = origin
@@ -50,6 +57,7 @@ class Mirror:
         self.memory = memory
         self.tip = ""  # what was fetched last, or landed since; empty before the first fetch
         self._extent = extent
+        self._default = default
 
     @property
     def git(self) -> Git:
@@ -58,6 +66,17 @@ class Mirror:
     @property
     def remote(self) -> Remote:
         return self.origin.remote
+
+    def line(self) -> str:
+        """The branch where it is another than the remote's default branch; empty where it is that one.
+
+        Raises:
+            ConfigError: no permission.
+            TransientError: the remote cannot be reached.
+        """
+        if self._default is None:
+            self._default = self.origin.default_branch()
+        return "" if self._default in {"", self.branch} else self.branch
 
     def fetch(self) -> str:
         """Bring the branch's tip, if it is not there already, and return its commit.
@@ -170,12 +189,13 @@ def open_mirror(
             folder = stack.enter_context(_private_folder())
         scratch = folder if not cache_dir else stack.enter_context(_private_folder())
         access = environment(remote, scratch, credentials, ssh)
-        branch = branch or _default_branch(Origin(Git(), remote, access, timeout=timeout))
+        default = None if branch else _default_branch(Origin(Git(), remote, access, timeout=timeout))
+        branch = default or branch
         git_dir = folder / f"{_name(branch)}.git"
         memory = FileMemory(git_dir.with_suffix(".memory")) if cache_dir else None
         origin = Origin(Git(git_dir), remote, access, timeout=timeout)
         try:
-            yield Mirror(git_dir, origin, branch, memory=memory or FORGETFUL)
+            yield Mirror(git_dir, origin, branch, memory=memory or FORGETFUL, default=default)
             if memory:
                 memory.save()
         except CorruptError:

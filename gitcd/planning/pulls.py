@@ -1,6 +1,7 @@
 """Which pull requests should exist: who moves by one, with whom, on which branch; and what becomes of those there are.
 
-A branch is `gitcd/<environment>/<group>`, the same in every run, so that one pull request is always up to date.
+A branch is `gitcd/<environment>/<group>`, the same in every run, so that one pull request is always up to date. Where
+it is for another base than the repository's default branch, `@<base>` follows: two bases never share a branch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 
 from gitcd.model.declaration import Identity
-from gitcd.model.plan import BROKEN, Outcome, OutcomeKind
+from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan
 from gitcd.planning.decide import Decision
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.settling import group_of
@@ -21,6 +22,7 @@ FOLDER = "gitcd/"
 ONE = "env"  # the group that is a whole environment
 EACH = "app"  # the group that is every declaration by itself
 _LOCK = ".lock"  # no ref may end so
+_AT = "@"  # which neither an environment nor a group holds
 
 
 def branch_name(environment: str, group: str) -> str:
@@ -28,9 +30,26 @@ def branch_name(environment: str, group: str) -> str:
     return f"{FOLDER}{environment}/{group}{'-' if group.endswith(_LOCK) else ''}"
 
 
-def is_branch(name: str) -> bool:
-    """Whether a branch has the name of one that pull requests come from, and not of one that takes back."""
-    return name.startswith(FOLDER) and name.count("/") == branch_name("environment", "group").count("/")
+def is_branch(name: str, line: str = "") -> bool:
+    """Whether a branch has the name of one that pull requests to this base come from, and not of one that takes back.
+
+    `line` is the base where it is not the repository's default branch.
+    """
+    own, at, base = name.partition(_AT)
+    if (at, base) != (_AT if line else "", line):
+        return False
+    return own.startswith(FOLDER) and own.count("/") == branch_name("environment", "group").count("/")
+
+
+def on_line(plan: Plan, line: str) -> Plan:
+    """The plan with branches for another base than the repository's default branch (empty: that one)."""
+    if not line:
+        return plan
+    outcomes = (
+        replace(each, proposal=f"{each.proposal}{_AT}{line}") if each.proposal else each for each in plan.outcomes
+    )
+    proposed = (replace(pull, branch=f"{pull.branch}{_AT}{line}") for pull in plan.pulls)
+    return replace(plan, outcomes=tuple(outcomes), pulls=tuple(proposed))
 
 
 def routes(movers: Sequence[Decision], scopes: Scopes) -> dict[Identity, str]:

@@ -61,7 +61,7 @@ def _is_usual(context: Context) -> bool:
     """Whether all or whole environments are planned, by the tree alone, and nothing else is out of the usual."""
     selection = Selection(context.selection.environments)
     usual = Context(context.resolve, context.recall, context.now, selection, context.limits, context.inspect)
-    return context == replace(usual, soak=context.soak)
+    return context == replace(usual, soak=context.soak, line=context.line)
 
 
 def _key(context: Context) -> str:

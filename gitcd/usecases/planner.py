@@ -27,6 +27,7 @@ from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import Question, honour, questions
 from gitcd.planning.promotion import Aims, aim_queries, merged
+from gitcd.planning.pulls import on_line
 from gitcd.planning.settling import Absent, select, settle
 from gitcd.planning.shards import Part
 from gitcd.planning.soak import Soaked, SoakQuestion, ripen, soak_questions
@@ -51,6 +52,11 @@ def uninspected(_: Sequence[Inspection]) -> Inspected:
 def unsoaked(_: Sequence[SoakQuestion]) -> Soaked:
     """For those who know no history: nothing has soaked."""
     return {}
+
+
+def default_line() -> str:
+    """For those who work on the repository's default branch, or on no branch."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,8 @@ class Context:
     the inputs with other declarations in place of the tree's, and with the members that groups lack for that;
     `failures` are what could not be had from it. `aims` are where declarations shall move in place of what their tags
     name; `soak` answers for how long such an image was in use. `share` answers the part of what is declared that this
-    run acts on, None for all of it.
+    run acts on, None for all of it. `line` answers the base where it is not the repository's default branch, once
+    something is proposed.
     """
 
     resolve: Resolve
@@ -104,6 +111,7 @@ class Context:
     aims: Aims = field(default_factory=dict)
     soak: Soak = unsoaked
     share: Share | None = None
+    line: Callable[[], str] = default_line
 
     @property
     def is_of_tree(self) -> bool:
@@ -156,6 +164,7 @@ def make_plan(
     if not all(context.selection.takes(each.outcome.identity) for each in decisions):
         decisions = select(decisions, context.selection.takes, absent, acts=context.selection.acts)
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base, inputs.scopes)
+    plan = on_line(plan, context.line()) if plan.pulls else plan
     plan = spend_allowances(plan, inputs.holds, lambda paths: _sources(tree, paths))
     broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
     found = noted((*plan.outcomes, *broken), inputs.holds, context.now)

@@ -46,7 +46,8 @@ def stands(
         TransientError: the remote cannot be reached.
     """
     pulls = {pull.branch: pull for pull in planned.plan.pulls}
-    there = {name: each for name, each in read_branches(mirror).items() if is_branch(name) or name in pulls}
+    line = mirror.line()
+    there = {name: each for name, each in read_branches(mirror).items() if is_branch(name, line) or name in pulls}
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
     gone = _gone(planned, selection) if of_tree else lambda _: False
     found = []

@@ -30,7 +30,7 @@ from gitcd.registry.parallel import in_parallel
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.usecases.history import recall_from
-from gitcd.usecases.planner import EVERYTHING, Context, Selection
+from gitcd.usecases.planner import EVERYTHING, Context, Selection, default_line
 
 Target = WorkTree | Mirror
 
@@ -108,7 +108,8 @@ class Workspace:
     def context(self, target: Target, selection: Selection = EVERYTHING) -> Context:
         """What a plan for this target is made with."""
         recall = recall_from(lambda: self.history(target))
-        return Context(self.ask, recall, self.now, selection, self.limits, self.inspect)
+        line = default_line if isinstance(target, WorkTree) else target.line
+        return Context(self.ask, recall, self.now, selection, self.limits, self.inspect, line=line)
 
     def history(self, target: Target) -> History | MissingHistory | None:
         """The history of the tip that was fetched last, which is the one planned on; None where there is none."""

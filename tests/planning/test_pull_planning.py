@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from gitcd.git.remote import check_branch
 from gitcd.model.declaration import Identity, Origin
-from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Resolved
-from gitcd.planning.pulls import branch_name, fate, is_branch, plan_id
+from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan, Resolved
+from gitcd.planning.pulls import branch_name, fate, is_branch, on_line, plan_id, propose
 
 A, B = Identity("prod", "team", "a"), Identity("prod", "team", "b")
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?(\.(lock|[a-z0-9]{1,5}))?", fullmatch=True)
@@ -76,3 +76,14 @@ def test_only_what_nobody_wants_any_more_is_closed(kinds, transient, gone):
         assert OutcomeKind.PROPOSED not in kinds
         assert not {*BROKEN, OutcomeKind.BLOCKED, OutcomeKind.FROZEN, OutcomeKind.PROMOTED} & set(kinds)
         assert found.reason
+
+
+def test_two_bases_never_share_a_branch():
+    plan = Plan("", (propose(outcome("app"), "gitcd/prod/env"),), ())
+    (moved,) = on_line(plan, "release/1").outcomes
+    assert moved.proposal == "gitcd/prod/env@release/1"
+    assert is_branch(moved.proposal, "release/1")
+    assert not is_branch(moved.proposal)
+    assert not is_branch(moved.proposal, "release")
+    assert not is_branch("gitcd/prod/env", "release/1")
+    assert on_line(plan, "") is plan

@@ -114,7 +114,7 @@ def mirror_of(url: str, cache_dir: Path | None = None, branch: str = "main") -> 
 def context(mirror: Mirror, tags: Tags, now: datetime = NOW, selection: Selection | None = None) -> Context:
     """A context that asks the mirror's own history."""
     recall = recall_from(lambda: ensure_history(mirror, mirror.tip or mirror.fetch()))
-    return Context(tags, recall, now, selection or Selection())
+    return Context(tags, recall, now, selection or Selection(), line=mirror.line)
 
 
 def run(url: str, tags: Tags, cache_dir: Path | None = None, now: datetime = NOW) -> Published[Planned]:

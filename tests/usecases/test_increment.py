@@ -177,6 +177,7 @@ def test_nothing_that_a_plan_follows_from_is_forgotten():
     named = {cls: [field.name for field in fields(cls)] for cls in (Context, Image, Outcome)}
     assert named[Context] == [
         "resolve", "recall", "now", "selection", "limits", "inspect", "given", "source", "failures", "aims", "soak", "share",
+        "line",
     ]  # fmt: skip
     assert named[Image] == ["digest", "tags", "pushed_at", "size", "media_type", "archived"]
     assert len(named[Outcome]) == 18

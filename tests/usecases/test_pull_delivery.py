@@ -604,3 +604,31 @@ class TestReplay:
         with pytest.raises(RefusedError, match="tag of prod/team/app moved"):
             self.replayed(remote, tags, forge, plan)
         assert (branches(remote), forge.pulls) == ([], [])
+
+
+class TestTwoBases:
+    """A second base of one repository, which has an environment of the same name."""
+
+    def run(self, remote, tags, forge, base):
+        with mirror_of(remote.url, branch=base) as mirror:
+            return reconcile(mirror, context(mirror, tags), AUTHOR, desk=desk(forge))
+
+    def test_each_has_pull_requests_of_its_own(self, remote, tags, forge):
+        remote.git("branch", "release/1", "main")
+        tags.move("team/app", "env-prod", "1.1.0")
+        for base, name in (("main", BRANCH), ("release/1", f"{BRANCH}@release/1")):
+            assert acts(self.run(remote, tags, forge, base)) == {name: PullAct.OPENED}
+        for base in ("main", "release/1", ""):
+            assert self.run(remote, tags, forge, base).is_idle
+        assert [(pull.branch, pull.base) for pull in forge.pulls] == [
+            (BRANCH, "main"),
+            (f"{BRANCH}@release/1", "release/1"),
+        ]
+
+    def test_a_base_that_declares_less_leaves_the_branches_of_another(self, remote, tags, forge):
+        remote.git("branch", "bare", "main")
+        tags.move("team/app", "env-prod", "1.1.0")
+        self.run(remote, tags, forge, "main")
+        tags.move("team/app", "env-prod", "1.0.0")
+        assert self.run(remote, tags, forge, "bare").is_idle
+        assert branches(remote) == [BRANCH]
