@@ -22,6 +22,7 @@ from gitcd.usecases.planner import Planned
 from gitcd.usecases.publish import Published
 
 _WORKERS = 8
+_MOST_TROUBLED = 3  # namespaces: what is wrong with objects of so many is wrong with the cluster
 _EVENT_SECONDS = 10.0  # for one event, and then for none: nobody waits for a run because nobody takes its news
 
 _log = logging.getLogger(__name__)
@@ -74,10 +75,10 @@ def _news(source: ClusterSource, outcomes: Iterable[Outcome], now: datetime) -> 
 
 
 def _write_statuses(api: Api, news: list[_News], deadline: float) -> tuple[list[_News], tuple[Failure, ...]]:
-    down = threading.Event()  # then nobody else need wait to learn the same
+    troubled: set[str] = set()  # nobody else there need wait to learn the same, and nobody elsewhere suffers from it
 
     def write(each: _News) -> bool | Failure:
-        if down.is_set():
+        if each.live.namespace in troubled or len(troubled) >= _MOST_TROUBLED:
             return _unwritten(each, "was not written: the cluster is in trouble", transient=True)
         try:
             return write_status(api, each.live, each.status)
@@ -86,7 +87,7 @@ def _write_statuses(api: Api, news: list[_News], deadline: float) -> tuple[list[
                 each, f"may not be written: {answer.words or answer}", forbidden=answer.status == HTTPStatus.FORBIDDEN
             )
         except TransientError as error:
-            down.set()
+            troubled.add(each.live.namespace)
             return _unwritten(each, f"could not be written: {error.message}", transient=True)
 
     written: list[_News] = []

@@ -11,7 +11,9 @@ import pytest
 from gitcd.cli import main
 from gitcd.cluster import containerversions
 from gitcd.cluster.status import MANAGER
-from gitcd.model.plan import plan_exit_code
+from gitcd.model.declaration import Identity, Origin
+from gitcd.model.plan import Outcome, OutcomeKind, plan_exit_code
+from gitcd.model.settings import NamespaceScope
 from gitcd.usecases import statuses
 from tests.support import faultproxy
 from tests.support.audit import writes
@@ -274,3 +276,26 @@ def test_many_are_read_page_by_page(scene, monkeypatch):
     assert all("limit=2" in each for each in paths)
     live = containerversions.get(source.api, source.listing.live[scene.namespace, "app-0"])
     assert live == replace(source.listing.live[scene.namespace, "app-0"])
+
+
+def test_T13_an_object_that_takes_no_status_harms_no_other_namespace(scene, monkeypatch):
+    """A tenant can make one so: by writing it without rest, or by making it as large as any can be."""
+    monkeypatch.setattr(statuses, "_WORKERS", 1)
+    other = f"{scene.namespace}-b"
+    scene.plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": other}})
+    scene.scopes.append(NamespaceScope(other, ("dev",)))
+    for place, name in ((scene.namespace, "app"), (scene.namespace, "next"), (other, "app")):
+        replace(scene, namespace=place).declare(name, suspend=True)
+    source = replace(scene, asked=replace(scene.asked, all_namespaces=True)).read()
+    held = [
+        Outcome(Identity("dev", live.namespace, live.name), Origin(""), OutcomeKind.SUSPENDED)
+        for live in sorted(source.listing.live.values(), key=lambda live: (live.namespace, live.name))
+        if live.namespace in {scene.namespace, other}
+    ]
+    with faultproxy.before(scene.plane) as proxy:
+        proxy.answer(409, path=f"{scene.namespace}/containerversions/app/status", times=100)
+        source = replace(source, api=scene.through(proxy.plane).read().api)
+        told = statuses.tell_cluster(source, held, NOW, "run", time.monotonic() + 60)
+    assert [each.reason for each in told.failures] == ["StatusNotWritten"]
+    assert scene.conditions("app") == scene.conditions("next") == {}
+    assert replace(scene, namespace=other).conditions("app")["Ready"] == ("True", "Suspended")
