@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from gitcd import redact
 from gitcd.model.plan import BROKEN, CHANGING, Outcome, OutcomeKind, Resolved
 from gitcd.model.reference import short
 from gitcd.model.status import MAX_MESSAGE
@@ -23,7 +24,7 @@ _SETTLED = CHANGING | {
     OutcomeKind.SUSPENDED,
     OutcomeKind.PROMOTED,
 }
-_MAX_NOTE = 1024  # of an event, as the API server has it
+_MAX_NOTE = 1024  # bytes of an event's note, as the API server counts them
 
 Status = dict[str, Any]
 
@@ -110,7 +111,7 @@ def _reason(outcome: Outcome) -> str:
 
 def _message(outcome: Outcome) -> str:
     if _reason(outcome) == CURRENT:
-        return f"git says {_image(outcome.resolved)}"
+        return _cut(f"git says {_image(outcome.resolved)}", MAX_MESSAGE)
     if outcome.kind is OutcomeKind.PROPOSED:
         return _cut(f"{_move(outcome)} waits until {outcome.pull or outcome.proposal} is merged", MAX_MESSAGE)
     text = f"{outcome.message}. {outcome.remedy}" if outcome.remedy else outcome.message
@@ -163,4 +164,7 @@ def _is_told(status: Mapping[str, Any], present: Mapping[str, Any], *, wordy: bo
 
 
 def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """What may be shown, in so many bytes at most."""
+    shown = redact.clean(text)
+    data = shown.encode()
+    return shown if len(data) <= most else data[: most - len("…".encode())].decode(errors="ignore") + "…"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitcd import redact
 from gitcd.model import schema
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import BROKEN, CHANGING, Outcome, OutcomeKind, Resolved
@@ -122,6 +123,13 @@ def test_an_odd_status_is_written_over(present):
     assert status_of(outcome(), 1, present, NOW)
 
 
+def test_nothing_secret_and_nothing_that_steers_a_terminal_goes_into_a_cluster():
+    redact.register("correct-horse-battery")
+    broken = outcome(OutcomeKind.FAILED, reason="Odd", message="correct-horse-battery \x1b[2J\udcff\u202e!")
+    texts = [status_of(broken, 1, {}, NOW)["conditions"][0]["message"], note_of(broken, {}).text]
+    assert texts == ["*** [2J\ufffd!"] * 2
+
+
 class TestNotes:
     def test_a_bump_is_told(self):
         note = note_of(outcome(OutcomeKind.BUMPED, old="1.0.0"), {})
@@ -136,7 +144,7 @@ class TestNotes:
 
     @pytest.mark.parametrize("kind", sorted(BROKEN))
     def test_what_is_broken_is_a_warning_and_told_once(self, kind):
-        broken = outcome(kind, reason="TagNotFound", message="m" * 3000)
+        broken = outcome(kind, reason="TagNotFound", message="mé" * 3000)
         note = note_of(broken, {})
-        assert (note.type, len(note.text)) == ("Warning", 1024)
+        assert (note.type, len(note.text.encode())) == ("Warning", 1024)
         assert note_of(broken, status_of(broken, 1, {}, NOW)) is None
