@@ -21,7 +21,7 @@ class Declared:
 
 
 UNSELECTED = "the declaration has neither spec.selector nor spec.workload"
-MOST_NEAR = 50  # kept for each declaration: many may share one image, and each would hold all the others
+MOST_PASSED = 50  # kept for each declaration: many may share one image, and each would hold all the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,16 @@ class NearMiss:
 class Surveyed:
     """All that the manifests say about one declaration.
 
-    `looked_into` are the files in which something of its interest stands, be they within its reach or not;
-    `sought_anew` is set where all files had to be searched, because these held nothing.
+    `passed` are sites that its selection leaves out, `noted` what else came near; `near` says both in words, which are
+    made only for those who ask. `looked_into` are the files in which something of its interest stands, be they within
+    its reach or not; `sought_anew` is set where all files had to be searched, because these held nothing.
     """
 
     declared: Declared
     sites: list[Site] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
-    near: list[NearMiss] = field(default_factory=list)
+    passed: list[Site] = field(default_factory=list)
+    noted: list[NearMiss] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -63,6 +65,12 @@ class Surveyed:
     def files(self) -> list[str]:
         return sorted({site.path for site in self.sites})
 
+    @property
+    def near(self) -> list[NearMiss]:
+        declaration = self.declared.declaration
+        passed = (NearMiss(site.where, _described(site), mismatch(declaration, site)) for site in self.passed)
+        return [*passed, *self.noted]
+
     def in_order(self) -> Surveyed:
         """The same, in one order however the files were read: by place."""
         return replace(
@@ -76,12 +84,10 @@ class Surveyed:
 
     def take(self, site: Site) -> None:
         """Own the site, or note why not."""
-        declaration = self.declared.declaration
-        reason = mismatch(declaration, site)
-        if not reason:
+        if not mismatch(self.declared.declaration, site):
             self._take_container(site)
-        elif len(self.near) < MOST_NEAR:
-            self.near.append(NearMiss(site.where, _described(site), reason))
+        elif len(self.passed) < MOST_PASSED:
+            self.passed.append(site)
 
     def _take_container(self, site: Site) -> None:
         spec = self.declared.declaration.spec

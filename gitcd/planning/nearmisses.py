@@ -42,7 +42,7 @@ def explain_empty(
     for entry, reaches in scopes.items():
         if not is_readable(entry):
             for each in (each for reach in reaches for each in seekers[reach]):
-                each.near.append(_skipped(entry))
+                each.noted.append(_skipped(entry))
     for entry, data in tree.read([entry for entry, reaches in scopes.items() if reaches and is_readable(entry)]):
         _look(entry, data, [each for reach in scopes[entry] for each in seekers[reach]])
     empty = [each for group in seekers.values() for each in group if _is_empty(each)]
@@ -61,11 +61,11 @@ def _find_overlooked(empty: Sequence[Surveyed], tree: Tree, owner_of: Callable[[
     for entry, seekers in reached.items():
         if entry.mode is Mode.SUBMODULE:
             for each in seekers:
-                each.near.append(_skipped(entry))
+                each.noted.append(_skipped(entry))
     for entry, data in tree.read([entry for entry, seekers in reached.items() if seekers and is_readable(entry)]):
         for each in reached[entry]:
             if needle(each.declared.declaration.spec.repository) in data:
-                each.near.append(NearMiss(entry.path, "mentions the repository", _OTHER_ENDING))
+                each.noted.append(NearMiss(entry.path, "mentions the repository", _OTHER_ENDING))
 
 
 def _is_odd(entry: Entry) -> bool:
@@ -88,10 +88,10 @@ def _look(entry: Entry, data: bytes, seekers: Iterable[Surveyed]) -> None:
             if site.repository is not None and _selected(each, site):
                 each.take(site)
         if disguised:
-            each.near += [NearMiss(refusal.where, "is not searched", refusal.reason) for refusal in found.refusals]
+            each.noted += [NearMiss(refusal.where, "is not searched", refusal.reason) for refusal in found.refusals]
         elif needle(repository) in data and _DECLARES not in data and not _told(each, entry.path):
             line = data[: data.index(needle(repository))].count(b"\n") + 1
-            each.near.append(NearMiss(f"{entry.path}:{line}", "mentions the repository", _UNKNOWN_FORM))
+            each.noted.append(NearMiss(f"{entry.path}:{line}", "mentions the repository", _UNKNOWN_FORM))
 
 
 def _told(surveyed: Surveyed, path: str) -> bool:
@@ -100,8 +100,8 @@ def _told(surveyed: Surveyed, path: str) -> bool:
 
 
 def _places(surveyed: Surveyed) -> Iterable[str]:
-    yield from (site.where for site in surveyed.sites)
-    yield from (near.where for near in surveyed.near)
+    yield from (site.where for site in (*surveyed.sites, *surveyed.passed))
+    yield from (near.where for near in surveyed.noted)
 
 
 def _may_hold(surveyed: Surveyed, data: bytes) -> bool:
@@ -115,7 +115,7 @@ def _selected(surveyed: Surveyed, site: Site) -> bool:
     """Whether a site of whatever repository stands in a workload that the declaration selects by more than labels."""
     spec = surveyed.declared.declaration.spec
     if site.repository == spec.repository:
-        return not any(near.where == site.where for near in surveyed.near)
+        return site.where not in {*(each.where for each in surveyed.passed), *(each.where for each in surveyed.noted)}
     if not site.workload or spec.container is None:
         return False
     return site.container == spec.container.name
@@ -143,12 +143,13 @@ def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
     where = (
         declared.reach.folder if declared.reach.folder is not None else f"environment {declared.identity.environment}"
     )
-    lines = [f"    {near}" for near in surveyed.near[:_SHOWN]]
-    if hidden := len(surveyed.near) - len(lines):
+    misses = surveyed.near
+    lines = [f"    {each}" for each in misses[:_SHOWN]]
+    if hidden := len(misses) - len(lines):
         lines.append(f"    and {hidden} more")
     near = "\n".join(["Near misses:", *lines]) if lines else "No manifest there mentions that repository."
     repository = declared.declaration.spec.image_repo
-    if any(each.reason == UNSELECTED for each in surveyed.near):
+    if any(each.reason == UNSELECTED for each in misses):
         message = f"workloads run {repository}, but {UNSELECTED}"
         return Failure("NothingSelected", message, f"Say which of them with spec.selector or spec.workload. {near}")
     if not files and declared.reach.paths:
