@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gitcd.usecases.controller import Choose, Controller, Election, Health, Look
     from gitcd.usecases.metrics import Meter
     from gitcd.usecases.planner import Planned
-    from gitcd.usecases.publish import Published
     from gitcd.usecases.running import Schedule
 
 Command = Callable[..., Any]
@@ -118,6 +117,7 @@ class _Runner:
     """Looks as the flags say. The settings are read anew for each look."""
 
     def __init__(self, console: Console, form: Any, arguments: dict[str, Any]) -> None:
+        from gitcd.usecases.controller import News
         from gitcd.usecases.metrics import Meter, StatsdSink
         from gitcd.usecases.running import Schedule
 
@@ -125,7 +125,7 @@ class _Runner:
         self._schedule: Schedule = Schedule()
         self._meter: Meter = Meter()
         self._sink = StatsdSink(arguments["stats_host"], self._meter) if arguments["stats_host"] else None
-        self._told: object = None
+        self._news = News()
         self._unsent = ""
         self._last: Planned | None = None
         self._in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
@@ -172,28 +172,13 @@ class _Runner:
             source = session.cluster(run, self._arguments) if self._from_cluster else None
             published = carry_out(run, mirror, self._arguments, source, choose)
             self._last = published.work
-            if self._is_news(published):
+            if self._news.hear(published) or self._console.verbose:
                 tell_published(self._console, self._form, mirror, published)
         return Look(published, ExitCode(plan_exit_code(published.work.plan)), run.registry_calls)
 
     @property
     def _from_cluster(self) -> bool:
         return bool(self._arguments["declarations_from"] == "cluster")
-
-    def _is_news(self, published: Published[Planned]) -> bool:
-        """Whether something was done, or something else is to be told than the last time."""
-        from gitcd.model.plan import OutcomeKind
-
-        plan = published.work.plan
-        stuck = {
-            (each.identity, each.kind, each.reason, each.message)
-            for each in plan.outcomes
-            if each.kind is not OutcomeKind.CURRENT
-        }
-        told = frozenset(stuck), plan.failures, plan.warnings
-        news = bool(published.commits) or told != self._told
-        self._told = told
-        return news or self._console.verbose
 
     def _tell(self, error: GitcdError) -> None:
         self._console.error(error.message, error.remedy)

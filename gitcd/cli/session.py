@@ -89,7 +89,7 @@ def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planne
     _log.debug("%d requests to registries", run.registry_calls)
     if source:
         return source.noted(planned)
-    return planned if planned.plan.outcomes else _declaring_nothing(planned, target)
+    return planned if planned.plan.outcomes or planned.part else _declaring_nothing(planned, target)
 
 
 def _declaring_nothing(planned: Planned, target: Target) -> Planned:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from gitcd.cluster.lease import Lease
 from gitcd.errors import ConfigError, ExitCode, GitcdError
+from gitcd.model.declaration import Identity, Origin
+from gitcd.model.plan import CHANGING, Outcome, OutcomeKind, PullAct
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.shards import Part
 from gitcd.usecases.metrics import Done, Meter
@@ -36,6 +38,31 @@ class Look:
     published: Published[Planned]
     code: ExitCode
     requests: int
+
+
+class News:
+    """What was told of each declaration before, so that it is not told again and again."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[Identity, Origin], tuple[str, ...]] = {}
+        self._beside: object = ((), ())
+
+    def hear(self, published: Published[Planned]) -> bool:
+        """Whether something was done, or something is to be told that was not told the last time."""
+        plan = published.work.plan
+        now = {(each.identity, each.origin): _state(each) for each in plan.outcomes}
+        beside = plan.failures, plan.warnings
+        acted = published.commits or any(pull.act is not PullAct.UNCHANGED for pull in published.pulls)
+        news = bool(acted) or beside != self._beside or any(self._told.get(key, ()) != now[key] for key in now)
+        self._told |= now
+        self._beside = beside
+        return news
+
+
+def _state(outcome: Outcome) -> tuple[str, ...]:
+    """What a reader would be told of it; of one that is as it should be, nothing."""
+    quiet = outcome.kind in {OutcomeKind.CURRENT, *CHANGING}
+    return () if quiet else (outcome.kind.value, outcome.reason, outcome.message)
 
 
 class Leader(Protocol):

@@ -57,7 +57,7 @@ class ClusterSource:
 
     def noted(self, planned: Planned) -> Planned:
         """The same; where nothing is declared, with a warning that says what was looked at."""
-        if planned.plan.outcomes or self.failures:
+        if planned.plan.outcomes or self.failures or planned.part:
             return planned
         warning = (
             f"there is no such ContainerVersion in {self.place} of {self.api.server}; --namespace chooses, -A reads all"
