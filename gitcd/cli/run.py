@@ -249,7 +249,7 @@ class _Runner:
             election.start()
         except DeclinedError as error:
             raise check_lease(error, election.lease) from error
-        said = "leading" if election.leads else f"standing by: {election.lease.seen_holder} leads"
+        said = "leading" if election.leads else f"standing by: {election.lease.seen_holder or 'nobody'} leads"
         self._console.say(f"{said}, by the Lease {place.name} in namespace {place.namespace}")
         try:
             yield election

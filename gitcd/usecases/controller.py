@@ -7,11 +7,12 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitcd.cluster.lease import Lease
-from gitcd.errors import ConfigError, ExitCode, GitcdError
+from gitcd.errors import ConfigError, ExitCode, GitcdError, TransientError
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import CHANGING, Outcome, OutcomeKind, PullAct
 from gitcd.planning.inputs import Inputs
@@ -97,8 +98,10 @@ class Election:
 
         Raises:
             DeclinedError: the Lease may not be read or written.
+            ConfigError: the credentials are not accepted.
         """
-        self._try()
+        with suppress(TransientError):
+            self._try()
         self._thread.start()
 
     def stop(self) -> None:
