@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from gitcd.usecases.promote import Promotion
     from gitcd.usecases.workspace import Target, Workspace
 
-_FILE = click.Path(dir_okay=False)
-
 repository = click.argument(
     "repo", required=False, metavar="[REPO]", help="A bare repository or an address.  [env var: GITCD_REPO]"
 )
@@ -51,7 +49,6 @@ def branch_of(target: Target) -> Mirror:
 @click.option("--pr", "by_pull", is_flag=True, help="Propose all of it by pull request; by default as TO says.")
 @click.option("--dry-run", is_flag=True, help="Show what would be committed, proposed or moved, and write nothing.")
 @click.option("--check", is_flag=True, help="As --dry-run, and exit with 1 where something would change.")
-@click.option("--out", type=_FILE, metavar="FILE", help="Write the plan to a file, for review.")
 @click.option("--settle", is_flag=True, help="Commit nothing; let the tags that TO names in the registry name what git "
               "deploys there.")  # fmt: skip
 @flags.journal
@@ -85,8 +82,8 @@ def _request(arguments: dict[str, Any]) -> Promotion:
 def _refuse_contradictions(arguments: dict[str, Any]) -> None:
     if arguments["by_pull"] and arguments["by_commit"]:
         raise click.UsageError("--commit and --pr exclude each other")
-    if arguments["settle"] and (arguments["check"] or arguments["out"]):
-        raise click.UsageError("--settle moves tags and makes no plan: it goes with neither --check nor --out")
+    if arguments["settle"] and arguments["check"]:
+        raise click.UsageError("--settle moves tags and makes no plan: it does not go with --check")
     if not arguments["settle"] and arguments["journal"]:
         raise click.UsageError("--journal is for --settle: commits are journal enough")
 
@@ -99,19 +96,15 @@ def _promoted(console: Console, form: Any, run: Workspace, mirror: Mirror, argum
     pen = Pen(run.author, run.templates, open_desk(run, mirror), run.run)
     if arguments["dry_run"] or arguments["check"]:
         plan = preview_promotion(mirror, context, request, lambda: run.history(mirror), pen).plan
-        return rehearsed(console, form, plan, out=arguments["out"], check=arguments["check"])
+        return rehearsed(console, form, plan, check=arguments["check"])
     published = promote(mirror, context, request, lambda: run.history(mirror), pen)
-    if arguments["out"]:
-        session.write_plan(arguments["out"], published.work.plan)
     return tell_published(console, form, mirror, published)
 
 
-def rehearsed(console: Console, form: Any, plan: Plan, *, out: str, check: bool) -> int:
+def rehearsed(console: Console, form: Any, plan: Plan, *, check: bool) -> int:
     """Show a plan that is not committed, as `gitcd diff` does. `check`: whether changes make the exit code 1."""
     from gitcd.model.plan import plan_exit_code
 
-    if out:
-        session.write_plan(out, plan)
     code = plan_exit_code(plan, differences=check)
     show(console, plan, form, code)
     return code

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
               help="Go back even where the image may not fit the nodes that the present one runs on.")  # fmt: skip
 @click.option("--pr", "by_pull", is_flag=True, help="Propose it by pull request; by default as the environment says.")
 @click.option("--dry-run", is_flag=True, help="Show what would be committed or proposed, and write nothing.")
-@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write the plan to a file, for review.")
 @options.access
 @options.registry
 @options.output("table", "json", "yaml", "name")
@@ -59,10 +58,8 @@ def _rolled_back(console: Console, form: Any, run: Workspace, mirror: Mirror, ar
     request, sources = _request(console, arguments), _sources(run, mirror)
     if arguments["dry_run"]:
         plan = preview_rollback(mirror, context, request, sources, pen).plan
-        return rehearsed(console, form, plan, out=arguments["out"], check=False)
+        return rehearsed(console, form, plan, check=False)
     published = rollback(mirror, context, request, sources, pen)
-    if arguments["out"]:
-        session.write_plan(arguments["out"], published.work.plan)
     return tell_published(console, form, mirror, published)
 
 

@@ -102,6 +102,8 @@ def check_environments(scopes: Scopes, source: str, target: str) -> None:
     if unknown := [name for name in (source, target) if name not in known]:
         has = f"It has: {', '.join(sorted(known))}." if known else "Promotion needs a gitcd.yaml."
         raise ConfigError(f"gitcd.yaml has no environment {' and no '.join(unknown)}", remedy=has)
+    if source == target:
+        raise ConfigError(f"{source} cannot be promoted from itself", remedy="Name two environments: FROM and TO.")
     origin = known[target].promote_from
     if not origin:
         raise ConfigError(

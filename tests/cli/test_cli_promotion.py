@@ -109,10 +109,6 @@ class TestPromote:
         jsonschema.validate(report, document.report_schema())
         assert report["outcomes"][0]["reason"] == "Promoted"
 
-    def test_a_plan_goes_to_a_file(self, remote, capfd, tmp_path) -> None:
-        gitcd(capfd, "promote", "dev", "prod", "--dry-run", "--out", tmp_path / "plan.json")
-        jsonschema.validate(json.loads((tmp_path / "plan.json").read_bytes()), document.plan_schema())
-
     def test_the_copy_that_is_missing_is_named(self, remote, ecr, capfd) -> None:
         for path in (PROD, "envs/prod/app/cv.yaml"):
             remote.commit({path: remote.show(path).replace(b"team/app", b"prod/app")})
@@ -139,6 +135,9 @@ class TestPromote:
             ("promote dev", "Missing argument 'TO'"),
             ("promote prod dev", "dev follows its tags"),
             ("promote dev prod --pr --commit", "--commit and --pr exclude each other"),
+            ("promote dev prod --out plan.json", "No such option"),
+            ("rollback prod/team/app --out plan.json", "No such option"),
+            ("promote dev dev", "dev cannot be promoted from itself"),
             ("promote dev prod --settle --check", "--settle moves tags and makes no plan"),
             ("promote dev prod --journal x", "--journal is for --settle"),
             ("rollback app", "names 2 declarations"),
