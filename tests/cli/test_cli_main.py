@@ -269,8 +269,8 @@ def test_F24_a_handler_of_exceptions_does_not_stop_sigterm() -> None:
         process.stdout.readline()
         started = time.monotonic()
         process.terminate()
-        assert process.wait(timeout=20) == 143
-        assert time.monotonic() - started < 10
+        assert process.wait(timeout=30) == 143
+        assert time.monotonic() - started < 18  # less than one of the sleeps
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["version"], ["schema"], ["schema", "--help"]])

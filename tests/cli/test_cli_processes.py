@@ -76,7 +76,7 @@ def test_F24_a_run_killed_while_it_asks_the_registry(ecr, remote, start, tmp_pat
         wait_until(lambda: ecr.calls)
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
-    assert (process.returncode, out) == (code, b"")
+    assert (process.returncode, json.loads(out)["kind"], json.loads(out)["exitCode"]) == (code, "Error", code)
     assert b"Traceback" not in err
     assert remote.tip == tip
     assert not list((tmp_path / "tmp").iterdir())
@@ -93,7 +93,7 @@ def test_F24_a_run_killed_while_it_pushes(remote, start, tmp_path, number, code)
         wait_until(mark.exists)
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
-    assert (process.returncode, out) == (code, b"")
+    assert (process.returncode, json.loads(out)["kind"], json.loads(out)["exitCode"]) == (code, "Error", code)
     assert b"Traceback" not in err
     assert remote.tip == tip
     assert not list((tmp_path / "tmp").iterdir())
