@@ -1,41 +1,74 @@
-# An image that runs `gitcd` as an unprivileged user. It writes to /tmp and to the cache folder only, so it works with
-# a read-only root file system when both are mounted:
+# An image that runs `gitcd` as an unprivileged user, on a read-only root file system. docs/image.md says how.
 #
 #   docker build -t gitcd .
-#   docker run --rm --read-only --tmpfs /tmp --tmpfs /var/cache/gitcd:uid=65532 gitcd version
+#   docker run --rm --read-only --tmpfs /tmp --tmpfs /var/cache/gitcd gitcd version
 #
-# BASE is any Debian image with Python 3.11 or newer; pin it by digest where the build must be repeatable.
+# BASE is any Debian image that has Python 3.11 or newer with its venv module; GO builds kustomize and stays behind. Tags
+# move: where a build must be repeatable, name both by digest, as the release workflow does.
 ARG BASE=docker.io/library/python:3.13-slim-bookworm
+ARG GO=docker.io/library/golang:1.26-bookworm
+
+FROM ${GO} AS kustomize
+ARG KUSTOMIZE=v5.8.1
+# Go holds every module against its public checksum database.
+RUN GOBIN=/out GOTOOLCHAIN=local CGO_ENABLED=0 go install -trimpath -ldflags=-s \
+    sigs.k8s.io/kustomize/kustomize/v5@${KUSTOMIZE}
 
 FROM ${BASE} AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements.lock requirements-run.lock ./
-# Only the dependencies of the image itself go to /opt/gitcd; the tools that build the wheel stay behind.
-RUN python -m venv /opt/gitcd \
- && /opt/gitcd/bin/pip install --require-hashes -r requirements-run.lock \
- && pip install --require-hashes -r requirements.lock
-COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
+# Only what gitcd needs to run goes to /opt/gitcd; what builds and tests it goes to /opt/tools.
+RUN python3 -m venv /opt/gitcd && /opt/gitcd/bin/pip install --require-hashes -r requirements-run.lock
+RUN python3 -m venv /opt/tools && /opt/tools/bin/pip install --require-hashes -r requirements.lock
+COPY CHANGELOG.md LICENSE README.md pyproject.toml ./
 COPY examples examples
 COPY templates templates
 COPY gitcd gitcd
-RUN python -m build --wheel --no-isolation --outdir /dist \
+RUN /opt/tools/bin/python -m build --wheel --no-isolation --outdir /dist \
  && /opt/gitcd/bin/pip install --no-index --no-deps /dist/*.whl \
  && /opt/gitcd/bin/pip uninstall --yes pip
 
-FROM ${BASE}
+FROM ${BASE} AS system
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 65532 gitcd \
  && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin gitcd \
  && install --directory --owner=65532 --group=65532 --mode=0700 /var/cache/gitcd
-COPY --from=build /opt/gitcd /opt/gitcd
-ENV PATH=/opt/gitcd/bin:$PATH \
-    HOME=/tmp \
+COPY --from=kustomize /out/kustomize /usr/local/bin/kustomize
+ENV HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     GITCD_CACHE_DIR=/var/cache/gitcd
 WORKDIR /tmp
+
+# The test suite: `docker build --target test`.
+FROM system AS test
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends make \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/tools /opt/tools
+COPY --chown=65532:65532 . /src
+WORKDIR /src
+ENV PATH=/opt/tools/bin:$PATH
+RUN pip install --no-index --no-deps --no-build-isolation --disable-pip-version-check --editable . \
+ && chown 65532:65532 /src
+USER 65532:65532
+CMD ["python", "-m", "pytest", "-n", "auto"]
+
+# gitcd with the local stand-in for ECR: `docker build --target demo`.
+FROM system AS demo
+COPY --from=build /opt/tools /opt/tools
+COPY --from=build /dist /dist
+ENV PATH=/opt/tools/bin:$PATH
+RUN pip install --no-index --no-deps --disable-pip-version-check /dist/*.whl
+USER 65532:65532
+ENTRYPOINT ["gitcd"]
+CMD ["demo"]
+
+FROM system
+COPY --from=build /opt/gitcd /opt/gitcd
+ENV PATH=/opt/gitcd/bin:$PATH
 USER 65532:65532
 ENTRYPOINT ["gitcd"]

@@ -122,16 +122,3 @@ def test_make_says_clearly_that_python_is_missing(root: Path, tmp_path: Path) ->
     assert result.returncode != 0
     assert "no Python 3.11 or newer" in result.stderr
     assert not (tmp_path / ".venv").exists()
-
-
-def test_the_image_runs_as_nobody_in_particular(root: Path) -> None:
-    lines = (root / "Dockerfile").read_text().splitlines()
-    words = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    users = [line[1] for line in words if line[0] == "USER"]
-    assert users == ["65532:65532"]
-    last_stage = max(number for number, line in enumerate(words) if line[0] == "FROM")
-    assert ["USER", "65532:65532"] in words[last_stage:]
-    assert next(line[0] for line in words if line[0] in {"ARG", "FROM"}) == "ARG"
-    assert "${BASE}" in " ".join(words[last_stage])
-    assert not [line for line in words if line[0] == "ADD" or "sudo" in line]
-    assert words[-1][0] in {"CMD", "ENTRYPOINT"}
