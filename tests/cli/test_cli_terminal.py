@@ -146,7 +146,7 @@ def test_quiet_leaves_errors_only(capfdbinary: pytest.CaptureFixture[bytes]) -> 
     console.say("talk")
     console.warn("careful")
     console.error("broken", "mend it")
-    assert capfdbinary.readouterr() == (b"", b"error: broken\n  mend it\n")
+    assert capfdbinary.readouterr() == (b"", b"error: broken\n  Mend it\n")
 
 
 def test_an_output_of_another_encoding_gets_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
