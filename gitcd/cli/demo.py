@@ -58,7 +58,7 @@ class _Play:
         self._stage.promote("atlas/tiles", "1.5.0", "env-prod")
         self._gitcd("reconcile", "--app", "prod/tiles/tiles", expect=ExitCode.OK)
         self._tell("This is what its commit says; the last lines are for programs.")
-        self._console.out.write(indent(self._stage.last_message(), "    "))
+        self._console.out.write(indent(self._stage.last_message().rstrip() + "\n", "    "))
         self._tell("A person reverts that commit. The next run respects it, and says so.")
         self._stage.take_back()
         self._gitcd("reconcile", expect=ExitCode.OK)
@@ -88,8 +88,9 @@ class _Play:
         if self._surprises:
             return ExitCode.ITEMS_FAILED
         self._console.out.write(
-            "\nThat was all of it. Nothing is left behind. To try it on your own repository, add a ContainerVersion\n"
-            "beside your manifests (examples/config-repo shows many) and run `gitcd diff .`\n"
+            "\nThat was all of it. Nothing is left behind. To try it on your own repository,\n"
+            "add a ContainerVersion beside your manifests (examples/config-repo shows many)\n"
+            "and run `gitcd diff .`\n"
         )
         return ExitCode.OK
 
