@@ -29,6 +29,8 @@ _CONNECT, _READ = 5.0, 30.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _RELISTS = 3
 _CHUNK, _LONGEST_NO, _LONGEST_LINE = 1 << 16, 1 << 16, 1 << 24  # bytes
+# bytes; an object has 3 MiB at most, a page of usual ones has as much, and one of the largest would not fit into memory
+_LONGEST_ANSWER = 1 << 23
 _SHOWN = 256
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _HEADERS = {"Accept": _JSON, "User-Agent": f"gitcd/{__version__}"}
@@ -50,6 +52,10 @@ class DeclinedError(RefusedError):
         self.status = status
         self.reason = reason
         self.words = message
+
+
+class _TooLongError(TransientError):
+    """An answer that is not read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +166,15 @@ class Api:
             raise _trouble(error, self.server) from error
 
     def _items(self, path: str, query: dict[str, str | int]) -> Iterator[Json]:
-        query["limit"] = PAGE
+        limit = PAGE
         while True:
-            page = self._ask(_Request("GET", path, query))
+            try:
+                page = self._ask(_Request("GET", path, {**query, "limit": limit}))
+            except _TooLongError:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+                continue
             items, metadata = page.get("items"), page.get("metadata")
             if not isinstance(items, list) or not isinstance(metadata, dict):
                 raise TransientError(f"{self.server} answers {path} with no list", remedy="Run again.")
@@ -195,9 +207,11 @@ class Api:
 
         left = max(ends - time.monotonic(), 0.1)
         try:
-            response = self._send(request, urllib3.Timeout(connect=min(_CONNECT, left), read=min(_READ, left)))
+            timeout = urllib3.Timeout(connect=min(_CONNECT, left), read=min(_READ, left))
+            response = self._send(request, timeout, preload_content=False)
             self._warn(response.headers.getlist("Warning"))
-            return _Answer(response.status, _value(response.data, response.status), _seconds(response.headers))
+            data = _whole(response, self.server)
+            return _Answer(response.status, _value(data, response.status), _seconds(response.headers))
         except urllib3.exceptions.SSLError as error:
             raise _untrusted(self.server, error) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -223,6 +237,20 @@ class Api:
             if text not in self._warnings:
                 self._warnings.add(text)
                 _log.warning("%s warns: %s", self.server, text)
+
+
+def _whole(response: urllib3.BaseHTTPResponse, server: str) -> bytes:
+    """The body, after which the connection is free for the next request.
+
+    Raises:
+        _TooLongError: there is more of it than is read.
+    """
+    data = response.read(_LONGEST_ANSWER + 1)
+    if len(data) > _LONGEST_ANSWER:
+        response.close()
+        raise _TooLongError(f"{server} answers with more than {_LONGEST_ANSWER} bytes", remedy="Run again.")
+    response.release_conn()
+    return data
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

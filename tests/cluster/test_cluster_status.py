@@ -278,6 +278,22 @@ def test_many_are_read_page_by_page(scene, monkeypatch):
     assert live == replace(source.listing.live[scene.namespace, "app-0"])
 
 
+def test_pages_become_shorter_where_objects_are_large(scene, monkeypatch):
+    """A tenant may make thousands as large as any can be, of which the usual page would take gigabytes."""
+    for number in range(5):
+        scene.declare(f"app-{number}")
+        scene.patch(f"app-{number}", {"metadata": {"annotations": {"large": "x" * 50_000}}})
+    monkeypatch.setattr("gitcd.cluster.api._LONGEST_ANSWER", 120_000)
+    mark = scene.plane.audit.mark()
+    source = scene.read()
+    assert {name for place, name in source.listing.live if place == scene.namespace} == {
+        f"app-{each}" for each in range(5)
+    }
+    limits = [each.path.partition("limit=")[2] for each in scene.plane.audit.since(mark, user="admin")]
+    assert limits[:2] == ["500", "125"]
+    assert int(limits[-1]) < 5
+
+
 def test_T13_an_object_that_takes_no_status_harms_no_other_namespace(scene, monkeypatch):
     """A tenant can make one so: by writing it without rest, or by making it as large as any can be."""
     monkeypatch.setattr(statuses, "_WORKERS", 1)
