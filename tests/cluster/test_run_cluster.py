@@ -25,6 +25,7 @@ from gitcd.manifests.documents import compose
 from tests.support.containerversions import definition, scene, settings_file
 from tests.support.controlplane import Access
 from tests.support.ecr import StandIn
+from tests.support.scenes import HOST
 
 __all__ = ["definition", "scene"]
 
@@ -156,6 +157,19 @@ def test_F43_without_the_permission_for_leases_it_says_what_is_missing(scene, st
     assert "Allow get, create and update on leases.coordination.k8s.io" in run.err
 
 
+def live_deployment(namespace: str) -> dict:
+    """What runs of `app`."""
+    pod = {"containers": [{"name": "main", "image": f"{HOST}/team/app:1.0.0"}]}
+    template = {"metadata": {"labels": {"app": "app"}}, "spec": pod}
+    spec = {"selector": {"matchLabels": {"app": "app"}}, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "app", "namespace": namespace},
+        "spec": spec,
+    }
+
+
 def test_who_may_read_is_asked_of_the_cluster(scene, start) -> None:
     """The list needs the verb list in that namespace, and metrics the path."""
     plane, namespace = scene.plane, scene.namespace
@@ -165,6 +179,7 @@ def test_who_may_read_is_asked_of_the_cluster(scene, start) -> None:
         "create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={namespace}:reader", "-n", namespace
     )
     scene.declare("app")
+    plane.apply(json.dumps(live_deployment(namespace)))
     run = start("--http-auth")
     run.until(lambda: run.ask("/readyz")[0] == 200)
     here, everywhere = f"/v1/cv/workloads?namespace={namespace}", "/v1/cv/workloads"
@@ -172,6 +187,10 @@ def test_who_may_read_is_asked_of_the_cluster(scene, start) -> None:
     assert [run.ask(path)[0] for path in (here, everywhere, "/metrics")] == [401, 401, 401]
     assert [run.ask(path, "nonsense")[0] for path in (here, "/metrics")] == [401, 401]
     assert [run.ask(path, token)[0] for path in (here, everywhere, "/metrics")] == [200, 403, 403]
+    row = {"Namespace": namespace, "Name": "app", "Type": "Deployment", "Container": "main", "Version": "1.0.0", "AvailablePods": 0, "CV": "app", "Tag": "env-dev"}  # fmt: skip
+    assert json.loads(run.ask(here, token)[1]) == [row]
+    assert json.loads(run.ask(f"/v1/cv/workloads/app?namespace={namespace}", token)[1]) == [row]
+    assert "<td>env-dev</td>" in run.ask(f"{here}&format=html", token)[1]
     admin = plane.admin.token
     assert [run.ask(path, admin)[0] for path in (here, everywhere, "/metrics")] == [200, 200, 200]
     assert token not in run.err
@@ -222,3 +241,30 @@ def test_the_manifests_on_the_page_are_taken(scene, name) -> None:
             item["metadata"]["namespace"] = scene.namespace
         answer = scene.plane.apply(json.dumps(item), "--dry-run=server")
         assert "serverside-applied (server dry run)" in answer
+
+
+def test_F43_the_roles_on_the_page_are_enough(scene, start) -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "controller.md").read_text(), re.MULTILINE | re.DOTALL)
+    for item in compose(text):
+        if item["kind"] == "Deployment":
+            continue
+        if item["kind"].startswith("Cluster"):
+            item["metadata"]["name"] += f"-{scene.namespace}"
+        else:
+            item["metadata"]["namespace"] = scene.namespace
+        if "subjects" in item:
+            item["subjects"][0]["namespace"] = scene.namespace
+        if item["kind"] == "ClusterRoleBinding":
+            item["roleRef"]["name"] += f"-{scene.namespace}"
+        scene.plane.apply(json.dumps(item))
+    scene.plane.kubectl("create", "serviceaccount", "gitcd", "-n", scene.namespace)
+    scene.declare("app")
+    run = start("--leader-elect", access=scene.plane.account(scene.namespace, "gitcd"))
+    run.until(lambda: scene.get("app").get("status", {}).get("observedGeneration") == 1)
+    run.until(lambda: len(scene.events("app")) == 1)
+    scene.patch("app", {"spec": {"suspend": True}})
+    run.until(lambda: scene.get("app")["status"]["observedGeneration"] == 2)
+    assert run.ask("/v1/cv/workloads")[0] == 200
+    assert run.end() == 143
+    assert holder(scene) == ""
+    assert "orbidden" not in run.err
