@@ -66,7 +66,7 @@ repository = click.argument(
 
 held_repository = click.argument(
     "repo", required=False, metavar="[REPO]",
-    help="A bare repository or an address; with --in-place or --list a work tree too, by default the current folder."
+    help="A bare repository or an address; with --in-place a work tree, by default the current folder."
     "  [env var: GITCD_REPO]",
 )  # fmt: skip
 
