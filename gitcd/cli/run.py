@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gitcd.model.declaration import ContainerVersion
     from gitcd.usecases.controller import Choose, Controller, Election, Health, Look
     from gitcd.usecases.metrics import Meter
-    from gitcd.usecases.planner import Planned
     from gitcd.usecases.running import Schedule
 
 Command = Callable[..., Any]
@@ -127,7 +126,8 @@ class _Runner:
         self._sink = StatsdSink(arguments["stats_host"], self._meter) if arguments["stats_host"] else None
         self._news = News()
         self._unsent = ""
-        self._last: Planned | None = None
+        self._declared: Sequence[ContainerVersion] = ()
+        self._looked = False
         self._in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
     def once(self) -> int:
@@ -171,7 +171,7 @@ class _Runner:
             mirror = session.mirror(target)
             source = session.cluster(run, self._arguments) if self._from_cluster else None
             published = carry_out(run, mirror, self._arguments, source, choose)
-            self._last = published.work
+            self._declared, self._looked = [each.declaration for each in published.work.inputs.declared], True
             if self._news.hear(published) or self._console.verbose:
                 tell_published(self._console, self._form, mirror, published)
         return Look(published, ExitCode(plan_exit_code(published.work.plan)), run.registry_calls)
@@ -203,9 +203,8 @@ class _Runner:
 
         reviewer = Reviewer(self._api()) if self._arguments["http_auth"] else None
         site = Site(health, self._meter, self._workloads(), reviewer)
-        address = self._arguments["address"]
-        server = Server(site, ("0.0.0.0" if self._in_pod else "127.0.0.1") if address is None else address,  # noqa: S104 - probes come from outside of a pod
-                        self._arguments["port"])  # fmt: skip
+        usual = "0.0.0.0" if self._in_pod else "127.0.0.1"  # noqa: S104 - probes come from outside of a pod
+        server = Server(site, self._arguments["address"] or usual, self._arguments["port"])
         self._console.say(f"serving {server.url}")
         server.start()
         try:
@@ -218,18 +217,20 @@ class _Runner:
 
         from gitcd.usecases.controller_workloads import Workloads
 
-        return cache(lambda: Workloads(self._api(), self._declared))
+        return cache(lambda: Workloads(self._api(), self._find_declared))
 
-    def _declared(self) -> Sequence[ContainerVersion]:
-        """What was declared at the last look, or what the cluster declares now."""
-        if self._last is not None:
-            return [each.declaration for each in self._last.inputs.declared]
+    def _find_declared(self) -> Sequence[ContainerVersion]:
+        """What the cluster declares now, or the repository at the last look."""
         if not self._from_cluster:
-            raise TransientError("this process has not looked at the repository yet")
+            if not self._looked:
+                raise TransientError("this process has not looked at the repository yet")
+            return self._declared
         from gitcd.cluster.containerversions import list_all
 
-        settings = session.workspace(self._arguments).settings
-        return list_all(self._api(), [each.name for each in settings.namespaces]).declarations
+        return list_all(self._api(), self._mapped()).declarations
+
+    def _mapped(self) -> list[str]:
+        return [each.name for each in session.workspace(self._arguments).settings.namespaces]
 
     @contextmanager
     def _elected(self) -> Iterator[Election | None]:
@@ -262,21 +263,23 @@ class _Runner:
         if not self._from_cluster:
             yield
             return
-        from gitcd.cluster.watch import Watch
+        from gitcd.cluster.watch import Watch, places
 
         api = self._api()
         everywhere = self._arguments["all_namespaces"]
-        namespace = "" if everywhere else self._arguments["namespace"] or api.namespace
+        watched = places(api, self._mapped()) if everywhere else [self._arguments["namespace"] or api.namespace]
 
         def hear(key: tuple[str, str] | None) -> None:
             self._schedule.hear(key, time.monotonic())
 
-        watch = Watch(api, namespace, hear, self._tell_of_watch)
-        watch.start()
+        watches = [Watch(api, namespace, hear, self._tell_of_watch) for namespace in watched]
+        for watch in watches:
+            watch.start()
         try:
             yield
         finally:
-            watch.stop()
+            for watch in watches:
+                watch.stop()
 
     def _tell_of_watch(self, error: GitcdError) -> None:
         self._console.warn(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from gitcd.cluster.api import Api, DeclinedError, Json, Query
 from gitcd.cluster.containerversions import PLURAL
-from gitcd.errors import GitcdError
+from gitcd.errors import GitcdError, TransientError
 from gitcd.model.declaration import API_VERSION
 
 _SECONDS = 240  # after which the server ends a watch by itself
@@ -24,6 +24,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 Notice = Callable[[tuple[str, str] | None], None]
 
 _log = logging.getLogger(__name__)
+
+
+def places(api: Api, namespaces: Iterable[str]) -> list[str]:
+    """What to watch to hear of all: everything at once (the empty name), or, where that is forbidden, each of these."""
+    try:
+        api.get(f"/apis/{API_VERSION}/{PLURAL}", {"limit": 1})
+    except DeclinedError as answer:
+        return sorted(set(namespaces)) if answer.status == HTTPStatus.FORBIDDEN else [""]
+    except TransientError:
+        return [""]
+    return [""]
 
 
 class ExpiredError(Exception):

@@ -11,7 +11,7 @@ import pytest
 
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api
-from gitcd.cluster.watch import Watch
+from gitcd.cluster.watch import Watch, places
 from tests.support import faultproxy
 from tests.support.containerversions import definition, scene
 from tests.support.controlplane import ControlPlane
@@ -121,6 +121,16 @@ def test_F41_a_server_in_trouble_is_told_of_once_and_asked_again(scene) -> None:
             scene.declare("app")
             heard.until("app")
             assert heard.errors.qsize() == 1
+
+
+def test_F43_where_all_is_forbidden_each_namespace_is_watched(scene) -> None:
+    admin, user = (Api(find_access(str(each.kubeconfig))) for each in (scene.plane.admin, scene.plane.user))
+    assert places(admin, ["b", "a"]) == [""]
+    assert places(user, ["b", "a", "b"]) == ["a", "b"]
+    with faultproxy.before(scene.plane) as proxy:
+        proxy.answer(503, path="containerversions", times=10)
+        troubled = Api(find_access(str(proxy.plane.admin.kubeconfig)), patience=0.5)
+        assert places(troubled, ["a"]) == [""]
 
 
 def test_F43_one_that_is_forbidden_is_told_of(scene) -> None:
