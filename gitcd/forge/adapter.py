@@ -43,7 +43,8 @@ class Adapter(ABC):
         """How many requests were sent, and how many of them were to change something."""
 
     @abstractmethod
-    def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]: ...
+    def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
+        """Those from one branch (empty: from any of this repository) to one base."""
 
     @abstractmethod
     def closed_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:

@@ -131,7 +131,9 @@ class Bitbucket(Adapter):
         return f"{self._root}/refs/branches/{quote(branch)}"
 
     def _list(self, branch: str, base: str, *states: str) -> Iterator[PullRequest]:
-        query = f"source.branch.name = {_quoted(branch)} AND destination.branch.name = {_quoted(base)}"
+        query = f"destination.branch.name = {_quoted(base)}"
+        if branch:
+            query = f"source.branch.name = {_quoted(branch)} AND {query}"
         params: dict[str, str | int | list[str]] = {
             "q": query,
             "state": list(states),

@@ -60,6 +60,10 @@ class Careful:
         return self._first_open(branch, base)
 
     @valued
+    def all_open(self, base: str) -> Sequence[PullRequest]:
+        return tuple(self._forge.open_pulls("", base))
+
+    @valued
     def find_closed(self, branch: str, base: str, plan: str = "") -> PullRequest | None:
         newest = islice(self._forge.closed_pulls(branch, base), _MOST_CLOSED)
         return next((pull for pull in newest if not plan or pull.plan == plan), None)
@@ -208,12 +212,18 @@ class Careful:
         except ForgeError as error:
             if error.failure.transient or len(reviewers) == 1:
                 raise
-            for reviewer in reviewers:
-                try:
-                    request(pull, [reviewer])
-                except ForgeError as refused:
-                    error = refused
-            raise error from None
+            refused = [(name, why) for name in reviewers if (why := self._refusal(request, pull, name))]
+            if not refused:
+                return
+            said = "; ".join(f"{name}: {why.failure.message}" for name, why in refused)
+            raise refusal(refused[0][1].trouble, said, refused[0][1].failure.remedy) from None
+
+    def _refusal(self, request: _Request, pull: PullRequest, reviewer: str) -> ForgeError | None:
+        try:
+            request(pull, [reviewer])
+        except ForgeError as error:
+            return error
+        return None
 
     def _needs(self, capability: Capability) -> None:
         if capability not in self.capabilities:

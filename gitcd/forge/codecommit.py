@@ -153,7 +153,7 @@ class CodeCommit(Adapter):
             following = {"nextToken": page["nextToken"]}
         for number in sorted(numbers, key=int, reverse=True):
             pull = self.get(number)
-            if (pull.branch, pull.base) == (branch, base):
+            if pull.base == base and branch in {"", pull.branch}:
                 yield pull
 
     def _describe(self, number: str) -> Any:

@@ -128,7 +128,7 @@ class Gitea(Adapter):
         for page in self._client.pages(f"{self._root}/pulls", wanted, most=most):
             own = (each for each in items(page.body) if dig(each, "head", "repo_id") == dig(each, "base", "repo_id"))
             pulls = map(_pull, own)
-            yield from (pull for pull in pulls if (pull.branch, pull.base) == (branch, base))
+            yield from (pull for pull in pulls if pull.base == base and branch in {"", pull.branch})
 
     def _labels(self) -> Iterator[dict[str, Any]]:
         for page in self._client.pages(f"{self._root}/labels", {"limit": _PAGE}):

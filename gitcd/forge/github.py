@@ -153,10 +153,16 @@ class GitHub(Adapter):
     def _list(self, branch: str, base: str, *, state: str) -> Iterator[PullRequest]:
         """`head` without the owner in front would be passed over, and every pull request listed."""
         owner = self.repository.partition("/")[0]
-        params = {"state": state, "head": f"{owner}:{branch}", "base": base, "sort": "updated", "direction": "desc"}
-        for page in self._client.pages(f"{self._root}/pulls", {**params, "per_page": _PAGE}):
-            pulls = map(_pull, items(page.body))
-            yield from (pull for pull in pulls if (pull.branch, pull.base) == (branch, base))
+        params = {"state": state, "base": base, "sort": "updated", "direction": "desc"}
+        narrowed = {"head": f"{owner}:{branch}"} if branch else {}
+        for page in self._client.pages(f"{self._root}/pulls", {**params, **narrowed, "per_page": _PAGE}):
+            pulls = map(_pull, (each for each in items(page.body) if self._is_own(each)))
+            yield from (pull for pull in pulls if pull.base == base and branch in {"", pull.branch})
+
+    def _is_own(self, said: Mapping[str, Any]) -> bool:
+        """Whether its branch is one of this repository: forks have branches of the same names."""
+        fork = dig(said, "head").get("repo")
+        return bool(fork) and dig(fork, "id") == dig(said, "base", "repo", "id")
 
     def _patch(self, pull: PullRequest, changed: Mapping[str, str]) -> PullRequest:
         return _pull(self._client.send("PATCH", f"{self._root}/pulls/{pull.id}", changed, repeat=True).body)

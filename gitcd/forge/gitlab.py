@@ -137,7 +137,9 @@ class GitLab(Adapter):
         return f"{self._root}/repository/branches/{quote(branch, safe='')}"
 
     def _list(self, branch: str, base: str, *, state: str) -> Iterator[PullRequest]:
-        params = {_BRANCH["source"]: branch, _BRANCH["target"]: base, "state": state, "order_by": "updated_at"}
+        params = {_BRANCH["target"]: base, "state": state, "order_by": "updated_at"}
+        if branch:
+            params[_BRANCH["source"]] = branch
         for page in self._client.pages(f"{self._root}/merge_requests", {**params, "per_page": _PAGE}):
             own = (
                 each for each in items(page.body) if dig(each, "source_project_id") == dig(each, "target_project_id")

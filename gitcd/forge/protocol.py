@@ -44,6 +44,9 @@ class Forge(Protocol):
     def find_open(self, branch: str, base: str) -> PullRequest | ForgeFailure | None:
         """The open pull request from one branch to another; None if there is none."""
 
+    def all_open(self, base: str) -> Sequence[PullRequest] | ForgeFailure:
+        """Those from all branches of this repository to one base, the newest thousand or so, in a few requests."""
+
     def find_closed(self, branch: str, base: str, plan: str = "") -> PullRequest | ForgeFailure | None:
         """The newest one that was closed or merged; with `plan`, the newest whose body carries that plan id.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -147,11 +148,27 @@ def fate(
         return CARRY_ON
     if stuck := [each for each in dropped if (found := outcomes.get(each)) and found.kind in _STUCK]:
         return Fate(leave=True, reason=f"{stuck[0]} {_why(outcomes[stuck[0]])}")
-    return Fate(close=True, reason="; ".join(f"{each} {_why(outcomes.get(each))}" for each in dropped[:_SHOWN]))
+    return Fate(close=True, reason=_together({each: _why(outcomes.get(each)) for each in dropped}))
+
+
+def _together(reasons: Mapping[Identity, str]) -> str:
+    """One sentence for each reason, with a few of those that it holds for."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for identity, why in reasons.items():
+        alike[why].append(str(identity))
+    return "; ".join(map(_sentence, alike.values(), alike))
+
+
+def _sentence(names: Sequence[str], why: str) -> str:
+    if len(names) == 1:
+        return f"{names[0]} {why}"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    glue = ", " if more else " and "
+    return f"{glue.join(names[:_NAMED])}{more} {re.sub('^is', 'are', why)}"
 
 
 _STUCK = BROKEN | {OutcomeKind.BLOCKED}  # which may pass as it came: nothing is closed for that
-_SHOWN = 10
+_NAMED = 2  # declarations of one reason
 
 
 def _undecided(identity: Identity, outcome: Outcome | None, known: Callable[[Identity], bool]) -> str:

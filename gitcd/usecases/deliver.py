@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitcd.forge.protocol import Forge
@@ -26,6 +26,8 @@ from gitcd.usecases.pulls import Stand, fails, stands, with_outcomes
 
 Write = Callable[[PlannedPull, Limits, Planned], PullContent]
 _SETTLING = 1.0  # seconds
+_FEW = 4  # branches that are asked for one by one
+_SURE = 900  # pull requests: no forge's list ends before
 NO_FORGE = Failure(
     "NoForge",
     "it is delivered by pull request, and no forge is named where one could be opened",
@@ -82,19 +84,30 @@ class _Delivery:
 
     def round(self, found: Iterable[Stand]) -> list[Step]:
         """Read, close what is to be closed, push everything at once, then open and update."""
-        steps = [self.prepared(stand) for stand in found]
+        found = list(found)
+        listed = self._listed([stand for stand in found if not stand.fate.leave])
+        steps = [self.prepared(stand, listed) for stand in found]
         steps = [self.withdrawn(step) if step.stand.pull is None and not step.done else step for step in steps]
         pushed = move_branches(self.mirror.origin, [step.move for step in steps if step.move], base=self.base)
         return [step if step.done else self.finished(step, pushed.get(step.stand.name)) for step in steps]
 
-    def prepared(self, stand: Stand) -> Step:
+    def _listed(self, found: Sequence[Stand]) -> Mapping[str, PullRequest] | ForgeFailure | None:
+        """The open pull requests by their branches, where many are to be looked for; None: each is asked for itself."""
+        if len(found) <= _FEW:
+            return None
+        listed = self.forge.all_open(self.base)
+        if isinstance(listed, ForgeFailure):
+            return listed if listed.transient else None
+        return {pull.branch: pull for pull in reversed(listed)} if len(listed) < _SURE else None
+
+    def prepared(self, stand: Stand, listed: Mapping[str, PullRequest] | ForgeFailure | None) -> Step:
         """What is to be done, from what the forge says now."""
         plain = Step(stand, named(stand))
         if stand.fate.leave:
             return left(plain)
         if stand.foreign and not self._spent(stand):
             return left(plain)
-        found = self._open(stand)
+        found = self._open(stand, listed)
         if isinstance(found, ForgeFailure):
             return failed(plain, found)
         if stand.pull is None:
@@ -108,9 +121,13 @@ class _Delivery:
             return failed(plain, oid)
         return replace(plain, open=found, move=Move(stand.name, oid, stand.there.tip if stand.there else ""))
 
-    def _open(self, stand: Stand) -> PullRequest | ForgeFailure | None:
+    def _open(
+        self, stand: Stand, listed: Mapping[str, PullRequest] | ForgeFailure | None
+    ) -> PullRequest | ForgeFailure | None:
         """The open pull request; some forges close it only a moment after its branch was deleted."""
-        found = self.forge.find_open(stand.name, self.base)
+        if isinstance(listed, ForgeFailure):
+            return listed
+        found = self.forge.find_open(stand.name, self.base) if listed is None else listed.get(stand.name)
         if stand.there is None and isinstance(found, PullRequest):
             self.desk.sleep(_SETTLING)
             return self.forge.find_open(stand.name, self.base)

@@ -46,15 +46,21 @@ def stands(
         TransientError: the remote cannot be reached.
     """
     pulls = {pull.branch: pull for pull in planned.plan.pulls}
-    line = mirror.line()
-    there = {name: each for name, each in read_branches(mirror).items() if is_branch(name, line) or name in pulls}
+    line, heads = mirror.line(), read_branches(mirror)
+    there = {name: each for name, each in heads.items() if is_branch(name, line) or name in pulls}
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
     gone = _gone(planned, selection) if of_tree else lambda _: False
     found = []
     for name in sorted(there.keys() | pulls.keys()):
-        stand = Stand(name, pulls.get(name), there.get(name))
+        obstacle = next((head for head in heads if name.startswith(f"{head}/")), "")
+        stand = Stand(name, pulls.get(name), there.get(name), fate=_obstructed(obstacle) if obstacle else CARRY_ON)
         found.append(_judged(stand, mirror, outcomes, author, gone))
     return [each for each in found if each.pull or not each.foreign]
+
+
+def _obstructed(branch: str) -> Fate:
+    """git keeps no branch below the name of another."""
+    return Fate(leave=True, reason=f"the branch {branch} takes its place; rename or delete that")
 
 
 def _gone(planned: Planned, selection: Selection) -> Callable[[Identity], bool]:

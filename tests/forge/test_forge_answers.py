@@ -91,20 +91,23 @@ def test_no_answer_upsets_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_branch_of_the_same_name_elsewhere_is_not_ours(fake: FakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    if fake.kind in {"github", "codecommit"}:
-        pytest.skip("asks for the owner's branch, or knows no forks")
+    if fake.kind == "codecommit":
+        pytest.skip("knows no forks")
     fake.commit(BRANCH)
     assert isinstance(fake.forge.create(BRANCH, "main", PullContent("a", "b")), PullRequest)
     original = fake.server.shown  # type: ignore[attr-defined]
 
-    def shown(pull: Any) -> Any:
-        said = original(pull)
+    def shown(pull: Any, **how: Any) -> Any:
+        said = original(pull, **how)
         if fake.kind == "gitlab":
             return said | {"source_project_id": 8}
+        if fake.kind == "github":
+            return said | {"head": said["head"] | {"repo": {"id": 2}}}
         return said | {"source": said["source"] | {"repository": {"full_name": "mallory/config"}}}
 
     monkeypatch.setattr(fake.server, "shown", shown)
     assert fake.forge.find_open(BRANCH, "main") is None
+    assert fake.forge.all_open("main") == ()
 
 
 def test_a_moment_of_merging_is_told_from_a_refusal(fake: FakeBench) -> None:

@@ -76,6 +76,10 @@ class TestOpen:
         other = pull_of(bench.forge.create(f"{BRANCH}-2", "main", content(bench.forge)))
         assert other.id != pull.id
         assert pull_of(bench.forge.find_open(BRANCH, "main")).id == pull.id
+        listed = bench.forge.all_open("main")
+        assert not isinstance(listed, ForgeFailure)
+        assert sorted(each.branch for each in listed) == [BRANCH, f"{BRANCH}-2"]
+        assert bench.forge.all_open("elsewhere") == ()
 
     def test_a_second_run_sends_nothing_that_writes(self, bench: Bench) -> None:
         pull = opened(bench)
@@ -161,6 +165,7 @@ class TestUpdate:
         if not able(bench, Capability.REVIEWERS, answer):
             return
         assert isinstance(answer, ForgeFailure)
+        assert answer.message.startswith("nobody-of-that-name: ")
         now = pull_of(bench.forge.get(pull))
         assert now.reviewers == (reviewer,)
         writes = bench.forge.writes

@@ -87,3 +87,11 @@ def test_two_bases_never_share_a_branch():
     assert not is_branch(moved.proposal, "release")
     assert not is_branch("gitcd/prod/env", "release/1")
     assert on_line(plan, "") is plan
+
+
+def test_a_reason_names_few_of_many():
+    many = [Identity("prod", "team", f"app{number}") for number in range(200)]
+    closed = judged(*(outcome(each) for each in many), carried=many)
+    assert closed.reason == "prod/team/app0, prod/team/app1 and 198 more are current"
+    assert judged(outcome(), outcome(B)).reason == "prod/team/a and prod/team/b are current"
+    assert judged(outcome()).reason == "prod/team/a is current; prod/team/b is no longer declared"

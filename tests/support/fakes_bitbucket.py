@@ -10,7 +10,7 @@ from tests.support.fakes_hub import Fake, Pull, Reply, Request, route
 REPO = "/repositories/atlas/config"
 _STATES = {"OPEN": "open", "MERGED": "merged", "DECLINED": "closed", "SUPERSEDED": ""}
 _SHOWN = {"open": "OPEN", "merged": "MERGED", "closed": "DECLINED"}
-_QUERY = re.compile(r'source\.branch\.name = "([^"]*)" AND destination\.branch\.name = "([^"]*)"')
+_QUERY = re.compile(r'(?:source\.branch\.name = "([^"]*)" AND )?destination\.branch\.name = "([^"]*)"')
 _SHORT = 12  # digits of a commit's id that pull requests are shown with
 
 
@@ -20,7 +20,7 @@ class FakeBitbucket(Fake):
         query = _QUERY.fullmatch(request.asked["q"])
         assert query
         states = [_STATES[value] for key, value in request.query if key == "state"]
-        found = [self.shown(pull) for pull in self.hub.listed(query[1], query[2], *states)]
+        found = [self.shown(pull) for pull in self.hub.listed(query[1] or "", query[2], *states)]
         page = int(request.asked.get("page", 1))
         shown = found[(page - 1) * self.page_size : page * self.page_size]
         rest = len(found) > page * self.page_size

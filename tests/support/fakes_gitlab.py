@@ -17,7 +17,7 @@ class FakeGitLab(Fake):
     @route("GET", f"{PROJECT}/merge_requests")
     def list_pulls(self, request: Request) -> Reply:
         asked = request.asked
-        found = self.hub.listed(asked["source_branch"], asked["target_branch"], *_STATES[asked["state"]])
+        found = self.hub.listed(asked.get("source_branch", ""), asked["target_branch"], *_STATES[asked["state"]])
         return 200, [self.shown(pull) for pull in found]
 
     @route("POST", f"{PROJECT}/merge_requests")

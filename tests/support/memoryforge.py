@@ -39,6 +39,10 @@ class MemoryForge:
     def find_open(self, branch: str, base: str) -> PullRequest | ForgeFailure | None:
         return self._asked("find_open") or self._newest(branch, base, lambda pull: pull.state is PullState.OPEN)
 
+    def all_open(self, base: str) -> list[PullRequest] | ForgeFailure:
+        opened = [pull for pull in self.pulls if (pull.state, pull.base) == (PullState.OPEN, base)]
+        return self._asked("all_open") or [self._shown(pull) for pull in reversed(opened)]
+
     def find_closed(self, branch: str, base: str, plan: str = "") -> PullRequest | ForgeFailure | None:
         return self._asked("find_closed") or self._newest(
             branch, base, lambda pull: pull.state is not PullState.OPEN and plan in ("", pull.plan)

@@ -606,6 +606,15 @@ class TestReplay:
         assert (branches(remote), forge.pulls) == ([], [])
 
 
+def test_a_branch_that_takes_the_folder_is_named(remote, tags, forge):
+    remote.git("branch", "gitcd/prod", "main")
+    tags.move("team/app", "env-prod", "1.1.0")
+    published = run(remote, tags, forge)
+    assert acts(published) == {BRANCH: PullAct.LEFT}
+    assert "the branch gitcd/prod takes its place; rename or delete that" in outcome(published).message
+    assert forge.writes == 0
+
+
 class TestTwoBases:
     """A second base of one repository, which has an environment of the same name."""
 
@@ -632,3 +641,21 @@ class TestTwoBases:
         tags.move("team/app", "env-prod", "1.0.0")
         assert self.run(remote, tags, forge, "bare").is_idle
         assert branches(remote) == [BRANCH]
+
+
+def test_many_pull_requests_are_looked_for_at_once(tmp_path, tags):
+    """One for each of a dozen apps: a second run asks the forge once for all of them."""
+    names = [f"app{number}" for number in range(12)]
+    files = {"gitcd.yaml": layout("app")}
+    for name in names:
+        files |= app_files(name, environment="prod")
+        tags.move(f"team/{name}", "env-prod", "1.1.0")
+    remote = make_bare(tmp_path / "many.git", files)
+    forge = MemoryForge(remote)
+    assert list(acts(run(remote, tags, forge)).values()) == [PullAct.OPENED] * len(names)
+    before = forge.requests, forge.writes
+    assert run(remote, tags, forge).is_idle
+    assert (forge.requests, forge.writes) == (before[0] + 1, before[1])
+    forge.down = ForgeFailure(Trouble.TRANSIENT, "down")
+    assert set(acts(run(remote, tags, forge)).values()) == {PullAct.FAILED}
+    assert forge.requests == before[0] + 2
