@@ -33,7 +33,9 @@ _FILE = click.Path(dir_okay=False)
 @options.registry
 @click.option("--dry-run", is_flag=True, help="Show what would be committed, and write nothing.")
 @click.option("--check", is_flag=True, help="As --dry-run, and exit with 1 where something would change.")
-@click.option("--out", type=_FILE, metavar="FILE", help="Write the plan to a file, for review and for --plan.")
+@click.option(
+    "--out", type=_FILE, metavar="FILE", help="As --dry-run, and write the plan to a file, for review and for --plan."
+)
 @click.option(
     "--plan",
     "plan_file",
@@ -64,6 +66,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     What is delivered by pull request is proposed on a branch of its own, and the pull request is opened, updated or
     closed on the forge.
     """
+    if arguments["out"] and not arguments["in_place"]:
+        arguments["dry_run"] = True  # who asks for a plan wants to see it before it is carried out
     _refuse_contradictions(arguments)
     run = session.workspace(arguments)
     with _measured(console, arguments, run) as note, run.open() as target:
@@ -74,15 +78,13 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
         mirror = session.mirror(target)
         published = _published(run, mirror, arguments)
         note(published)
-        if arguments["out"]:
-            session.write_plan(arguments["out"], published.work.plan)
         return tell_published(console, form, mirror, published)
 
 
 def _refuse_contradictions(arguments: dict[str, Any]) -> None:
     modes = [name for name in ("dry_run", "check", "plan_file", "in_place") if arguments[name]]
     if len(modes) > 1 and set(modes) != {"dry_run", "check"}:
-        raise click.UsageError("--dry-run or --check, --plan and --in-place exclude each other")
+        raise click.UsageError("--dry-run, --check or --out, --plan and --in-place exclude each other")
     if arguments["plan_file"] and (arguments["app"] or arguments["environment"]):
         raise click.UsageError("--plan commits what the plan says: it goes with neither --app nor --environment")
     if arguments["plan_file"] and (arguments["shard"] or arguments["shards"]):
@@ -165,7 +167,7 @@ def tell_published(console: Console, form: Any, mirror: Mirror, published: Publi
     """Print the commits that landed, and tell about everything else; answer the exit code."""
     from gitcd.cli import report
     from gitcd.model import document
-    from gitcd.model.plan import plan_exit_code
+    from gitcd.model.plan import BROKEN, plan_exit_code
 
     plan, commits = published.work.plan, published.commits
     code = plan_exit_code(plan)
@@ -177,10 +179,13 @@ def tell_published(console: Console, form: Any, mirror: Mirror, published: Publi
     else:
         subjects = [commit.message.partition("\n")[0] for commit in plan.commits]
         console.out.write("".join(f"{oid} {subject}\n" for oid, subject in zip(commits, subjects, strict=False)))
-    report.tell(console, plan)
+    if published.work.part and not (plan.outcomes or plan.failures or plan.warnings):
+        console.say("no declaration is of this part")
+    else:
+        report.tell(console, plan)
     report.tell_pulls(console, published.pulls)
     if commits:
         console.say(f"pushed {output.counted(len(commits), 'commit')} to {mirror.branch} of {mirror.remote}")
-    elif published.is_idle:
+    elif published.is_idle and not any(outcome.kind in BROKEN for outcome in plan.outcomes):
         console.say("nothing to do")
     return code

@@ -25,6 +25,7 @@ _WORDS = {
     OutcomeKind.FAILED: "failed",
 }
 _HASH_SHOWN = 12
+_ALIKE = 2  # failures that are told one by one though they are the same
 _HASH_LENGTH = 40
 
 
@@ -40,9 +41,8 @@ def tell(console: Console, plan: Plan) -> None:
             console.say(f"{outcome.identity}: {outcome.kind}", **_details(outcome))
     elif not console.quiet:
         console.err.write(table(_HEADER, map(_row, shown)))
-    for outcome in plan.outcomes:
-        if outcome.kind in BROKEN:
-            console.error(f"{_subject(outcome)}: {outcome.message}", outcome.remedy)
+    for message, remedy in _broken(plan.outcomes):
+        console.error(message, remedy)
     for failure in plan.failures:
         console.error(failure.message, failure.remedy)
     console.say(closing_line(plan))
@@ -55,6 +55,19 @@ def tell_pulls(console: Console, pulls: Iterable[Delivered]) -> None:
             continue
         where = pull.url or pull.branch
         console.say(f"pull request {pull.act}: {where}" + (f": {why}" if (why := pull.reason or pull.title) else ""))
+
+
+def _broken(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, str]]:
+    """Every failure with its remedy; one that many share, say a token that is not let in, is told once."""
+    alike: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.kind in BROKEN:
+            alike.setdefault((outcome.message, outcome.remedy), []).append(outcome)
+    for (message, remedy), those in alike.items():
+        if len(those) > _ALIKE:
+            yield f"{_subject(those[0])} and {len(those) - 1} more: {message}", remedy
+        else:
+            yield from ((f"{_subject(each)}: {message}", remedy) for each in those)
 
 
 def _kept(outcome: Outcome) -> bool:

@@ -79,6 +79,15 @@ def test_a_failure_stands_in_the_table_by_its_reason_and_below_in_full(capfd) ->
     ]
 
 
+def test_a_failure_that_many_share_is_told_once(capfd) -> None:
+    failed = outcome(OutcomeKind.FAILED, reason="ForgeForbidden", message="401", remedy="check forge.token")
+    assert told(capfd, *[failed] * 200)[-3:] == [
+        "error: prod/team/app (envs/prod/cv.yaml:7) and 199 more: 401",
+        "  Check forge.token",
+        "200 failed",
+    ]
+
+
 def test_what_waits_tells_why_in_the_table(capfd) -> None:
     held = outcome(OutcomeKind.HELD, reason="Frozen", message="held by ada until 2026-12-01: incident")
     assert told(capfd, held)[1].endswith("Held     held by ada until 2026-12-01: incident")
