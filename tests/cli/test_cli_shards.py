@@ -108,6 +108,16 @@ def test_a_conflict_is_seen_by_the_shard_of_those_who_have_it(remote: Bare, star
     assert (sorted(codes), sorted(conflicts)) == ([0, 0, 0, 5], ["app-01", "other"])
 
 
+def test_a_shard_without_declarations_says_so(remote, ecr, tmp_path, capfd) -> None:
+    shared = ["--ecr-endpoint-url", ecr.url, "--cache-dir", str(tmp_path / "c"), "-e", "prod"]
+    remote.commit(app_files("app-00", environment="prod"))
+    said = []
+    for number in range(2):
+        assert main.run(["reconcile", "--shard", f"{number}/2", *shared, remote.url]) in {0, 5}
+        said.append("no declaration is of this part" in capfd.readouterr().err)
+    assert sorted(said) == [False, True]
+
+
 @pytest.mark.parametrize(
     ("arguments", "index", "said"),
     [
