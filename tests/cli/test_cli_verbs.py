@@ -237,6 +237,7 @@ class TestReconcile:
             ["--dry-run", "--in-place"],
             ["--plan", "x", "--dry-run"],
             ["--plan", "x", "--in-place"],
+            ["--plan", "x", "--out", "y"],
             ["--plan", "x", "--app", "a"],
             ["--plan", "x", "-e", "dev"],
         ],
@@ -257,6 +258,13 @@ class TestReconcile:
         assert [remote.show(change.path) for change in reviewed.files] == [change.after for change in reviewed.files]
         messages = [remote.git("log", "-1", "--format=%B", line.split()[0]) for line in out.splitlines()]
         assert [message.strip() for message in messages] == [commit.message.strip() for commit in reviewed.commits]
+
+    def test_a_plan_that_is_kept_for_review_is_not_carried_out(self, ecr, remote, capfd, tmp_path) -> None:
+        plan, tip = tmp_path / "plan.json", remote.tip
+        shown, _ = gitcd(capfd, "reconcile", "--out", plan, remote.url)
+        assert (shown, remote.tip) == (gitcd(capfd, "reconcile", "--dry-run", remote.url)[0], tip)
+        gitcd(capfd, "reconcile", "--plan", plan, remote.url)
+        assert remote.tip != tip
 
     def test_a_plan_that_is_out_of_date_is_refused(self, ecr, remote, capfd, tmp_path) -> None:
         plan = tmp_path / "plan.json"
