@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gitcd.errors import ConfigError, RefusedError
@@ -65,7 +65,7 @@ def plan_rollback(
     aims = {each.surveyed.declared.identity: aim_of(each) for each in steps}
     selection = Selection(apps=frozenset(map(str, aims)))
     planned = make_plan(tree, replace(context, aims=aims, selection=selection), base=base, memory=memory)
-    planned = _with_holds(planned, moving, tree, request, context)
+    planned = _with_notes(_with_holds(planned, moving, tree, request, context), steps)
     return _proposed(planned, identity) if request.by_pull or asks_for_pulls(unit, inputs) else planned
 
 
@@ -141,12 +141,22 @@ def _proposed(planned: Planned, identity: Identity) -> Planned:
     return replace(planned, plan=replace(plan, outcomes=outcomes, commits=(), pulls=(pull,)))
 
 
+def _with_notes(planned: Planned, steps: Sequence[Step]) -> Planned:
+    warnings = (*planned.plan.warnings, *(each.note for each in steps if each.note))
+    return replace(planned, plan=replace(planned.plan, warnings=warnings))
+
+
 def _with_holds(
     planned: Planned, moving: Mapping[Identity, Step], tree: Tree, request: RollbackRequest, context: Context
 ) -> Planned:
-    """All in one commit, with the holds on what is left; or nothing, where a part of it may not move."""
+    """All in one commit, with the holds on what is left; or nothing, where a part of it cannot move.
+
+    Raises:
+        RefusedError: a part of it may not move.
+    """
     outcomes = {each.identity: each for each in planned.plan.outcomes}
     plan = planned.plan
+    _check_free([outcomes[each] for each in moving if each in outcomes])
     if not moving or any(not _may_land(outcomes.get(each)) for each in moving):
         return replace(planned, plan=replace(plan, commits=(), pulls=(), shared=()))
     changes = []
@@ -154,12 +164,25 @@ def _with_holds(
         rejections = _rejections(step, planned, request, context)
         change = hold_change(tree, identity, planned.inputs.holds.get(identity, Hold()), rejections)
         changes += [change] if change else []
+    if not (plan.files or changes):  # so has somebody asked before, and the switch is still to come
+        return replace(planned, plan=replace(plan, commits=(), pulls=(), shared=()))
     told = [each for commit in (*plan.commits, *(pull.commit for pull in plan.pulls)) for each in commit.outcomes]
     waiting = [_as_moved(outcomes[identity], step) for identity, step in sorted(moving.items())]
     moved = tuple({each.identity: each for each in [*waiting, *told]}.values())
     environments = tuple(sorted({each.identity.environment for each in moved}))
     commit = PlannedCommit(OutcomeKind.BUMPED, environments, moved, (*plan.files, *changes))
     return replace(planned, plan=replace(plan, commits=(commit,), pulls=(), shared=()))
+
+
+def _check_free(outcomes: Iterable[Outcome]) -> None:
+    """Whether nobody's word stops the way back: who asks for one must not take silence for it.
+
+    Raises:
+        RefusedError: a hold, or spec.suspend, does.
+    """
+    for each in outcomes:
+        if each.kind in {OutcomeKind.HELD, OutcomeKind.SUSPENDED}:
+            raise RefusedError(f"{each.identity} is not taken back: {each.message}", remedy=each.remedy)
 
 
 def _as_moved(outcome: Outcome, step: Step) -> Outcome:

@@ -37,14 +37,18 @@ def hold_change(tree: Tree, identity: Identity, hold: Hold, rejections: Iterable
     Raises:
         ConfigError: a value is none that a hold file can have.
     """
-    new = list(rejections)
-    digests = {each.digest for each in new}
-    kept = tuple(each for each in hold.reject if each.digest not in digests)
-    allow = tuple(each for each in hold.allow if each.digest not in digests)
-    path, data = hold_path(identity), render_hold(replace(hold, reject=(*kept, *(e.entry for e in new)), allow=allow))
+    new = {each.digest: each.entry for each in rejections}
+    allow = tuple(each for each in hold.allow if each.digest not in new)
+    kept = [_newer(each, new.pop(each.digest, each)) for each in hold.reject]
+    path, data = hold_path(identity), render_hold(replace(hold, reject=(*kept, *new.values()), allow=allow))
     _, problems = read_hold(path, data)
     if problems:
         raise ConfigError("; ".join(f"{each.pointer}: {each.message}" for each in problems))
     entries = [entry for entry in tree.entries() if entry.path == path]
     before = next((found for _, found in list(tree.read(entries))), None)
     return None if before == data else FileChange(path, Mode.FILE, before, data)
+
+
+def _newer(old: Reject, new: Reject) -> Reject:
+    """What is said anew; where it is the same once more, the first time stands."""
+    return old if replace(new, time=old.time) == old else new

@@ -23,6 +23,7 @@ from gitcd.usecases.rollback_targets import (
     Manifests,
     choose,
     formers,
+    is_back,
     misfit,
     nearest,
     platforms,
@@ -70,11 +71,12 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One declaration of the unit: what it leaves, and where it goes; None: it stays."""
+    """One declaration of the unit: what it leaves, and where it goes; None: it stays, and `note` may say why."""
 
     surveyed: Surveyed
     present: Former
     target: Former | None
+    note: str = ""
 
 
 def find_unit(tree: Tree, inputs: Inputs, identity: Identity, context: Context, memory: Memory) -> Unit:
@@ -119,6 +121,8 @@ def find_steps(unit: Unit, inputs: Inputs, context: Context, request: RollbackRe
     _check_clear(unit.leader)
     found = formers(trail, _standings(past, [(subjects[0], landed) for landed in trail]))
     values = _judged(unit.leader, found, inputs, context)
+    if not request.to and is_back(values, inputs.holds.get(unit.leader.declared.identity), context.now):
+        return [Step(unit.leader, values[0], None, _stays(unit.leader, values))]
     target = choose(values, request.to)
     steps = [Step(unit.leader, values[0], _unless_same(target, values[0]))]
     then = _standings(past, [(subject, target.landed) for subject in subjects[1:]])
@@ -130,6 +134,11 @@ def find_steps(unit: Unit, inputs: Inputs, context: Context, request: RollbackRe
         for each in steps[1:]:
             _check_platforms(each, (), sources.manifests)
     return steps
+
+
+def _stays(surveyed: Surveyed, values: Sequence[Former]) -> str:
+    further = next((f"; to go back further, say --to {each.name}" for each in usable(values)), "")
+    return f"{surveyed.declared.identity} has gone back from {values[1].name} to {values[0].name} already{further}"
 
 
 def _standings(past: Past, asked: Sequence[tuple[Subject, Landed]]) -> list[Standing]:

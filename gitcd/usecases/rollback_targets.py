@@ -20,6 +20,7 @@ from gitcd.registry.tags import Manifest
 
 _SHOWN = 8
 _MOST = 50  # how many former values are looked at
+_ROUND = 3  # values that it takes to go somewhere and back
 _SHORTEST = 7  # digits of a digest that name it
 _ALGORITHM = "sha256:"
 _UNKNOWN = "unknown"  # of a platform: the notes that builders leave about an image
@@ -93,6 +94,15 @@ class Judge:
             return replace(former, flaw="it is archived in the registry and cannot be pulled")
         rejection = holds.applies(replace(self.hold, freeze=False), answer.digest, self.now) if self.hold else None
         return replace(former, flaw=rejection.message, rejected=True) if rejection else former
+
+
+def is_back(found: Sequence[Former], hold: Hold | None, now: datetime) -> bool:
+    """Whether the present value is where somebody went back to: it stood before, and what came between is held off."""
+    if hold is None or len(found) < _ROUND:
+        return False
+    present, left, *before = found
+    is_held_off = holds.applies(replace(hold, freeze=False), left.digest, now) is not None
+    return is_held_off and any((each.digest or each.images) == (present.digest or present.images) for each in before)
 
 
 def choose(found: Sequence[Former], wanted: str) -> Former:

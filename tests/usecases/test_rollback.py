@@ -97,11 +97,43 @@ class TestOneCommit:
         assert outcome(run(bumped.url, tags)).kind is OutcomeKind.HELD
         assert reference("app", "1.1.0") in bumped.show(PATH)
 
-    def test_twice_goes_one_further_and_never_forward(self, bumped, tags):
+    def test_asked_again_it_stays_and_names_the_next_step(self, bumped, tags):
         back(bumped, tags)
+        tip = bumped.tip
+        for _ in range(2):
+            published = back(bumped, tags, now=NOW + timedelta(hours=1), reason="once more")
+            assert (bumped.tip, outcome(published).kind) == (tip, OutcomeKind.CURRENT)
+            assert published.work.plan.warnings == (
+                "dev/team/app has gone back from 1.2.0 to 1.1.0 already; to go back further, say --to 1.0.0",
+            )
+
+    def test_asked_again_after_something_new_it_goes_back_from_that(self, bumped, tags):
         back(bumped, tags)
+        bump(bumped, tags, "1.3.0")
+        back(bumped, tags)
+        assert reference("app", "1.1.0") in bumped.show(PATH)
+
+    def test_what_is_rejected_before_it_is_left_is_no_rollback(self, bumped, tags):
+        hold = f"reject: [{{digest: '{digest('team/app:1.2.0')}', reason: bad}}]\n"
+        bumped.commit({HOLD: hold.encode()})
+        bump(bumped, tags, "1.3.0")
+        back(bumped, tags)
+        assert reference("app", "1.1.0") in bumped.show(PATH)
+
+    def test_one_further_and_never_forward(self, bumped, tags):
+        back(bumped, tags)
+        back(bumped, tags, to="1.0.0")
         assert reference("app", "1.0.0") in bumped.show(PATH)
-        with pytest.raises(RefusedError, match=r"git held nothing before 1\.0\.0"):
+        with pytest.raises(RefusedError, match=r"1\.1\.0 is rejected, so it is not gone back to"):
+            back(bumped, tags, to="1.1.0")
+
+    def test_a_hold_or_a_suspension_refuses_it_aloud(self, bumped, tags):
+        bumped.commit({HOLD: b"freeze: true\nreason: audit\n"})
+        with pytest.raises(RefusedError, match="dev/team/app is not taken back: frozen: audit"):
+            back(bumped, tags)
+        declared = bumped.show("envs/dev/app/cv.yaml")
+        bumped.commit({HOLD: None, "envs/dev/app/cv.yaml": declared + b"  suspend: true\n"})
+        with pytest.raises(RefusedError, match="dev/team/app is not taken back: "):
             back(bumped, tags)
 
     def test_two_people_at_once_go_back_once(self, bumped, tags):
@@ -174,9 +206,9 @@ class TestGroups:
         bump(grouped, tags, "1.1.0", name="other")
         grouped.commit({".gitcd/holds/dev/team.other.yaml": b"freeze: true\nreason: audit\n"})
         tip = grouped.tip
-        published = back(grouped, tags)
-        assert (outcome(published, "other").kind, outcome(published).kind) == (OutcomeKind.HELD, OutcomeKind.BLOCKED)
-        assert (published.commits, grouped.tip) == ((), tip)
+        with pytest.raises(RefusedError, match="dev/team/other is not taken back: frozen: audit"):
+            back(grouped, tags)
+        assert grouped.tip == tip
 
 
 class TestPreflight:

@@ -1,10 +1,12 @@
 """Two slots: what is live counts for promotion, rollback and status, and only the idle one is written."""
 
+from datetime import timedelta
+
 import pytest
 
 from gitcd.model.plan import OutcomeKind
 from tests.support.repos import make_bare
-from tests.support.scenes import HOST, Tags, digest, reference, run
+from tests.support.scenes import HOST, NOW, Tags, digest, reference, run
 from tests.usecases.test_promote import outcome, promoted
 from tests.usecases.test_rollback import back
 from tests.usecases.test_status import items
@@ -95,6 +97,7 @@ def test_a_rollback_leaves_the_idle_slot_that_kept_the_former_image_and_holds_of
     assert remote.git("log", "-1", "--format=%s") == "dev: roll back app 1.1.0 -> 1.0.0"
     assert (outcome(published).kind, outcome(published).reason) == (OutcomeKind.CURRENT, "AwaitsSwitch")
     assert run(remote.url, tags).commits == ()
+    assert back(remote, tags, "dev/team/app", reason="slow", now=NOW + timedelta(hours=1)).commits == ()
 
 
 def test_a_rollback_readies_an_idle_slot_that_did_not_keep_it(remote, tags):
