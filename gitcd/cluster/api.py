@@ -175,11 +175,10 @@ class Api:
                     raise
                 limit = max(1, limit // 4)
                 continue
-            items, metadata = page.get("items"), page.get("metadata")
-            if not isinstance(items, list) or not isinstance(metadata, dict):
+            if not _is_list(page):
                 raise TransientError(f"{self.server} answers {path} with no list", remedy="Run again.")
-            yield from items
-            following = metadata.get("continue")
+            yield from page["items"]
+            following = page["metadata"].get("continue")
             if not following:
                 return
             query["continue"] = following
@@ -290,6 +289,21 @@ def _value(data: bytes, status: int) -> Json:
     if _is_good(status):
         raise ValueError("the answer is no object")
     return {}
+
+
+def _is_list(page: Json) -> bool:
+    """Whether it is a list of objects as an API server has them, so that an empty one can be believed."""
+    items, metadata = page.get("items"), page.get("metadata")
+    return (
+        str(page.get("kind", "")).endswith("List")
+        and isinstance(metadata, dict)
+        and isinstance(items, list)
+        and all(isinstance(item, dict) and _is_named(item.get("metadata")) for item in items)
+    )
+
+
+def _is_named(metadata: object) -> bool:
+    return isinstance(metadata, dict) and all(isinstance(metadata.get(key), str) for key in ("namespace", "name"))
 
 
 def _seconds(headers: Mapping[str, str]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from gitcd.cluster.api import Api, DeclinedError
 from gitcd.cluster.containerversions import Invalid, Listing, list_all, names, origin
 from gitcd.errors import ConfigError
 from gitcd.model.declaration import Identity
+from gitcd.model.fields import DNS_LABEL
 from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.problem import Problem
 from gitcd.model.registry import Failure
@@ -78,7 +80,7 @@ def read_cluster(settings: Settings, asked: Asked, deadline: float = math.inf) -
         raise ConfigError("no namespace of the cluster is mapped to environments, so none may reach any", remedy=_MAP)
     api = Api(find_access(asked.kubeconfig, asked.context), deadline=deadline)
     limits = {each.name: each for each in settings.namespaces}
-    namespace = "" if asked.all_namespaces else asked.namespace or api.namespace
+    namespace = "" if asked.all_namespaces else _namespace(asked.namespace or api.namespace)
     elsewhere = _elsewhere(api, settings)
     listing = list_all(api, [*limits, *([namespace] if namespace else [])])
     unread = {name: failure for name, failure in listing.unread.items() if namespace in {"", name}}
@@ -88,6 +90,17 @@ def read_cluster(settings: Settings, asked: Asked, deadline: float = math.inf) -
     among = _among(api, listing, namespace, asked.selector, unread)
     place = f"namespace {namespace}" if namespace else "all namespaces"
     return ClusterSource(api, listing, mapped, among, tuple(unread.values()), place)
+
+
+def _namespace(name: str) -> str:
+    """The name, which becomes part of a path.
+
+    Raises:
+        ConfigError: no namespace can be called so.
+    """
+    if not re.fullmatch(DNS_LABEL, name):
+        raise ConfigError(f"{name!r} is no name of a namespace", remedy="Correct --namespace, or the context.")
+    return name
 
 
 def _among(

@@ -82,6 +82,11 @@ class TestThePlan:
         assert kinds["other"] == ("Failed", "InvalidDeclaration")
         assert kinds["app"][0] == "Blocked"
 
+    @pytest.mark.parametrize("name", ["../pods", "a/b", "a?limit=1", "A"])
+    def test_a_namespace_is_a_name_and_no_path(self, scene, name):
+        with pytest.raises(ConfigError, match="is no name of a namespace"):
+            replace(scene, asked=replace(scene.asked, namespace=name)).plan()
+
     def test_nor_does_half_of_one_whose_other_half_is_in_a_namespace_that_is_not_chosen(self, scene):
         other = f"{scene.namespace}-b"
         scene.plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": other}})
@@ -289,7 +294,19 @@ class TestTrouble:
         assert "503" in capfd.readouterr().err
         assert scene.remote.tip == tip
 
-    @pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b"", b'{"kind": "List", "items": null, "metadata": {}}'])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"{}",
+            b"[]",
+            b"<html>",
+            b"",
+            b'{"kind": "List", "items": null, "metadata": {}}',
+            b'{"items": [], "metadata": {}}',
+            b'{"kind": "List", "items": [1], "metadata": {}}',
+            b'{"kind": "List", "items": [{"metadata": {"name": "a"}}], "metadata": {}}',
+        ],
+    )
     def test_F41_an_answer_that_is_no_list_is_never_taken_for_no_declarations(self, body, tmp_path):
         class Odd(BaseHTTPRequestHandler):
             def do_GET(self):
