@@ -154,6 +154,7 @@ def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
         return Failure("NothingSelected", message, f"Say which of them with spec.selector or spec.workload. {near}")
     if not files and declared.reach.paths:
         given = ", ".join(pattern.text for pattern in declared.reach.paths)
-        near = f"spec.paths names {given}: paths count from the root of the repository."
+        within = f", and narrow {where}, never widen it" if where else ""
+        near = f"spec.paths names {given}: paths count from the root of the repository{within}."
     message = f"{repository} was found in none of the {files} manifests of {where or 'the repository'}"
     return Failure("MatchedNothing", message, near)

@@ -280,7 +280,9 @@ class TestWhatOwnsNothing:
     def test_paths_that_leave_nothing_are_named(self):
         outcome = only(plan(app(paths="[dev/app]")))
         assert outcome.reason == "MatchedNothing"
-        assert outcome.remedy == "spec.paths names dev/app: paths count from the root of the repository."
+        told = "spec.paths names dev/app: paths count from the root of the repository, and narrow %s, never widen it."
+        assert outcome.remedy == told % "environment dev"
+        assert only(plan(app(paths="[dev/app]"), layout="")).remedy == told % "envs/dev"
 
     def test_all_that_is_not_supported_yet_is_named(self):
         outcome = only(plan(app(), layout=LAYOUT % ", markers: true, gates: {minSoak: 1h}"))
