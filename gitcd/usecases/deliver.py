@@ -183,7 +183,7 @@ class _Delivery:
         if isinstance(unsealed, ForgeFailure):
             return failed(step, unsealed)
         comment = f"Closed by gitcd, as nothing is left to merge. {self.desk.quote(reason)}".strip()
-        failure = self.forge.comment(pull, comment) or self.forge.close(pull)
+        failure = self.forge.close(pull) or self.forge.comment(pull, comment)  # or every run that fails would comment
         return failed(step, failure) if failure else step
 
     def finished(self, step: Step, result: PushResult | None) -> Step:

@@ -606,6 +606,19 @@ class TestReplay:
         assert (branches(remote), forge.pulls) == ([], [])
 
 
+def test_what_cannot_be_closed_is_commented_on_once(remote, tags, forge):
+    tags.move("team/app", "env-prod", "1.1.0")
+    run(remote, tags, forge)
+    tags.move("team/app", "env-prod", "1.0.0")
+    forge.refuses = {"close"}
+    for _ in range(3):
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.FAILED}
+    assert forge.comments == []
+    forge.refuses = set()
+    assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.CLOSED}
+    assert len(forge.comments) == 1
+
+
 def test_a_branch_that_takes_the_folder_is_named(remote, tags, forge):
     remote.git("branch", "gitcd/prod", "main")
     tags.move("team/app", "env-prod", "1.1.0")
