@@ -23,8 +23,9 @@ from gitcd.git.worktree import is_worktree
 from gitcd.model.trailers import Move, parse
 from gitcd.model.tree import Entry, Mode
 
-_FORMAT = "--format=%x00%H%x00%an%x00%ct%x00%B%x00%cn <%ce>%x00"
-_FIELDS = 6
+_FORMAT = "--format=%x00%H%x00%an%x00%ct%x00%B%x00%cn <%ce>%x00%P%x00"
+_FIELDS = 7
+_TWO = 2  # parents, which a merge of one branch has
 _FEW = 200  # paths that git looks for by itself; among more it is quicker to look oneself
 _TELLING = "--grep=^[[:blank:]]*Gitcd-App: "
 
@@ -39,6 +40,7 @@ class PastCommit:
     message: str
     moves: tuple[Move, ...] = ()
     committer: str = ""
+    parents: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -50,13 +52,15 @@ class Landed:
     """A commit of the branch's own line, with the paths that it changed there.
 
     `when` is the earliest moment at which it can have landed: its own date, or a later one of a commit below it.
-    `place` counts from the newest of those that were asked for.
+    `place` counts from the newest of those that were asked for. `told` is the commit whose message tells of it: itself,
+    but of a merge without trailers the one on top of what it brought.
     """
 
     commit: PastCommit
     when: datetime
     paths: frozenset[str]
     place: int
+    told: PastCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +125,25 @@ class History:
         moments = self._moments()
         commits = list(self._commits(few, "--first-parent"))
         changed = self._changed_on_line([commit.oid for commit in commits])
-        found = ((commit, changed[commit.oid] & wanted) for commit in commits)
+        found = [(place, each, changed[each.oid] & wanted) for place, each in enumerate(commits)]
+        found = [(place, each, touched) for place, each, touched in found if touched]
+        told = self._brought([each for _, each, _ in found])
         return [
-            Landed(commit, moments[commit.oid], frozenset(path.removeprefix(self._folder) for path in touched), place)
-            for place, (commit, touched) in enumerate(found)
-            if touched
-        ]
+            Landed(
+                each, moments[each.oid], frozenset(path.removeprefix(self._folder) for path in touched), place,
+                told.get(each.oid, each),
+            )
+            for place, each, touched in found
+        ]  # fmt: skip
+
+    def _brought(self, commits: Sequence[PastCommit]) -> dict[str, PastCommit]:
+        """For merges whose messages tell nothing the tops of what they brought: proposals are one commit each."""
+        tops = {each.oid: each.parents[1] for each in commits if len(each.parents) == _TWO and not each.moves}
+        if not tops:
+            return {}
+        asked = "".join(f"{oid}\n" for oid in sorted(set(tops.values())))
+        found = {each.oid: each for each in self._read("--no-walk", stdin=asked)}
+        return {merge: found[top] for merge, top in tops.items() if top in found}
 
     def _moments(self) -> dict[str, datetime]:
         """When each commit of the line can have landed at the earliest."""
@@ -176,14 +193,20 @@ class History:
         return files
 
     def _commits(self, paths: Sequence[str], *options: str) -> Iterator[PastCommit]:
-        asked = "\n".join([self._tip, "--", *paths, ""]).encode(errors="surrogateescape")
-        args = ("rev-list", "--full-history", "--date-order", _FORMAT, *options, "--stdin")
-        fields = self._git.run(*args, stdin=asked).stdout.split(b"\0")
-        for oid, author, when, message, committer in zip(*(fields[n::_FIELDS] for n in range(1, _FIELDS)), strict=True):
+        asked = "\n".join([self._tip, "--", *paths, ""])
+        return self._read("--full-history", "--date-order", *options, stdin=asked)
+
+    def _read(self, *options: str, stdin: str) -> Iterator[PastCommit]:
+        """What git knows of the commits that it is asked for."""
+        args = ("rev-list", _FORMAT, *options, "--stdin")
+        fields = self._git.run(*args, stdin=stdin.encode(errors="surrogateescape")).stdout.split(b"\0")
+        columns = (fields[number::_FIELDS] for number in range(1, _FIELDS))
+        for oid, author, when, message, committer, parents in zip(*columns, strict=True):
             text = message.decode(errors="replace")
             moment = datetime.fromtimestamp(int(when), UTC)
             names = [each.decode(errors="replace") for each in (author, committer)]
-            yield PastCommit(oid.decode(), names[0], moment, text, tuple(parse(text)), names[1])
+            above = tuple(parents.decode().split())
+            yield PastCommit(oid.decode(), names[0], moment, text, tuple(parse(text)), names[1], above)
 
     def _blob_ids(self, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], str]:
         """Ids of files by commit and path, from the trees of their folders: those are here, the blobs may not be."""

@@ -138,13 +138,13 @@ def _since(
 
 def provenance(landed: Landed, identity: Identity, digest: str, *, first: bool) -> Provenance:
     """What kind of commit brought a digest there."""
-    commit = landed.commit
-    if Move(identity, digest) in commit.moves:
-        spoken = [_SPOKEN[verb] for verb in verbs(commit.message) if verb in _SPOKEN]
+    commit, told = landed.commit, landed.told
+    if Move(identity, digest) in told.moves:
+        spoken = [_SPOKEN[verb] for verb in verbs(told.message) if verb in _SPOKEN]
         act = spoken[-1] if spoken else "bumped"
     else:
         act = "added" if first else "edited"
-    by = next(iter(persons(commit.message)), commit.author) if act in _SPOKEN.values() else commit.author
+    by = next(iter(persons(told.message)), commit.author) if act in _SPOKEN.values() else commit.author
     return Provenance(commit.oid, landed.when, by, act)
 
 

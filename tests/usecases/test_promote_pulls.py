@@ -15,6 +15,7 @@ from tests.support.repos import make_bare
 from tests.support.scenes import AUTHOR, NOW, Tags, app_files, context, digest, mirror_of, reference
 from tests.usecases.test_pull_delivery import acts, desk
 from tests.usecases.test_pull_delivery import run as reconciled
+from tests.usecases.test_status import history
 
 LAYOUT = """\
 apiVersion: gitcd.io/v1
@@ -114,6 +115,7 @@ class TestPromotion:
         assert remote.tip == tip
         assert outcome(promoted(remote, tags, forge)).kind is OutcomeKind.CURRENT
         assert remote.tip == tip
+        assert history(remote, "prod/team/app")[0].act == "promoted"
 
     def test_two_hundred_apps_take_few_requests(self, tmp_path, tags):
         files = {"gitcd.yaml": (LAYOUT % "PullRequest").encode()}
