@@ -16,6 +16,7 @@ from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Tree
+from gitcd.planning import holds
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.overview import standing
@@ -81,7 +82,7 @@ def plan_promotion(
     stands = {each.declared.identity: standing(each) for each in sources}
     answers = context.resolve(source_queries(matching.pairs, stands))
     found = aims(matching.pairs, stands, answers, inputs.broken) | _unmatched(matching, inputs, request)
-    found = {each: _delivered(aim, request) for each, aim in found.items()}
+    found = {each: _delivered(_unless_rejected(aim, inputs, context), request) for each, aim in found.items()}
     if request.by == "commit":
         _check_commits(matching, inputs.scopes, request)
     subjects = {each.declared.identity: Subject.of(each) for each in sources}
@@ -164,6 +165,18 @@ def _unmatched(matching: Matching, inputs: Inputs, request: Promotion) -> dict[I
     broken = {each.identity.app: each for each in inputs.broken if each.identity.environment in {"", request.source}}
     asked = [each for each in matching.without_source if request.apps and request.selection.takes(each)]
     return {each: _no_source(each, request.source, broken.get(each.app)) for each in asked}
+
+
+def _unless_rejected(aim: Aim | Failure, inputs: Inputs, context: Context) -> Aim | Failure:
+    """What was found bad where it comes from goes no further, though it may stand there still."""
+    if isinstance(aim, Failure) or aim.source is None:
+        return aim
+    hold = inputs.holds.get(aim.source)
+    rejection = holds.applies(replace(hold, freeze=False), aim.digest, context.now) if hold else None
+    if rejection is None:
+        return aim
+    remedy = f"Let {aim.source.environment} deploy another image first, or `gitcd release {aim.source}`."
+    return Failure("SourceRejected", f"{aim.source} deploys what its own hold keeps out: {rejection.message}", remedy)
 
 
 def _delivered(aim: Aim | Failure, request: Promotion) -> Aim | Failure:

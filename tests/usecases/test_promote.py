@@ -236,6 +236,15 @@ class TestGates:
         )
         assert outcome(promoted(remote, tags)).kind is OutcomeKind.FROZEN
 
+    def test_what_the_source_itself_rejects_goes_no_further(self, remote, tags):
+        hold = f"reject: [{{digest: '{digest('team/app:1.1.0')}', reason: slow}}]\n"
+        remote.commit({".gitcd/holds/dev/team.app.yaml": hold.encode()})
+        published = promoted(remote, tags)
+        found = outcome(published)
+        assert (found.kind, found.reason) == (OutcomeKind.FAILED, "SourceRejected")
+        assert "dev/team/app deploys what its own hold keeps out: " in found.message
+        assert outcome(published, "other").kind is OutcomeKind.BUMPED
+
     def test_a_persons_revert_keeps_the_digest_out(self, remote, tags):
         before = remote.show(PROD)
         promoted(remote, tags)
