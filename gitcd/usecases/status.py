@@ -81,11 +81,20 @@ def overview(
     answers = beside.resolve(_tag_queries(mine, stands)) if beside.resolve else None
     scene = _Scene(inputs, stands, since, now, answers, beside.proposals)
     items = [scene.item(each) for each in mine]
-    items += [_broken(each) for each in (*inputs.broken, *refused) if _concerns(each, selection)]
+    broken = [_at_home(each, inputs.scopes) for each in (*inputs.broken, *refused)]
+    items += [_broken(each) for each in broken if _concerns(each, selection)]
     environments = _environments(inputs.scopes, items, now)
     order = {each.name: number for number, each in enumerate(environments)}
     items.sort(key=lambda item: (item.identity.app, order.get(item.identity.environment, -1), item.where))
     return Overview(environments, tuple(items), base, tuple(warnings))
+
+
+def _at_home(outcome: Outcome, scopes: Scopes) -> Outcome:
+    """The same; one that nobody could read belongs, as far as can be told, where its file lies."""
+    identity, environment = outcome.identity, scopes.environment_of(outcome.origin.path)
+    if identity.environment or not isinstance(environment, str):
+        return outcome
+    return replace(outcome, identity=Identity(environment, identity.namespace, identity.name))
 
 
 def _concerns(outcome: Outcome, selection: Selection) -> bool:

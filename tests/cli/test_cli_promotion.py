@@ -232,6 +232,7 @@ class TestStatus:
         remote.commit({path: app_files("bad")[path].replace(b"tag:", b"tga:")})
         out, _ = gitcd(capfd, "status", code=5)
         assert "Broken: InvalidDeclaration" in out
+        assert "Broken" not in gitcd(capfd, "status", "-e", "prod")[0]
 
     @pytest.mark.parametrize("operands", [["."], ["app", "."], []])
     def test_history_of_a_work_tree(self, tmp_path, capfd, monkeypatch, operands: list[str]) -> None:

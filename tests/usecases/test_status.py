@@ -144,7 +144,8 @@ class TestStates:
         by_name = {item.identity.name + item.identity.environment: item for item in found.items}
         assert [kind for kind, _ in states(by_name["appdev"])] == ["Mixed", "Suspended"]
         assert ("Held", "frozen: audit") in states(by_name["appprod"])
-        assert [kind for kind, _ in states(by_name["bad"])] == ["Broken"]
+        assert [kind for kind, _ in states(by_name["baddev"])] == ["Broken"]
+        assert {each.name for each in found.environments} == {"dev", "prod"}
 
     def test_what_waits_in_a_branch_is_pending_until_it_is_merged(self, remote):
         new = digest("team/app:1.1.0")
