@@ -56,7 +56,9 @@ def settle(source: Source, request: Promotion) -> Settlement:
     check_environments(inputs.scopes, request.source, request.target)
     check_selection(request.selection, inputs)
     permitted, refused = limit(inputs.declared, source.limits)
-    asked = [each for each in permitted if request.selection.takes(each.identity)]
+    chosen = [each for each in permitted if request.selection.takes(each.identity)]
+    asked = [each for each in chosen if each.declaration.spec.tag]
+    warnings = [f"{each.identity} names no tag, so none is moved" for each in chosen if not each.declaration.spec.tag]
     stands = {each.declared.identity: standing(each) for each in survey(asked, source.tree, inputs.scopes)}
     followers = _followers(
         each for each in permitted if not inputs.scopes.layout_of(each.identity.environment).promote_from
@@ -76,7 +78,7 @@ def settle(source: Source, request: Promotion) -> Settlement:
             problems.append(problem)
         else:
             tags[repository][tag] = next(iter(images))
-    return Settlement(dict(tags), tuple(problems))
+    return Settlement(dict(tags), tuple(problems), tuple(warnings))
 
 
 def _followers(declared: Iterable[Declared]) -> dict[tuple[Repository, str], list[Identity]]:

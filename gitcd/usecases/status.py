@@ -190,7 +190,7 @@ class _Scene:
         states += _held(self.inputs.holds.get(identity), self.now)
         states += _behind(stand, identity, self.inputs.scopes, self.stands)
         states += _pending(stand, identity, self.proposals)
-        states += _tag_drift(stand, spec, self.answers) if self.answers else ()
+        states += _tag_drift(stand, spec, self.answers) if self.answers and spec.tag else ()
         since = self.since.get(identity)
         return Item(identity, str(spec.repository), spec.tag, stand.name, stand.digest, since, tuple(states), where)
 

@@ -235,6 +235,13 @@ class TestSettling:
         assert (found.tags, [each.reason for each in found.problems]) == ({}, ["TagFollowed"])
         assert "lab/team/app follows it" in found.problems[0].message
 
+    def test_what_names_no_tag_is_said_and_asked_of_nobody(self, remote, tags):
+        path = "envs/prod/app/cv.yaml"
+        remote.commit({path: remote.show(path).replace(b"tag: env-prod", b"follow: {semver: '>=1'}")})
+        found = self.settled(remote)
+        assert (found.tags, found.warnings) == ({}, ("prod/team/app names no tag, so none is moved",))
+        assert "TagUnknown" not in [kind for kind, _ in states(items(remote, resolve=tags)["prod/team/app"])]
+
     def test_a_tag_of_two_images_is_left_alone(self, remote):
         files = app_files("app", "1.0.7", environment="prod")
         second = {
