@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gitcd.model.declaration import ContainerVersion
@@ -12,6 +13,7 @@ from gitcd.model.layout import ConfigRepository, Environment
 
 DEFAULT_ENVIRONMENT = "default"  # what a repository without gitcd.yaml is
 _WILD = re.compile(r"[*?\[]")
+_CROSSING = re.compile(r"(?:^|/)\*\*(?=/|$)")
 # Never edited, whatever a declaration says: they steer the forge's own automation, or gitcd itself.
 _DENIED = re.compile(
     r"(^|/)(\.git|\.github|\.gitea|\.forgejo|\.circleci|\.gitcd)(/|$)|(^|/)\.gitlab-ci\.ya?ml$|^gitcd\.yaml$"
@@ -41,26 +43,35 @@ def is_safe(path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A folder or a glob. `*` and `?` stay inside one path segment, `**` crosses segments; `.` is the whole tree."""
+    """A folder or a glob. `*` and `?` stay inside one path segment, `**` crosses segments; `.` is the whole tree.
+
+    Tenants write globs, so each path is matched in time proportional to its length and the glob's, whatever they say.
+    """
 
     text: str
-    regex: re.Pattern[str] | None  # None: a plain folder or file
+    # Of a glob the segments, in runs between which `**` stands; empty: it is none.
+    runs: tuple[tuple[re.Pattern[str], ...], ...] = field(default=(), compare=False)
 
     @classmethod
     @lru_cache(maxsize=4096)
     def compile(cls, text: str) -> Pattern:
         clean = text.rstrip("/").removeprefix("./")
         if not _WILD.search(clean):
-            return cls("" if clean == "." else clean, None)
-        return cls(clean, re.compile(_translate(clean)))
+            return cls("" if clean == "." else clean)
+        runs = (run.strip("/") for run in _CROSSING.split(clean))
+        return cls(clean, tuple(tuple(map(_segment, run.split("/"))) if run else () for run in runs))
 
     def covers(self, path: str) -> int:
         """How many characters of the path the pattern accounts for; -1: it does not cover it."""
-        if self.regex is None:
+        if not self.runs:
             inside = not self.text or path == self.text or path.startswith(f"{self.text}/")
             return len(self.text) if inside else -1
-        match = self.regex.match(path)
-        return match.end("head") if match else -1
+        segments, end = path.split("/"), 0
+        for number, run in enumerate(self.runs):
+            end = _end(run, segments, range(end, len(segments) + 1) if number else (0,))
+            if end < 0:
+                return -1
+        return len("/".join(segments[:end]))
 
     @property
     def literal(self) -> int:
@@ -68,18 +79,17 @@ class Pattern:
         return len(_WILD.sub("", self.text))
 
 
-def _translate(glob: str) -> str:
-    parts = []
-    for segment in glob.split("/"):
-        if segment == "**":
-            parts.append(r"(?:[^/]+/)*?")
-        else:
-            parts.append("".join(_WILDCARDS.get(char, re.escape(char)) for char in segment) + "/")
-    head = "".join(parts).removesuffix("/")
-    return rf"(?P<head>{head})(?:/|$)"
+def _segment(glob: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(glob.replace("[", "[[]")))
 
 
-_WILDCARDS = {"*": "[^/]*", "?": "[^/]"}
+def _end(run: Sequence[re.Pattern[str]], segments: Sequence[str], starts: Iterable[int]) -> int:
+    """Where the run ends from the first start that fits, which leaves most to what follows; -1: none fits."""
+    for start in starts:
+        end = start + len(run)
+        if end <= len(segments) and all(map(re.Pattern.match, run, segments[start:end])):
+            return end
+    return -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,7 @@ class Scopes:
                 self._add(Pattern.compile(text), environment.name)
 
     def _add(self, pattern: Pattern, name: str) -> None:
-        if pattern.regex is None:
+        if not pattern.runs:
             self._folders.setdefault(pattern.text, []).append(name)
         else:
             self._globs.append((pattern, name))

@@ -107,7 +107,7 @@ class _Files:
     def match(self, text: str, reach: Reach | None = None) -> bool:
         """Whether a folder or glob covers any file, of those within reach."""
         pattern = Pattern.compile(text)
-        if pattern.regex is None and (reach is None or reach.folder is None):
+        if not pattern.runs and (reach is None or reach.folder is None):
             owners = self._owners.get(pattern.text, set())
             return bool(owners) if reach is None else reach.environment in owners
         return any(

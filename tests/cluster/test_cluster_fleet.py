@@ -22,7 +22,7 @@ from tests.support.repos import make_bare
 __all__ = ["definition", "scene"]
 
 COUNT = int(os.environ.get("GITCD_FLEET", "600"))
-SHARING = 10  # so many follow one image
+SHARING = 100  # so many follow one image
 MEBIBYTES = 300
 
 

@@ -1,3 +1,5 @@
+from fnmatch import fnmatchcase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,36 @@ class TestEnvironments:
         assert pattern.covers("prod/a.yaml") == 4
         assert pattern.covers("a/b/prod/c.yaml") == 8
         assert pattern.covers("a/production/c.yaml") == -1
+
+    def test_at_its_end_it_is_all_below(self):
+        assert Pattern.compile("envs/**").covers("envs/dev/a.yaml") == 4
+        assert Pattern.compile("**").covers("a.yaml") == 0
+
+    @pytest.mark.parametrize(
+        "glob", ["**/" * 1000 + "no", "a/" + "*" * 1000 + "Q", "a/" + "*?" * 1000 + "Q", "a/" + "*a" * 30 + "Q"]
+    )
+    def test_T13_no_glob_of_a_tenant_keeps_a_run_from_ending(self, glob):
+        assert Pattern.compile(glob).covers("/".join(["a", "a" * 200] * 50)) == -1
+
+    @given(
+        st.lists(st.sampled_from(["a", "b", "*", "**", "?", "a*", "*b", "[a]"]), min_size=1, max_size=5),
+        st.lists(st.sampled_from(["a", "b", "ab", "[a]"]), min_size=1, max_size=5),
+    )
+    def test_a_glob_covers_the_shortest_part_that_fits(self, glob, path):
+        lengths = [number for number in range(len(path) + 1) if fits(tuple(glob), tuple(path[:number]))]
+        covered = Pattern.compile("/".join(glob)).covers("/".join(path))
+        if any(set("*?[") & set(each) for each in glob):
+            assert covered == (len("/".join(path[: lengths[0]])) if lengths else -1)
+
+
+def fits(glob, path):
+    """What the words say, tried in every way."""
+    if not glob:
+        return not path
+    if glob[0] == "**":
+        return fits(glob[1:], path) or (bool(path) and fits(glob, path[1:]))
+    alike = bool(path) and (fnmatchcase(path[0], glob[0]) if "[" not in glob[0] else path[0] == glob[0])
+    return alike and fits(glob[1:], path[1:])
 
 
 class TestDeclarations:
