@@ -118,6 +118,11 @@ def test_the_chart_renders_what_install_renders(helm: Any, tmp_path: Path, name:
         ({}, "the address of the config repository is missing"),
         ({"repo": HTTPS, "from": "cluster"}, "say which namespaces may reach which environments"),
         ({"repo": HTTPS, "settings": {"git": {"token": "x"}}}, "settings.git.token would be readable"),
+        ({"repo": "https://user:word@git.example.com/a.git"}, "a user or token in the address would be readable"),
+        (
+            {"repo": HTTPS, "settings": {"repo": "https://word@git.example.com/a.git"}},
+            "in the address would be readable",
+        ),
         ({"repo": HTTPS, "shedule": "@daily"}, "additional properties 'shedule' not allowed"),
     ],
 )
@@ -125,6 +130,12 @@ def test_the_chart_refuses_what_install_refuses(helm: Any, values: dict[str, Any
     done = helm("template", values)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_a_long_deadline_is_a_whole_number(helm: Any) -> None:
+    """Helm reads the numbers of a file as floats, which it writes with an exponent from a million on."""
+    done = helm("template", {"repo": HTTPS, "deadline": 1_200_000})
+    assert "activeDeadlineSeconds: 1200000\n" in done.stdout
 
 
 def test_the_chart_is_tidy(helm: Any) -> None:

@@ -1,6 +1,12 @@
 {{- /* Address of the config repository. */ -}}
 {{- define "gitcd.repo" -}}
-{{- .Values.repo | default .Values.settings.repo | required "repo: the address of the config repository is missing" -}}
+{{- $repo := .Values.repo | default .Values.settings.repo | required "repo: the address of the config repository is missing" -}}
+{{- range list $repo (.Values.settings.repo | default "") -}}
+{{- if regexMatch "^[a-zA-Z]+://[^/@]*:[^/]*@|^[hH][tT][tT][pP][sS]?://[^/]*@" . -}}
+{{- fail "repo: a user or token in the address would be readable for everybody; keep it in the Secret of gitSecret" -}}
+{{- end -}}
+{{- end -}}
+{{- $repo -}}
 {{- end -}}
 
 {{- define "gitcd.branch" -}}
