@@ -20,6 +20,7 @@ from gitcd.model.plan import Delivered, Plan, PlannedPull, PullAct
 from gitcd.model.pull import ForgeFailure, Limits, PullContent, PullRequest, PullState, Trouble
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import propose
+from gitcd.usecases.deliver_past import taken_back
 from gitcd.usecases.deliver_steps import Step, deletion, failed, left, named, not_pushed, respected
 from gitcd.usecases.planner import Context, Planned
 from gitcd.usecases.pulls import Stand, fails, stands, with_outcomes
@@ -145,13 +146,16 @@ class _Delivery:
         )
 
     def _refused(self, stand: Stand, pull: PlannedPull) -> PullRequest | ForgeFailure | None:
-        """The pull request with this very content that somebody closed, where that is to be respected."""
+        """The pull request with this very content that somebody closed, or took back after its merge."""
         if self.planned.inputs.scopes.layout_of(pull.environment).delivery.on_closed != "hold":
             return None
         closed = self.forge.find_closed(stand.name, self.base, pull.id)
-        if isinstance(closed, PullRequest) and closed.state is not PullState.CLOSED:
-            return None
-        return closed
+        if not isinstance(closed, PullRequest) or closed.state is PullState.CLOSED:
+            return closed
+        newest = self.forge.find_closed(stand.name, self.base)
+        if isinstance(newest, PullRequest):
+            return newest if taken_back(self.mirror, pull, newest) else None
+        return newest
 
     def _written(self, pull: PlannedPull) -> str | ForgeFailure:
         """The one commit that the branch shall carry, on top of the base."""

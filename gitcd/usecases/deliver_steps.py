@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gitcd.git.branch import Move
 from gitcd.git.push import Pushed, PushResult
 from gitcd.model.plan import Delivered, Outcome, OutcomeKind, PullAct
-from gitcd.model.pull import ForgeFailure, PullRequest, Trouble
+from gitcd.model.pull import ForgeFailure, PullRequest, PullState, Trouble
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import FOLDER
 from gitcd.usecases.pulls import Stand, fails, stop, stopped
@@ -53,13 +53,16 @@ def left(step: Step) -> Step:
 
 
 def respected(step: Step, closed: PullRequest) -> Step:
-    """A person has closed this very content without a merge."""
-    reason = "closed without a merge; this content stays out until it changes"
+    """A person has closed this very content without a merge, or taken it back after one."""
+    merged = closed.state is PullState.MERGED
+    act = "merged and taken back since" if merged else "closed without a merge"
+    reason = f"{act}; this content stays out until it changes"
     message = f"{closed.url} was {reason}"
-    remedy = "Reopen it, or let delivery.onClosed be recreate."
+    way = "Bring it back by a commit of your own" if merged else "Reopen it"
+    remedy = f"{way}, or let delivery.onClosed be recreate."
+    name = "Reverted" if merged else "PullRequestClosed"
     outcomes = [
-        replace(stop(each, OutcomeKind.HELD, "PullRequestClosed", message, remedy), pull=closed.url)
-        for each in step.stand.outcomes
+        replace(stop(each, OutcomeKind.HELD, name, message, remedy), pull=closed.url) for each in step.stand.outcomes
     ]
     step = replace(step, delivered=replace(step.delivered, url=closed.url, title=closed.title))
     return step.end(PullAct.LEFT, reason, outcomes)

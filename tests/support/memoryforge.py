@@ -95,15 +95,16 @@ class MemoryForge:
         return git(self.remote.path, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", check=False)
 
     def merged(self, pull: PullRequest, method: str = "merge") -> None:
-        """Merge as the forge's button does."""
+        """Merge as the forge's button does; `bare`: a squash whose message was cleared."""
         head, tip = self.head(pull.branch), self.remote.tip
         message = self.remote.git("log", "-1", "--format=%B", head)
         tree = self.remote.git("merge-tree", "--write-tree", tip, head)
         parents = ["-p", tip, *(["-p", head] if method == "merge" else [])]
         text = f"Merge pull request {pull.id}\n" if method == "merge" else f"{pull.title} ({pull.id})\n\n* {message}"
+        text = f"{pull.title} ({pull.id})" if method == "bare" else text
         commit = self.remote.git("commit-tree", tree, *parents, "-m", message if method == "rebase" else text)
         self.remote.git("update-ref", f"refs/heads/{self.remote.branch}", commit)
-        self._set(pull, state=PullState.MERGED, head=head)
+        self._set(pull, state=PullState.MERGED, head=head, merge_commit=commit)
 
     def _asked(self, method: str, *, writes: bool = False) -> ForgeFailure | None:
         self.requests += 1

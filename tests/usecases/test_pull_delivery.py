@@ -606,6 +606,48 @@ class TestReplay:
         assert (branches(remote), forge.pulls) == ([], [])
 
 
+class TestSquashWithoutTrailers:
+    """The message of the merge was cleared, so that no commit tells of what it brought."""
+
+    @pytest.fixture
+    def before(self, remote, tags, forge):
+        before = remote.show(PATH)
+        tags.move("team/app", "env-prod", "1.1.0")
+        run(remote, tags, forge)
+        forge.merged(forge.pulls[0], "bare")
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.CLEARED}
+        return before
+
+    def test_a_revert_of_it_is_respected(self, remote, tags, forge, before):
+        remote.commit({PATH: before}, "Revert it")
+        remote.commit({"README.md": b"unrelated\n"})
+        for _ in range(2):
+            published = run(remote, tags, forge)
+            assert (outcome(published).kind, outcome(published).reason) == (OutcomeKind.HELD, "Reverted")
+            assert "merged and taken back since" in outcome(published).message
+        assert (len(forge.pulls), branches(remote)) == (1, [])
+        tags.move("team/app", "env-prod", "1.2.0")
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+
+    def test_a_tag_that_goes_back_and_comes_again_is_followed(self, remote, tags, forge, before):
+        tags.move("team/app", "env-prod", "1.0.0")
+        run(remote, tags, forge)
+        forge.merged(forge.pulls[1], "bare")
+        tags.move("team/app", "env-prod", "1.1.0")
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+
+    def test_a_commit_of_ours_that_went_back_is_no_persons_no(self, remote, tags, forge, before):
+        moved = f"Gitcd-Environment: prod\nGitcd-App: team/app\nGitcd-Digest: {digest('team/app:1.0.0')}"
+        remote.commit({PATH: before}, f"prod: back to 1.0.0\n\n{moved}")
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+
+    def test_who_recreates_is_asked_again(self, remote, tags, forge, before):
+        remote.commit(
+            {PATH: before, "gitcd.yaml": layout(more="").replace(b"group: env", b"group: env, onClosed: recreate")}
+        )
+        assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+
+
 def test_what_cannot_be_closed_is_commented_on_once(remote, tags, forge):
     tags.move("team/app", "env-prod", "1.1.0")
     run(remote, tags, forge)
