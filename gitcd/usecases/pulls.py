@@ -59,7 +59,7 @@ def stands(
 
 
 def _obstructed(branch: str) -> Fate:
-    """git keeps no branch below the name of another."""
+    """Git keeps no branch below the name of another."""
     return Fate(leave=True, reason=f"the branch {branch} takes its place; rename or delete that")
 
 

@@ -303,7 +303,7 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("flags", "code", "said"),
         [
-            (("--tag=nosuch",), 5, "push an image under it, or correct --tag"),
+            (("--tag=nosuch",), 5, "Push an image under it, or correct --tag"),
             (("--ecr=nearmap/nosuch",), 5, "nearmap/nosuch"),
             (("--tag=a/b",), 2, "--tag:"),
             (("--ecr=Nearmap/Tiles",), 2, "--ecr:"),

@@ -31,8 +31,19 @@ BASE = "/apis/gitcd.io/v1"
 def definition(control_plane: ControlPlane) -> ControlPlane:
     """The control plane with the definition installed, as `gitcd schema crd` prints it."""
     control_plane.apply(to_yaml(custom_resource_definition()))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=20s", f"crd/{NAME}")
+    _await_established(control_plane)
     return control_plane
+
+
+def _await_established(control_plane: ControlPlane) -> None:
+    """As `kubectl wait` does, which fails on a definition that has no conditions yet."""
+    path = '{.status.conditions[?(@.type=="Established")].status}'
+    for _ in range(200):
+        done = control_plane.kubectl("get", f"crd/{NAME}", "-o", f"jsonpath={path}", check=False)
+        if done.stdout == "True":
+            return
+        time.sleep(0.1)
+    pytest.fail(f"the definition is not established:\n{done.stdout}{done.stderr}")
 
 
 def manifest(name: str, namespace: str, environment: str = "dev", **spec: Any) -> dict[str, Any]:
