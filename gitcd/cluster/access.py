@@ -71,6 +71,8 @@ def _from_kubeconfig(files: str, context: str, *, named: bool) -> Access:
         AttributeError,
     ) as error:
         raise _unusable(files, error) from error
+    if not configuration.host.lower().startswith(("https://", "http://")):
+        raise _unusable(files, ValueError(f"its server {configuration.host} is no http or https address"))
     chosen = next((each for each in contexts if each["name"] == context), current)
     return _access(configuration, chosen["context"].get("namespace") or "default")
 

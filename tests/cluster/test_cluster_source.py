@@ -234,6 +234,15 @@ class TestTheWayIn:
         with pytest.raises(ConfigError, match="certificate that is not trusted"):
             Api(access.find_access(str(path))).get("/version")
 
+    @pytest.mark.parametrize("server", ["ftp://127.0.0.1:1", "127.0.0.1:1"])
+    def test_a_server_that_is_no_web_address_is_said_at_once(self, scene, tmp_path, server):
+        text = json.loads(scene.plane.admin.kubeconfig.read_text())
+        text["clusters"][0]["cluster"]["server"] = server
+        path = tmp_path / "odd"
+        path.write_text(json.dumps(text))
+        with pytest.raises(ConfigError, match="is no http or https address"):
+            access.find_access(str(path))
+
 
 class TestTrouble:
     def test_F40_a_list_whose_page_expires_is_read_anew_and_misses_nothing(self, scene, monkeypatch):
