@@ -38,9 +38,9 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """Take APP back to what git held before, and hold off what it leaves.
 
     One commit writes the former image into every place and a hold file that rejects the present one, and what the tag
-    names, so that no run brings it back before it is released, its time is over, or the tag moves on. The declarations
-    of a group go back together. Gates and frozen environments do not stand in the way; holds do. An environment that is
-    delivered by pull request gets one for this alone.
+    names, so that no run brings it back before it is released, its time is over, or the tag moves on. Asked again it
+    stays: --to names a step further back. The declarations of a group go back together. Gates and frozen environments
+    do not stand in the way; holds do. An environment that is delivered by pull request gets one for this alone.
     """
     if arguments["to"] and arguments["last_good"]:
         raise click.UsageError("--to and --last-good exclude each other")
