@@ -21,7 +21,7 @@ from gitcd.model.pull import ForgeFailure, Limits, PullContent, PullRequest, Pul
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import propose
 from gitcd.usecases.deliver_past import taken_back
-from gitcd.usecases.deliver_steps import Step, deletion, failed, left, named, not_pushed, respected
+from gitcd.usecases.deliver_steps import Step, deletion, failed, left, named, news, not_pushed, respected
 from gitcd.usecases.planner import Context, Planned
 from gitcd.usecases.pulls import Stand, fails, stands, with_outcomes
 
@@ -212,12 +212,23 @@ class _Delivery:
             told = self._told(step, pull, answer, PullAct.OPENED)
             return replace(told, warnings=tuple(self._dressed(answer)))
         wrote = pushed or self.forge.writes > before
-        return self._told(step, pull, answer, PullAct.UPDATED if wrote else PullAct.UNCHANGED)
+        told = self._told(step, pull, answer, PullAct.UPDATED if wrote else PullAct.UNCHANGED)
+        if step.open.plan in {"", pull.id}:
+            return told
+        return replace(told, warnings=tuple(self._announced(answer, pull)))
 
     def _told(self, step: Step, pull: PlannedPull, found: PullRequest, act: PullAct) -> Step:
         outcomes = [replace(propose(each, pull.branch), pull=found.url) for each in pull.commit.outcomes]
         step = replace(step, delivered=replace(step.delivered, url=found.url, title=found.title))
         return step.end(act, "", outcomes)
+
+    def _announced(self, found: PullRequest, pull: PlannedPull) -> Iterator[str]:
+        """Say that something else would be merged now than what was reviewed, and ask for reviews of that."""
+        told = "What this would merge has changed, so a review of what stood here before does not cover it. Now"
+        if failure := self.forge.comment(found, f"{told}: {self.desk.quote(news(pull))}"):
+            yield f"{found.url}: the comment on what changed was skipped: {failure.message}"
+        if self.desk.reviewers and (failure := self.forge.request_reviews(found, self.desk.reviewers, again=True)):
+            yield f"{found.url}: reviewers were not asked again: {failure.message}"
 
     def _dressed(self, pull: PullRequest) -> Iterator[str]:
         """Labels and reviewers are wishes: what becomes of them neither fails a run nor opens a second pull request."""

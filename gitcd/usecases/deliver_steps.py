@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 from gitcd.git.branch import Move
 from gitcd.git.push import Pushed, PushResult
-from gitcd.model.plan import Delivered, Outcome, OutcomeKind, PullAct
+from gitcd.model.plan import Delivered, Outcome, OutcomeKind, PlannedPull, PullAct
 from gitcd.model.pull import ForgeFailure, PullRequest, PullState, Trouble
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import FOLDER
 from gitcd.usecases.pulls import Stand, fails, stop, stopped
+
+_NAMED = 20  # apps in one comment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,18 @@ def named(stand: Stand) -> Delivered:
     """What can be told of a branch before anything was asked."""
     apps = [each.identity for each in stand.outcomes] or (stand.there.carried if stand.there else ())
     return Delivered(stand.name, PullAct.LEFT, tuple(map(str, apps)), stand.pull.id if stand.pull else "")
+
+
+def news(pull: PlannedPull) -> str:
+    """Which images a pull request carries now that its content has changed."""
+    moves = [f"{each.identity} to {_aim(each)}" for each in pull.commit.outcomes[:_NAMED]]
+    more = len(pull.commit.outcomes) - len(moves)
+    return ", ".join(moves) + (f" and {more} more" if more else "")
+
+
+def _aim(outcome: Outcome) -> str:
+    resolved = outcome.resolved
+    return " ".join(filter(None, (resolved.version, resolved.digest))) if resolved else outcome.image_repo
 
 
 def deletion(stand: Stand) -> Move | None:

@@ -29,6 +29,7 @@ class MemoryForge:
     capabilities: frozenset[Capability] = frozenset({Capability.LABELS, Capability.REVIEWERS})
     pulls: list[PullRequest] = field(default_factory=list)
     comments: list[tuple[str, str]] = field(default_factory=list)
+    asked_again: list[list[str]] = field(default_factory=list)
     requests: int = 0
     writes: int = 0
     down: ForgeFailure | None = None
@@ -88,6 +89,8 @@ class MemoryForge:
     def request_reviews(self, pull: PullRequest, reviewers: list[str], *, again: bool = False) -> ForgeFailure | None:
         if failure := self._asked("request_reviews", writes=True):
             return failure
+        if again:
+            self.asked_again.append(list(reviewers))
         self._set(pull, reviewers=tuple(reviewers))
         return None
 

@@ -225,6 +225,19 @@ class TestUpdating:
         assert len(ahead(remote)) == 1
         assert reference("app", "1.2.0") in show(remote)
 
+    def test_reviewers_are_told_of_another_digest_and_asked_again(self, remote, tags, forge):
+        tags.move("team/app", "env-prod", "1.1.0")
+        run(remote, tags, forge, reviewers=["ada"])
+        assert (forge.comments, forge.asked_again) == ([], [])
+        tags.move("team/app", "env-prod", "1.2.0")
+        run(remote, tags, forge, reviewers=["ada"])
+        ((number, comment),) = forge.comments
+        assert (number, forge.asked_again) == (forge.pulls[0].id, [["ada"]])
+        assert "1.2.0 sha256:" in comment
+        remote.commit({"README.md": b"new\n"})
+        run(remote, tags, forge, reviewers=["ada"])
+        assert len(forge.comments) == len(forge.asked_again) == 1
+
     def test_it_follows_the_base(self, remote, tags, forge):
         tags.move("team/app", "env-prod", "1.1.0")
         run(remote, tags, forge)
