@@ -92,7 +92,7 @@ def test_F32_a_second_run_writes_nothing(scene):
     tip, versions = scene.remote.tip, [scene.get(name)["metadata"]["resourceVersion"] for name in ("app", "other")]
     mark = scene.plane.audit.mark()
     published = scene.run(now=LATER)
-    asked = scene.plane.audit.since(mark, user="admin")
+    asked = scene.plane.audit.since(mark, user="admin", agent="gitcd/")
     assert {kind for _, kind, _ in outcomes(published.work)} == {"Current"}
     assert writes(asked) == []
     assert [(each.verb, each.resource) for each in asked] == [("list", "containerversions")]
@@ -107,7 +107,7 @@ def test_who_only_looks_writes_nothing(scene, tmp_path, words, capfd):
     flags = ["--from", "cluster", "-n", scene.namespace, "--kubeconfig", scene.asked.kubeconfig]
     assert main.run([*words, *flags, "--config", str(settings_file(scene, tmp_path)), scene.remote.url]) == 5
     assert "InvalidDeclaration" in "".join(capfd.readouterr())
-    assert writes(scene.plane.audit.since(mark, user="admin")) == []
+    assert writes(scene.plane.audit.since(mark, user="admin", agent="gitcd/")) == []
     assert status(scene) == {}
 
 
@@ -171,7 +171,7 @@ class TestConflicts:
         assert scene.conditions("app")["Ready"] == ("True", "Current")
         assert status(scene)["applied"] == {"version": "0.9"}
         assert scene.get("app")["metadata"]["labels"] == {"touched": "meanwhile"}
-        asked = [(each.verb, each.resource, each.status) for each in scene.plane.audit.since(mark, user="admin")]
+        asked = [(each.verb, each.resource, each.status) for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/")]
         assert ("patch", "containerversions/status", 409) in asked
         assert ("get", "containerversions", 200) in asked
 
@@ -271,7 +271,7 @@ def test_many_are_read_page_by_page(scene, monkeypatch):
     assert {name for place, name in source.listing.live if place == scene.namespace} == {
         f"app-{each}" for each in range(5)
     }
-    paths = [each.path for each in scene.plane.audit.since(mark, user="admin")]
+    paths = [each.path for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/")]
     assert len(paths) >= 3
     assert all("limit=2" in each for each in paths)
     live = containerversions.get(source.api, source.listing.live[scene.namespace, "app-0"])
@@ -289,7 +289,7 @@ def test_pages_become_shorter_where_objects_are_large(scene, monkeypatch):
     assert {name for place, name in source.listing.live if place == scene.namespace} == {
         f"app-{each}" for each in range(5)
     }
-    limits = [each.path.partition("limit=")[2] for each in scene.plane.audit.since(mark, user="admin")]
+    limits = [each.path.partition("limit=")[2] for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/")]
     assert limits[:2] == ["500", "125"]
     assert int(limits[-1]) < 5
 

@@ -46,15 +46,19 @@ class AuditLog:
         """A place in the log: requests that begin from now on come after it."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def since(self, mark: int, *, user: str) -> list[Request]:
-        """Every request of `user` that began after `mark`; waits for those under way, but for watches not to their end."""
+    def since(self, mark: int, *, user: str, agent: str = "") -> list[Request]:
+        """Every request of `user` that began after `mark`; waits for those under way, but for watches not to their end.
+
+        Controllers act as the admin too: `agent`, how the program names itself, tells them from gitcd.
+        """
         end = time.monotonic() + _SECONDS
         while True:
             entries = [entry for entry in self._entries(mark) if entry["user"]["username"] == user]
             begun = {entry["auditID"] for entry in entries if entry["stage"] == "RequestReceived"}
             answered = {entry["auditID"]: entry for entry in entries if entry["stage"] != "RequestReceived"}
             if begun <= answered.keys():
-                return [_request(answered[identity]) for identity in _ordered(entries, begun)]
+                asked = [_request(answered[identity]) for identity in _ordered(entries, begun)]
+                return [each for each in asked if each.agent.startswith(agent)]
             if time.monotonic() > end:
                 missing = [entry["requestURI"] for entry in entries if entry["auditID"] in begun - answered.keys()]
                 raise AssertionError(f"still unanswered after {_SECONDS:.0f} s: {missing}")
