@@ -171,7 +171,10 @@ class TestConflicts:
         assert scene.conditions("app")["Ready"] == ("True", "Current")
         assert status(scene)["applied"] == {"version": "0.9"}
         assert scene.get("app")["metadata"]["labels"] == {"touched": "meanwhile"}
-        asked = [(each.verb, each.resource, each.status) for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/")]
+        asked = [
+            (each.verb, each.resource, each.status)
+            for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/")
+        ]
         assert ("patch", "containerversions/status", 409) in asked
         assert ("get", "containerversions", 200) in asked
 
