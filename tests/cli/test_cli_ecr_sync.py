@@ -381,7 +381,7 @@ class TestTrouble:
         ("registry tags get", "gitcd ecr-tags"),
         ("cv get", "gitcd diff -o json"),
         ("rd get", "gitcd diff -o json"),
-        ("run --k8s-config x", "gitcd reconcile"),
+        ("run --k8s-config x", "GITCD_REPO"),
     ],
 )
 def test_older_commands_name_their_successor(capfd, words: str, successor: str) -> None:

@@ -159,7 +159,7 @@ def test_F43_without_the_permission_for_leases_it_says_what_is_missing(scene, st
 
 def live_deployment(namespace: str) -> dict:
     """What runs of `app`."""
-    pod = {"containers": [{"name": "main", "image": f"{HOST}/team/app:1.0.0"}]}
+    pod = {"containers": [{"name": "main", "image": f"{HOST}/team/app:1.0.0"}], "nodeSelector": {"of": "no-node"}}
     template = {"metadata": {"labels": {"app": "app"}}, "spec": pod}
     spec = {"selector": {"matchLabels": {"app": "app"}}, "template": template}
     return {
@@ -206,7 +206,7 @@ def test_one_that_may_not_review_lets_nobody_in(scene) -> None:
 def test_workloads_are_listed_with_their_images(scene) -> None:
     pod = {
         "metadata": {"labels": {"app": "app"}},
-        "spec": {"containers": [{"name": "main", "image": "r.example.com/a:1"}]},
+        "spec": {"containers": [{"name": "main", "image": "r.example.com/a:1"}], "nodeSelector": {"of": "no-node"}},
     }
     pod["spec"]["restartPolicy"] = "Never"
     made = [

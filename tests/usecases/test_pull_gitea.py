@@ -162,8 +162,9 @@ def test_open_follow_hold_and_close(team, tmp_path):
     team.push({".gitcd/holds/prod/team.app.yaml": b"freeze: true\nreason: audit\n"})
     assert act(team.report()) == ["closed"]
     assert (team.pulls("open"), team.branches()) == ([], [])
-    (comment,) = team.api("GET", "/issues/1/comments")
-    assert comment["body"].startswith("Closed by gitcd, as nothing is left to merge. `prod/team/app is held: frozen")
+    changed, closed = team.api("GET", "/issues/1/comments")
+    assert changed["body"].endswith(f"Now: `prod/team/app to 1.1.0 {digest}`")
+    assert closed["body"].startswith("Closed by gitcd, as nothing is left to merge. `prod/team/app is held: frozen")
     assert team.report()["pulls"] == []
 
 
