@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, items, reading, text
+from gitcd.forge.adapter import dig, items, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import MAX_PAGES, Client
+from gitcd.forge.rest import RestAdapter
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -39,21 +40,16 @@ _STATUS = {
 _ACCEPTED = 202
 
 
-class Bitbucket(Adapter):
+class Bitbucket(RestAdapter):
     kind = "Bitbucket"
     capabilities = frozenset({Capability.REVIEWERS, Capability.DRAFT, Capability.STATUS})
     limits = Limits(title=255, body=32_768, hides_comments=False)
+    tip = ("target", "hash")
     takes_duplicates = True
 
     def __init__(self, client: Client, repository: str) -> None:
         """`repository` is `workspace/name`."""
-        self.repository = repository
-        self._client = client
-        self._root = f"repositories/{quote(repository)}"
-
-    @property
-    def traffic(self) -> tuple[int, int]:
-        return self._client.requests, self._client.writes
+        super().__init__(client, repository, f"repositories/{quote(repository)}")
 
     def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
         return self._list(branch, base, "OPEN")
@@ -115,17 +111,6 @@ class Bitbucket(Adapter):
             "url": status.url or f"https://bitbucket.org/{self.repository}/commits/{commit}",
         }
         self._client.send("POST", f"{self._root}/commit/{commit}/statuses/build", wanted, repeat=True)
-
-    def head_of(self, branch: str) -> str:
-        try:
-            return text(dig(self._client.get(self._branch(branch)), "target", "hash"))
-        except ForgeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
-                return ""
-            raise
-
-    def delete_branch(self, branch: str) -> None:
-        self._client.send("DELETE", self._branch(branch))
 
     def _branch(self, branch: str) -> str:
         return f"{self._root}/refs/branches/{quote(branch)}"

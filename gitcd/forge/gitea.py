@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, drafted, items, reading, text, undrafted
+from gitcd.forge.adapter import dig, drafted, items, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import MAX_PAGES, Client
+from gitcd.forge.rest import RestAdapter
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -28,20 +29,15 @@ _CLOSED_PAGES = 4  # they are those of all branches, and there may be thousands
 _METHODS = {MergeMethod.MERGE: "merge", MergeMethod.SQUASH: "squash", MergeMethod.REBASE: "rebase"}
 
 
-class Gitea(Adapter):
+class Gitea(RestAdapter):
     kind = "Gitea"
     capabilities = frozenset(Capability) - {Capability.API_COMMIT}
     limits = Limits(title=255, body=65_000)
+    tip = ("commit", "id")
 
     def __init__(self, client: Client, repository: str) -> None:
         """`repository` is `owner/name`."""
-        self.repository = repository
-        self._client = client
-        self._root = f"repos/{quote(repository)}"
-
-    @property
-    def traffic(self) -> tuple[int, int]:
-        return self._client.requests, self._client.writes
+        super().__init__(client, repository, f"repos/{quote(repository)}")
 
     def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
         return self._list(branch, base, MAX_PAGES, state="open", sort="newest")
@@ -111,16 +107,8 @@ class Gitea(Adapter):
         }
         self._client.send("POST", f"{self._root}/statuses/{commit}", wanted)
 
-    def head_of(self, branch: str) -> str:
-        try:
-            return text(dig(self._client.get(f"{self._root}/branches/{quote(branch)}"), "commit", "id"))
-        except ForgeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
-                return ""
-            raise
-
-    def delete_branch(self, branch: str) -> None:
-        self._client.send("DELETE", f"{self._root}/branches/{quote(branch)}")
+    def _branch(self, branch: str) -> str:
+        return f"{self._root}/branches/{quote(branch)}"
 
     def _list(self, branch: str, base: str, most: int, **params: str) -> Iterator[PullRequest]:
         """Older versions know no filter by base, and none knows one by head or by whose branch it is."""

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, items, reading, text
+from gitcd.forge.adapter import dig, items, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client, message_of
+from gitcd.forge.rest import RestAdapter
 from gitcd.model.plan import FileChange
 from gitcd.model.pull import (
     Capability,
@@ -34,24 +35,21 @@ _AUTO_MERGE = """mutation ($pull: ID!, $method: PullRequestMergeMethod!, $head: 
 }"""
 
 
-class GitHub(Adapter):
+class GitHub(RestAdapter):
     kind = "GitHub"
     capabilities = frozenset(Capability)
     limits = Limits(title=256, body=65_536)
+    tip = ("object", "sha")
 
     def __init__(self, client: Client, graphql: Client, repository: str) -> None:
         """`repository` is `owner/name`; `graphql` reaches the other of GitHub's two APIs, with the same credentials."""
-        self.repository = repository
-        self._client = client
+        super().__init__(client, repository, f"repos/{quote(repository)}")
         self._graphql = graphql
-        self._root = f"repos/{quote(repository)}"
 
     @property
     def traffic(self) -> tuple[int, int]:
-        return (
-            self._client.requests + self._graphql.requests,
-            self._client.writes + self._graphql.writes,
-        )
+        requests, writes = super().traffic
+        return requests + self._graphql.requests, writes + self._graphql.writes
 
     def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
         return self._list(branch, base, state="open")
@@ -121,20 +119,15 @@ class GitHub(Adapter):
         commit = {"message": message, "tree": tree, "parents": [parent]}
         return text(dig(self._client.send("POST", f"{self._root}/git/commits", commit, repeat=True).body, "sha"))
 
-    def head_of(self, branch: str) -> str:
-        try:
-            return text(dig(self._client.get(f"{self._root}/git/ref/heads/{quote(branch)}"), "object", "sha"))
-        except ForgeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
-                return ""
-            raise
-
     def delete_branch(self, branch: str) -> None:
         try:
             self._client.send("DELETE", f"{self._root}/git/refs/heads/{quote(branch)}")
         except ForgeError as error:
             if "does not exist" not in error.failure.message:  # GitHub may delete it by itself after a merge
                 raise
+
+    def _branch(self, branch: str) -> str:
+        return f"{self._root}/git/ref/heads/{quote(branch)}"
 
     def _leaf(self, file: FileChange) -> Mapping[str, object]:
         """One file of a tree; a text goes along in it, anything else is sent beforehand."""

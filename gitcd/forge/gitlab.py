@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from gitcd.forge.adapter import Adapter, dig, drafted, items, reading, text, undrafted
+from gitcd.forge.adapter import dig, drafted, items, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.http import Client
+from gitcd.forge.rest import RestAdapter
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -31,20 +32,15 @@ _CHECKING = frozenset({"checking", "unchecked", "preparing", "approvals_syncing"
 _BRANCH = {"source": "source_branch", "target": "target_branch"}
 
 
-class GitLab(Adapter):
+class GitLab(RestAdapter):
     kind = "GitLab"
     capabilities = frozenset(Capability) - {Capability.API_COMMIT}
     limits = Limits(title=255, body=1_000_000)
+    tip = ("commit", "id")
 
     def __init__(self, client: Client, repository: str) -> None:
         """`repository` is the whole path of the project, groups included."""
-        self.repository = repository
-        self._client = client
-        self._root = f"projects/{quote(repository, safe='')}"
-
-    @property
-    def traffic(self) -> tuple[int, int]:
-        return self._client.requests, self._client.writes
+        super().__init__(client, repository, f"projects/{quote(repository, safe='')}")
 
     def open_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
         return self._list(branch, base, state="opened")
@@ -121,17 +117,6 @@ class GitLab(Adapter):
         except ForgeError as error:
             if "Cannot transition status" not in error.failure.message:  # it says so already
                 raise
-
-    def head_of(self, branch: str) -> str:
-        try:
-            return text(dig(self._client.get(self._branch(branch)), "commit", "id"))
-        except ForgeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
-                return ""
-            raise
-
-    def delete_branch(self, branch: str) -> None:
-        self._client.send("DELETE", self._branch(branch))
 
     def _branch(self, branch: str) -> str:
         return f"{self._root}/repository/branches/{quote(branch, safe='')}"

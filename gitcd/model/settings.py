@@ -33,6 +33,7 @@ from gitcd.model.reference import PATH_PATTERN, EcrRegistry, Repository
 # begins at that file's folder.
 LocalPath = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", max=4096, hint="a path")]
 Url = Annotated[str, Text(r"(https?://[^\s@/]+[^\s@]*)?", max=2048, hint="an http or https address without a user")]
+Variable = Annotated[str, Text(r"([A-Za-z_][A-Za-z0-9_]*)?", max=255, hint="the name of a variable")]
 HostName = Annotated[str, Text(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", min=1, max=253, hint="a host name")]
 Account = Annotated[str, Text(r"([0-9]{12})?", hint="the 12 digits of an AWS account, in quotes")]
 RegistryScope = Annotated[
@@ -65,11 +66,7 @@ class Git:
     token: Annotated[str, Text(r"[^\x00-\x20\x7f]*", max=8192, hint="a token"), Secret(), Doc("For https.")] = field(
         default="", repr=False
     )
-    token_env: Annotated[
-        str,
-        Text(r"([A-Za-z_][A-Za-z0-9_]*)?", max=255, hint="the name of a variable"),
-        Doc("The environment variable that holds the token."),
-    ] = ""
+    token_env: Annotated[Variable, Doc("The environment variable that holds the token.")] = ""
     username: Annotated[str, Text(r"[^\x00-\x20\x7f:]+", min=1, max=255, hint="a user name"), Doc("For https.")] = (
         "x-access-token"
     )
@@ -128,11 +125,7 @@ class Forge:
     token: Annotated[str, Text(r"[^\x00-\x20\x7f]*", max=8192, hint="a token"), Secret(), Doc("Empty: git's.")] = field(
         default="", repr=False
     )
-    token_env: Annotated[
-        str,
-        Text(r"([A-Za-z_][A-Za-z0-9_]*)?", max=255, hint="the name of a variable"),
-        Doc("The environment variable that holds the token."),
-    ] = ""
+    token_env: Annotated[Variable, Doc("The environment variable that holds the token.")] = ""
     app: Annotated[GitHubApp, Doc("Used instead of a token.")] = field(default_factory=GitHubApp)
     labels: Annotated[tuple[Line, ...], Items(max=20), Doc("Given to every pull request.")] = ()
     reviewers: Annotated[tuple[Line, ...], Items(max=20), Doc("Users, or teams as org/team.")] = ()

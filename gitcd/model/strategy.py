@@ -26,6 +26,16 @@ from gitcd.model.fields import (
 _Figure = Annotated[str, Text(r"(-?[0-9]+(\.[0-9]+)?)?", max=32, hint="a number, quoted")]
 
 
+def _kind_needs(kind: str, name: str) -> Rule:
+    return Rule(
+        f"self.kind != '{kind}' || (has(self.{name}) && self.{name} != '')",
+        f"kind {kind} needs {name}",
+        lambda verify: verify.kind != kind or bool(getattr(verify, name)),
+        name,
+        needs("kind", kind, name),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Verify:
     """One verification. A verdict is pass, fail or inconclusive; "could not run" is never "version bad"."""
@@ -55,27 +65,9 @@ class Verify:
     inconclusive_limit: Annotated[int, Number(min=0, max=1000), Doc("How many of them may be inconclusive.")] = 0
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.kind != 'Image' || (has(self.image) && self.image != '')",
-            "kind Image needs image",
-            lambda verify: verify.kind != "Image" or bool(verify.image),
-            "image",
-            needs("kind", "Image", "image"),
-        ),
-        Rule(
-            "self.kind != 'HTTP' || (has(self.service) && self.service != '')",
-            "kind HTTP needs service",
-            lambda verify: verify.kind != "HTTP" or bool(verify.service),
-            "service",
-            needs("kind", "HTTP", "service"),
-        ),
-        Rule(
-            "self.kind != 'Prometheus' || (has(self.query) && self.query != '')",
-            "kind Prometheus needs query",
-            lambda verify: verify.kind != "Prometheus" or bool(verify.query),
-            "query",
-            needs("kind", "Prometheus", "query"),
-        ),
+        _kind_needs("Image", "image"),
+        _kind_needs("HTTP", "service"),
+        _kind_needs("Prometheus", "query"),
     )
 
 

@@ -9,7 +9,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
 from gitcd.model.site import Site
-from gitcd.planning.content import carriers, held
+from gitcd.planning.content import Held, carriers, held
 from gitcd.planning.matching import Surveyed
 
 
@@ -32,18 +32,27 @@ def deployed(surveyed: Surveyed) -> Deployed:
     """What all places of a declaration hold."""
     declared = surveyed.declared
     repository = declared.declaration.spec.repository
+    placed, doubt = images_at(carriers(surveyed.sites), surveyed)
     images: dict[str, str] = {}
-    unclear = []
-    for site in carriers(surveyed.sites):
-        if name := held(site, repository).identifier:
-            images.setdefault(name, site.where)
-        else:
-            unclear.append(site)
-    doubt = _doubt(surveyed, unclear)
+    for image, where in placed.items():
+        images.setdefault(image.identifier, where)
     if doubt:
         doubt = replace(doubt, message=f"{declared.identity} ({declared.declaration.origin}): {doubt.message}")
     files, warnings = tuple(surveyed.files), tuple(surveyed.warnings)
     return Deployed(declared.identity, repository, images, files, doubt, warnings)
+
+
+def images_at(sites: Sequence[Site], surveyed: Surveyed) -> tuple[dict[Held, str], Failure | None]:
+    """The images that sites of a declaration name, each with the first of its places; and why there may be others."""
+    placed: dict[Held, str] = {}
+    unclear = []
+    for site in sites:
+        image = held(site, surveyed.declared.declaration.spec.repository)
+        if image.identifier:
+            placed.setdefault(image, site.where)
+        else:
+            unclear.append(site)
+    return placed, _doubt(surveyed, unclear)
 
 
 def _doubt(surveyed: Surveyed, unclear: Sequence[Site]) -> Failure | None:

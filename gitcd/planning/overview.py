@@ -9,7 +9,8 @@ from gitcd.model.registry import Failure
 from gitcd.model.site import Site
 from gitcd.model.tree import MemoryTree
 from gitcd.planning import bluegreen
-from gitcd.planning.content import Held, carriers, held
+from gitcd.planning.content import Held, carriers
+from gitcd.planning.deployed import images_at
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.survey import survey
@@ -53,19 +54,11 @@ class Standing:
 
 def standing(surveyed: Surveyed) -> Standing:
     """What stands in a declaration's places."""
-    spec = surveyed.declared.declaration.spec
     sites = _speaking(surveyed)
     if isinstance(sites, Failure):
         return Standing(doubt=sites)
-    placed: dict[Held, str] = {}
-    unclear = []
-    for site in sites:
-        image = held(site, spec.repository)
-        if image.identifier:
-            placed.setdefault(image, site.where)
-        else:
-            unclear.append(site)
-    return Standing(tuple(placed.items()), _doubt(surveyed, unclear))
+    placed, doubt = images_at(sites, surveyed)
+    return Standing(tuple(placed.items()), doubt)
 
 
 def standing_in(declared: Declared, scopes: Scopes, files: Mapping[str, bytes]) -> Standing:
@@ -86,15 +79,3 @@ def _speaking(surveyed: Surveyed) -> list[Site] | Failure:
         return carriers(surveyed.in_order().sites)
     slots = bluegreen.slots(surveyed, spec.strategy.blue_green)
     return slots if isinstance(slots, Failure) else list(slots.live)
-
-
-def _doubt(surveyed: Surveyed, unclear: list[Site]) -> Failure | None:
-    if surveyed.refusals:
-        shown = "; ".join(f"{each.where}: {each.reason}" for each in surveyed.refusals)
-        return Failure("ManifestRefused", shown, "Mend the file, or leave it out with spec.paths.")
-    if surveyed.failures:
-        return surveyed.failures[0]
-    if unclear:
-        message = f"{unclear[0].where} names neither a tag nor a digest"
-        return Failure("ImageUnclear", message, "Write there which image is meant; a reconcile does.")
-    return None

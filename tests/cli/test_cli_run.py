@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ import pytest
 from gitcd.cli import main
 from tests.support.ecr import StandIn
 from tests.support.repos import Bare, make_bare, make_worktree
+from tests.support.running import Running
 from tests.support.scenes import LAYOUT, app_files
 
 DEPLOYMENT = "envs/dev/app/deployment.yaml"
@@ -37,29 +35,6 @@ def remote(tmp_path: Path) -> Bare:
     files = {"gitcd.yaml": LAYOUT} | app_files("app")
     files["envs/dev/app/cv.yaml"] += b"  interval: 10s\n"
     return make_bare(tmp_path / "remote.git", files)
-
-
-@dataclass
-class Running:
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def err(self) -> str:
-        return self.log.read_text()
-
-    def until(self, true: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 40
-        while not true():
-            assert self.process.poll() is None, self.err
-            assert time.monotonic() < deadline, self.err
-            time.sleep(0.05)
-
-    def get(self, path: str) -> str:
-        self.until(lambda: "serving http" in self.err)
-        (url,) = re.findall(r"serving (http://\S+)", self.err)
-        with urllib.request.urlopen(url + path, timeout=10) as answer:
-            return answer.read().decode()
 
 
 @pytest.fixture

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,6 +22,7 @@ from gitcd.manifests.documents import compose
 from tests.support.containerversions import definition, scene, settings_file
 from tests.support.controlplane import Access
 from tests.support.ecr import StandIn
+from tests.support.running import Running
 from tests.support.scenes import HOST
 
 __all__ = ["definition", "scene"]
@@ -41,43 +39,11 @@ def ecr() -> Iterator[StandIn]:
         yield server
 
 
-@dataclass
-class Replica:
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def err(self) -> str:
-        return self.log.read_text()
-
-    def until(self, true: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 40
-        while not true():
-            assert self.process.poll() is None, self.err
-            assert time.monotonic() < deadline, self.err
-            time.sleep(0.05)
-
-    def ask(self, path: str, token: str = "") -> tuple[int, str]:
-        self.until(lambda: "serving http" in self.err)
-        (url,) = re.findall(r"serving (http://\S+)", self.err)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), timeout=20) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=20)
-        return self.process.returncode
-
-
 @pytest.fixture
-def start(scene, ecr, tmp_path) -> Iterator[Callable[..., Replica]]:
+def start(scene, ecr, tmp_path) -> Iterator[Callable[..., Running]]:
     started = []
 
-    def start(*arguments: str, access: Access | None = None) -> Replica:
+    def start(*arguments: str, access: Access | None = None) -> Running:
         log = tmp_path / f"replica-{len(started)}.log"
         kubeconfig = str((access or scene.plane.admin).kubeconfig)
         flags = ["--port", "0", "--from", "cluster", "-n", scene.namespace, "--k8s-config", kubeconfig]
@@ -92,7 +58,7 @@ def start(scene, ecr, tmp_path) -> Iterator[Callable[..., Replica]]:
             command = [sys.executable, "-m", "gitcd", "run", *flags]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, env=os.environ)
         started.append(process)
-        return Replica(process, log)
+        return Running(process, log)
 
     yield start
     for process in started:
