@@ -6,6 +6,7 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?=
 ARGS   ?=
+TESTS  ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench control-plane forge helm deploy lock clean distclean
@@ -18,8 +19,8 @@ setup: $(READY)  ## prepare .venv and stop there
 demo: $(READY)  ## watch gitcd work against a local registry and a local remote
 	@$(BIN)/gitcd demo $(ARGS)
 
-test: $(READY)  ## run the test suite on all cores; ARGS="-k name" narrows it
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+test: $(READY)  ## run the everyday tests on all cores; TESTS=all the slow ones too, ARGS="-k name" narrows
+	@$(BIN)/python -m pytest -n auto $(if $(filter all,$(TESTS)),,-m "not slow") $(ARGS)
 
 check: $(READY)  ## lint, formatting, types, import floors; all four, even when one finds something
 	@status=0; \
