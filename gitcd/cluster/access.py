@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DEFAULT = "~/.kube/config"
 _SHOWN = 256
-_WORKERS = 8  # connections kept open: as many as statuses are written at a time
+_WORKERS = 16  # connections kept open: as many as objects are applied at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def _from_kubeconfig(files: str, context: str, *, named: bool) -> Access:
         raise ConfigError(f"the kubeconfig {files} does not exist")
     configuration = _blank()
     try:
-        kube_config.load_kube_config(files, context or None, configuration, persist_config=False)
+        with _plugin_heard():
+            kube_config.load_kube_config(files, context or None, configuration, persist_config=False)
         contexts, current = kube_config.list_kube_config_contexts(files)
     except (
         kube_config.ConfigException,
@@ -75,6 +78,33 @@ def _from_kubeconfig(files: str, context: str, *, named: bool) -> Access:
         raise _unusable(files, ValueError(f"its server {configuration.host} is no http or https address"))
     chosen = next((each for each in contexts if each["name"] == context), current)
     return _access(configuration, chosen["context"].get("namespace") or "default")
+
+
+@contextmanager
+def _plugin_heard() -> Iterator[None]:
+    """Raise what becomes of a plugin for credentials: the library logs it and goes on with none.
+
+    Raises:
+        ConfigError: the plugin failed, or answered no credentials.
+    """
+    said: list[str] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return False
+
+    root = logging.getLogger()
+    root.addFilter(hear)
+    try:
+        yield
+    finally:
+        root.removeFilter(hear)
+    if said:
+        shown = " ".join(said[0].split())[:_SHOWN]
+        raise ConfigError(
+            f"the plugin that the kubeconfig names for credentials gave none: {shown}",
+            remedy="Run by hand what `exec` of its user says; it prints an ExecCredential where all is well.",
+        )
 
 
 def _unusable(files: str, error: Exception) -> ConfigError:
@@ -122,7 +152,8 @@ def _access(configuration: Any, namespace: str) -> Access:
 
     def authorize() -> Mapping[str, str]:
         try:
-            key = configuration.get_api_key_with_prefix("BearerToken", "authorization")
+            with _plugin_heard():
+                key = configuration.get_api_key_with_prefix("BearerToken", "authorization")
         except OSError as error:
             raise ConfigError(f"the token for the cluster cannot be read: {error}") from error
         if not key:

@@ -1,0 +1,184 @@
+"""What an API server answers: an object, a list, or a no, which becomes an exception that says what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gitcd import redact
+from gitcd.errors import ConfigError, RefusedError, TransientError
+
+if TYPE_CHECKING:
+    import urllib3
+
+AGAIN = frozenset({429, 500, 502, 503, 504})  # the states of HTTP after which asking once more may help
+_LONGEST_LINE = 1 << 24  # bytes
+# bytes; an object has 3 MiB at most, a page of usual ones has as much, and one of the largest would not fit into memory
+_LONGEST_ANSWER = 1 << 23
+_SHOWN = 256
+_MOST_CAUSES = 100
+
+Json = dict[str, Any]
+
+
+class Cause(NamedTuple):
+    """One of several things that the API server has against a request: one word, the field, and a sentence."""
+
+    reason: str
+    field: str
+    message: str
+
+
+class DeclinedError(RefusedError):
+    """The API server's no. `status` is that of HTTP, `reason` the one word in which it says why, such as NotFound.
+
+    `causes` are the single fields that it is about, as far as the server names them.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, causes: tuple[Cause, ...] = ()) -> None:
+        super().__init__(f"the cluster says {reason or status}: {message}")
+        self.status = status
+        self.reason = reason
+        self.words = message
+        self.causes = causes
+
+
+class TooLongError(TransientError):
+    """An answer that is not read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    value: Json
+    retry_after: float
+
+    @property
+    def is_good(self) -> bool:
+        return is_good(self.status)
+
+
+def whole(response: urllib3.BaseHTTPResponse, server: str) -> bytes:
+    """The body, after which the connection is free for the next request.
+
+    Raises:
+        TooLongError: there is more of it than is read.
+    """
+    data = response.read(_LONGEST_ANSWER + 1)
+    if len(data) > _LONGEST_ANSWER:
+        response.close()
+        raise TooLongError(f"{server} answers with more than {_LONGEST_ANSWER} bytes", remedy="Run again.")
+    response.release_conn()
+    return data
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a body that comes bit by bit; what has no end yet is none.
+
+    Raises:
+        ValueError: one is longer than any object of an API server.
+    """
+    rest = b""
+    for chunk in chunks:
+        *done, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, done)
+        if len(rest) > _LONGEST_LINE:
+            raise ValueError("a line of the answer is too long")
+
+
+def event(line: bytes) -> Json:
+    return value(line, HTTPStatus.OK)
+
+
+def no(answer: Answer, server: str) -> Exception:
+    return trouble(answer, server) if answer.status in AGAIN else refusal(answer, server)
+
+
+def is_good(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def value(data: bytes, status: int) -> Json:
+    """The object that an answer holds. A good answer has to be one; what else a bad one holds is passed over."""
+    try:
+        read = json.loads(data)
+    except ValueError:
+        read = None
+    if isinstance(read, dict):
+        return read
+    if is_good(status):
+        raise ValueError("the answer is no object")
+    return {}
+
+
+def is_list(page: Json, *, namespaced: bool) -> bool:
+    """Whether it is a list of objects as an API server has them, so that an empty one can be believed."""
+    items, metadata = page.get("items"), page.get("metadata")
+    wanted = ("namespace", "name") if namespaced else ("name",)
+    return (
+        str(page.get("kind", "")).endswith("List")
+        and isinstance(metadata, dict)
+        and isinstance(items, list)
+        and all(isinstance(item, dict) and _has(item.get("metadata"), wanted) for item in items)
+    )
+
+
+def _has(metadata: object, keys: tuple[str, ...]) -> bool:
+    return isinstance(metadata, dict) and all(isinstance(metadata.get(key), str) for key in keys)
+
+
+def seconds(headers: Mapping[str, str]) -> float:
+    """What Retry-After asks for; API servers give whole seconds."""
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else 0.0
+
+
+def wish(answer: Answer | Exception) -> float:
+    return answer.retry_after if isinstance(answer, Answer) else 0.0
+
+
+def words(answer: Answer | Exception) -> str:
+    """What went wrong, in short, and without a body that is no Status: it may hold anything."""
+    if isinstance(answer, Exception):
+        return redact.clean(f"{type(answer).__name__}: {answer}")[:_SHOWN]
+    return f"{answer.status} {_message(answer)}".strip()
+
+
+def _message(answer: Answer) -> str:
+    text = answer.value.get("message") if answer.value.get("kind") == "Status" else ""
+    return redact.clean(text)[:_SHOWN] if isinstance(text, str) else ""
+
+
+def refusal(answer: Answer, server: str) -> Exception:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return ConfigError(
+            f"{server} does not accept these credentials", remedy="Sign in again, or choose another --context."
+        )
+    reason = answer.value.get("reason")
+    return DeclinedError(answer.status, reason if isinstance(reason, str) else "", _message(answer), _causes(answer))
+
+
+def _causes(answer: Answer) -> tuple[Cause, ...]:
+    """Source: StatusDetails in the API reference, meta/v1."""
+    details = answer.value.get("details")
+    told = details.get("causes") if isinstance(details, dict) else None
+    return tuple(
+        Cause(*(redact.clean(str(each.get(key, "")))[:_SHOWN] for key in ("reason", "field", "message")))
+        for each in (told if isinstance(told, list) else ())[:_MOST_CAUSES]
+        if isinstance(each, dict)
+    )
+
+
+def trouble(answer: Answer | Exception, server: str) -> TransientError:
+    what = "answers" if isinstance(answer, Answer) else "cannot be reached:"
+    return TransientError(f"{server} {what} {words(answer)}", remedy="Run again.")
+
+
+def untrusted(server: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{server} shows a certificate that is not trusted: {redact.clean(str(error))[:_SHOWN]}",
+        remedy="Correct the certificate authority or the client certificate in the kubeconfig.",
+    )
