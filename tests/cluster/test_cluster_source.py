@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,17 @@ class TestTheMap:
         assert read_cluster(settings, scene.asked).mapped.elsewhere == {"prod"}
 
 
+def plugged(folder: Path, script: str) -> Path:
+    """A kubeconfig whose user gets credentials from a plugin."""
+    (folder / "ca").touch()
+    text = json.loads(kubeconfig("http://127.0.0.1:1", folder / "ca", "x"))
+    words = {"command": "sh", "args": ["-c", script], "interactiveMode": "Never"}
+    text["users"][0]["user"] = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", **words}}
+    path = folder / "exec.kubeconfig"
+    path.write_text(json.dumps(text))
+    return path
+
+
 class TestTheWayIn:
     def test_T25_a_kubeconfig_in_the_repository_is_ignored(self, scene, tmp_path, monkeypatch, capfd):
         """Only a flag or the environment names one: what it says may start programs."""
@@ -197,6 +209,37 @@ class TestTheWayIn:
         assert [
             name for name, _, _ in outcomes(replace(scene, asked=replace(scene.asked, kubeconfig=str(path))).plan())
         ]
+
+    @pytest.mark.parametrize(
+        ("script", "message"),
+        [
+            ("echo nobody is logged in >&2; exit 3", "gave none: exec: process returned 3. nobody is logged in"),
+            ("echo no json", "gave none: exec: failed to decode process output"),
+            ("exec /no/such/plugin", "gave none: exec: process returned 127"),
+            (
+                """echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {}}'""",
+                "gave none: exec: missing token or clientCertificateData",
+            ),
+        ],
+    )
+    def test_an_exec_plugin_that_fails_ends_it(self, tmp_path, caplog, script, message):
+        """The library would go on as nobody, and the API server blame permissions."""
+        path = plugged(tmp_path, script)
+        with pytest.raises(ConfigError, match=message) as refused:
+            access.find_access(str(path))
+        assert refused.value.remedy.startswith("Run by hand what `exec` of its user says")
+        assert not caplog.records
+
+    def test_an_exec_plugin_that_fails_later_ends_it_too(self, tmp_path):
+        """Credentials that have run out are asked for anew before a request."""
+        credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+        credential |= {"status": {"token": "short-lived", "expirationTimestamp": "2020-01-01T00:00:00Z"}}
+        (tmp_path / "answer").write_text(json.dumps(credential))
+        found = access.find_access(str(plugged(tmp_path, f"cat {tmp_path}/answer")))
+        assert found.authorize() == {"Authorization": "Bearer short-lived"}
+        (tmp_path / "answer").unlink()
+        with pytest.raises(ConfigError, match="gave none: exec: process returned 1"):
+            found.authorize()
 
     def test_a_pods_token_is_read_anew(self, scene, tmp_path, monkeypatch):
         account = tmp_path / "serviceaccount"
