@@ -15,10 +15,8 @@ from gitcd.model import settings as operator
 from gitcd.model.plan import PlannedPull
 from gitcd.model.pull import Limits, PullContent
 from gitcd.model.registry import Failure
-from gitcd.rendering.pull import pull_content
 from gitcd.rendering.pull_markup import code
 from gitcd.usecases.deliver import NO_FORGE, Desk
-from gitcd.usecases.deliver_details import details
 from gitcd.usecases.planner import Planned
 from gitcd.usecases.settings import forge_token
 from gitcd.usecases.workspace import Workspace
@@ -33,6 +31,9 @@ def open_desk(run: Workspace, mirror: Mirror, journals: Sequence[str] = ()) -> D
     forge = _forge(run, mirror) if named or mirror.remote.kind is not Kind.LOCAL else NO_FORGE
 
     def write(pull: PlannedPull, limits: Limits, planned: Planned) -> PullContent:
+        from gitcd.rendering.pull import pull_content
+        from gitcd.usecases.deliver_details import details
+
         return pull_content(pull, limits, details(run, mirror, planned, pull, journals), folder=run.templates)
 
     wanted = run.settings.forge
