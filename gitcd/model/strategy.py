@@ -60,9 +60,11 @@ class Verify:
         Literal["Inconclusive", "Pass", "Fail"], Doc("Prometheus: the verdict where the query has no result.")
     ] = "Inconclusive"
     interval: Annotated[Duration, Doc("Time between two measurements.")] = timedelta(seconds=30)
-    count: Annotated[int, Number(min=1, max=1000), Doc("How many measurements are taken.")] = 1
-    failure_limit: Annotated[int, Number(min=0, max=1000), Doc("How many of them may fail.")] = 0
-    inconclusive_limit: Annotated[int, Number(min=0, max=1000), Doc("How many of them may be inconclusive.")] = 0
+    count: Annotated[int, Number(min=1, max=1000), Doc("How many measurements in a row must pass.")] = 1
+    failure_limit: Annotated[int, Number(min=0, max=1000), Doc("How many may fail on the way there.")] = 0
+    inconclusive_limit: Annotated[
+        int, Number(min=0, max=1000), Doc("How many may be inconclusive on the way there.")
+    ] = 0
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         _kind_needs("Image", "image"),
