@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from gitcd.manifests import documents
 from gitcd.manifests.documents import Map, Mark, Seq, UnreadableError
 from gitcd.manifests.dump import to_yaml
-from gitcd.model import schema
+from gitcd.model import legacy, schema
 from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
 from gitcd.model.faults import shown
 from gitcd.model.hold import Hold
@@ -20,9 +20,8 @@ from gitcd.model.layout import ConfigRepository
 from gitcd.model.problem import Problem
 
 GROUP = API_VERSION.partition("/")[0]
-LEGACY_GROUP = "custom.k8s.io"
 
-_NEEDLES = (KIND, f"{GROUP}/v")
+_NEEDLES = (KIND, f"{GROUP}/v", f"{legacy.GROUP}/v")
 _ALIKE = 0.8
 _MAX_SHOWN = 60
 _MAX_SUBJECT = 320
@@ -32,11 +31,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What a file declares; `alone`: it holds one declaration and nothing else."""
+    """What a file declares; `alone`: it holds one declaration and nothing else.
+
+    `old` are the lines at which declarations of old kinds begin, and `lost` the fields of those that say nothing any
+    more; both are known of files that were read just now only, not of those that are remembered.
+    """
 
     declarations: tuple[ContainerVersion, ...] = ()
     problems: tuple[Problem, ...] = ()
     alone: bool = False
+    old: tuple[int, ...] = ()
+    lost: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def read_declarations(path: str, data: bytes) -> ReadResult:
             file.first_line = first_line
             file.read(part)
     alone = len(parts) == file.documents == len(file.declarations) == 1 and not file.problems
-    return ReadResult(tuple(file.declarations), tuple(file.problems), alone)
+    return ReadResult(tuple(file.declarations), tuple(file.problems), alone, tuple(file.old), tuple(file.lost))
 
 
 def read_memberships(data: bytes) -> Iterator[Membership]:
@@ -151,6 +156,8 @@ class _File:
     documents: int = 0
     declarations: list[ContainerVersion] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    old: list[int] = field(default_factory=list)
+    lost: list[Problem] = field(default_factory=list)
 
     def read(self, part: str) -> None:
         """Read one stretch of the file between document markers."""
@@ -173,12 +180,18 @@ class _File:
                 self._read_declaration(item, usable=not outside)
 
     def _read_declaration(self, item: Map, *, usable: bool) -> None:
-        document, problems = schema.read(Document, item)
+        document, problems = self._modern(item).read() if legacy.is_legacy(item) else schema.read(Document, item)
         found = (*self.faults(item), *(self.placed(item, problem) for problem in problems))
         self.problems += found
         if document and usable and not found:
             origin = Origin(self.path, self.first_line + documents.start(item)[0] + 1)
             self.declarations.append(ContainerVersion(document.metadata, document.spec, origin))
+
+    def _modern(self, item: Map) -> legacy.Modern:
+        modern = legacy.modernise(item)
+        self.old.append(self.first_line + documents.start(item)[0] + 1)
+        self.lost += [self.placed(item, problem) for problem in modern.lost]
+        return modern
 
     def faults(self, value: Any) -> tuple[Problem, ...]:
         if not isinstance(value, Map):
@@ -212,6 +225,8 @@ def _claim(item: Map) -> bool | Problem:
     """Whether the object is a declaration of ours: yes, no, or nearly."""
     kind, version = item.get("kind"), item.get("apiVersion")
     group = version.partition("/")[0] if isinstance(version, str) else ""
+    if version == legacy.API_VERSION:
+        return legacy.is_legacy(item)
     if kind != KIND:
         if group != GROUP or kind == LAYOUT_KIND:
             return False
@@ -221,9 +236,9 @@ def _claim(item: Map) -> bool | Problem:
     if group in {GROUP, ""}:
         message = f"{shown(version)} is not a version that is read here"
         return version == API_VERSION or Problem(message, f"write apiVersion: {API_VERSION}", ("apiVersion",))
-    if group == LEGACY_GROUP:
-        message = f"declarations of {version} are not read yet"
-        return Problem(message, f"write it as apiVersion: {API_VERSION}", ("apiVersion",))
+    if group == legacy.GROUP:
+        message = f"{shown(version)} is not a version that is read here"
+        return Problem(message, f"wanted: {legacy.API_VERSION} or {API_VERSION}", ("apiVersion",))
     if SequenceMatcher(None, group[:_MAX_SHOWN], GROUP).ratio() >= _ALIKE:
         return Problem(f"{shown(version)} is not known", f"did you mean {API_VERSION}?", ("apiVersion",))
     return False

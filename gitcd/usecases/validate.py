@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitcd.manifests import reading
-from gitcd.model import hold, schema
+from gitcd.model import hold, legacy, schema
 from gitcd.model.declaration import ContainerVersion, Identity
 from gitcd.model.faults import did_you_mean
 from gitcd.model.layout import FILE_NAME, ConfigRepository, Environment
@@ -48,7 +48,7 @@ def validate(tree: Tree, registries: Collection[str] = ()) -> Report:
     documents = [entry for entry in entries if entry.path.endswith(_YAML)]
     layout, problems = _check_layout(tree, entries)
     scopes = Scopes(layout) if layout or not problems else None
-    declared, faults = _read_declarations(tree, [entry for entry in documents if not _is_hold(entry)])
+    declared, faults, outdated = _read_declarations(tree, [entry for entry in documents if not _is_hold(entry)])
     problems += faults
     known: set[Identity] | None = None
     if scopes:
@@ -60,9 +60,8 @@ def validate(tree: Tree, registries: Collection[str] = ()) -> Report:
         problems += _check_hold(entry.path, data, known)
     foreseen = foresee(tree, layout, declared, registries) if not problems else Foreseen()
     environments = len(layout.environments) if layout else 0
-    return Report(
-        len(declared), len(holds), environments, _ordered([*problems, *foreseen.problems]), _ordered(foreseen.warnings)
-    )
+    warnings = _ordered([*outdated, *foreseen.warnings])
+    return Report(len(declared), len(holds), environments, _ordered([*problems, *foreseen.problems]), warnings)
 
 
 def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -132,14 +131,24 @@ def _check_ties(layout: ConfigRepository, paths: Iterable[str]) -> Iterator[Prob
         )
 
 
-def _read_declarations(tree: Tree, entries: Sequence[Entry]) -> tuple[list[ContainerVersion], list[Problem]]:
+def _read_declarations(
+    tree: Tree, entries: Sequence[Entry]
+) -> tuple[list[ContainerVersion], list[Problem], list[Problem]]:
+    """The declarations, what is wrong with them, and what to know of those that are of old kinds."""
     declared: list[ContainerVersion] = []
     problems: list[Problem] = []
+    outdated: list[Problem] = []
     for entry, data in tree.read(entries):
         result = reading.read_declarations(entry.path, data)
         declared += result.declarations
         problems += result.problems
-    return declared, problems
+        outdated += [*result.lost, *(_outdated(each) for each in result.declarations if each.origin.line in result.old)]
+    return declared, problems, outdated
+
+
+def _outdated(declared: ContainerVersion) -> Problem:
+    message = f"is a document of {legacy.API_VERSION}, which is read with the defaults that it had"
+    return _about(declared, message, f"gitcd migrate {declared.origin.path} prints it in the form of today")
 
 
 def _check_places(declared: Iterable[ContainerVersion], scopes: Scopes) -> tuple[set[Identity], list[Problem]]:

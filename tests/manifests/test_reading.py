@@ -130,7 +130,10 @@ def test_F51_all_problems_of_all_declarations_come_at_once():
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
-        ("apiVersion: custom.k8s.io/v1\nkind: ContainerVersion", "declarations of custom.k8s.io/v1 are not read yet"),
+        (
+            "apiVersion: custom.k8s.io/v2\nkind: ContainerVersion",
+            "'custom.k8s.io/v2' is not a version that is read here",
+        ),
         ("apiVersion: gitcd.io/v2\nkind: ContainerVersion", "'gitcd.io/v2' is not a version"),
         ("apiVersion: gitcd.oi/v1\nkind: ContainerVersion", "Did you mean gitcd.io/v1?"),
         ("apiVersion: 1\nkind: ContainerVersion", "Write apiVersion: gitcd.io/v1"),

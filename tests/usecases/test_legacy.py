@@ -1,0 +1,131 @@
+"""Documents of cvmanager and kcd in a config repository: they are planned, checked and held like those of today."""
+
+from pathlib import Path
+
+import pytest
+
+from gitcd.git.memory import FileMemory
+from gitcd.model.plan import OutcomeKind
+from gitcd.model.registry import Answers, Failure, Image
+from gitcd.model.tree import MemoryTree
+from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.validate import validate
+from tests.support.scenes import HOST, NOW, digest
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+TIP = f"master-{SHA}"
+
+SECOND = f"""\
+apiVersion: custom.k8s.io/v1
+kind: ContainerVersion
+metadata: {{name: tiles, namespace: atlas}}
+spec:
+  imageRepo: {HOST}/atlas/tiles
+  tag: env-prod
+  pollIntervalSeconds: 60
+  livenessSeconds: 120
+  selector:
+    cvapp: tiles
+  container:
+    name: main
+"""
+FIRST = f"""\
+apiVersion: custom.k8s.io/v1
+kind: ContainerVersion
+metadata: {{name: tiles, namespace: atlas}}
+spec:
+  imageRepo: {HOST}/atlas/tiles
+  tag: env-prod
+  checkFrequency: 5
+  deployment:
+    name: tilesapp
+    container: main
+"""
+KCD = SECOND.replace("kind: ContainerVersion", "kind: KCD").replace("cvapp", "kcdapp")
+MODERN = f"""\
+apiVersion: gitcd.io/v1
+kind: ContainerVersion
+metadata: {{name: tiles, namespace: atlas}}
+spec:
+  imageRepo: {HOST}/atlas/tiles
+  tag: env-prod
+  versionSyntax: .*[0-9a-f]{{5,40}}.*
+  selector: {{LABEL: tiles}}
+"""
+APP = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: tilesapp
+  namespace: atlas
+  labels: {{cvapp: tiles, kcdapp: tiles}}
+spec:
+  template:
+    spec:
+      containers:
+      - name: main
+        image: {HOST}/atlas/tiles:old  # the one
+"""
+
+
+def registry(queries):
+    image = Image(digest("new"), ("env-prod", TIP), NOW)
+    return Answers(
+        {
+            (query.repository, name): image if name in {"env-prod", image.digest} else Failure("TagNotFound", "gone")
+            for query in queries
+            for name in query.tags | query.digests
+        }
+    )
+
+
+def tree(**files):
+    return MemoryTree({f"{name}.yaml": text.encode() for name, text in files.items()})
+
+
+def plan(memory=None, **files):
+    known = {"memory": memory} if memory else {}
+    return make_plan(tree(**files), Context(registry, lambda questions: {}, NOW), **known).plan
+
+
+@pytest.mark.parametrize("document", [FIRST, SECOND, KCD], ids=["first", "second", "kcd"])
+def test_an_old_document_moves_its_image(document):
+    result = plan(cv=document, app=APP)
+    (outcome,) = result.outcomes
+    assert (outcome.kind, outcome.message) == (OutcomeKind.BUMPED, "")
+    (change,) = result.files
+    assert change.after == change.before.replace(b":old", f":{TIP}@{digest('new')}".encode())
+
+
+def test_it_is_remembered_as_what_it_means(tmp_path: Path):
+    first = FileMemory(tmp_path)
+    fresh = plan(first, cv=KCD, app=APP)
+    first.save()
+    assert plan(FileMemory(tmp_path), cv=KCD, app=APP) == fresh
+
+
+def test_the_same_name_in_both_forms_is_an_error_that_names_both():
+    outcomes = plan(old=SECOND, new=MODERN, app=APP).outcomes
+    assert {(each.reason, each.message) for each in outcomes} == {
+        ("DuplicateDeclaration", "declared again in new.yaml:1"),
+        ("DuplicateDeclaration", "declared again in old.yaml:1"),
+    }
+
+
+def test_a_mistake_is_reported_with_its_line():
+    (outcome,) = plan(cv=SECOND.replace("  tag: env-prod\n", "  tga: env-prod\n"), app=APP).outcomes
+    assert outcome.reason == "InvalidDeclaration"
+    assert "cv.yaml:6:3: spec.tga: is not a known field" in outcome.message
+
+
+@pytest.mark.parametrize("kind", ["Widget", "ContainerVersions"])
+def test_other_kinds_of_that_group_are_no_concern(kind):
+    assert plan(cv=SECOND.replace("kind: ContainerVersion", f"kind: {kind}"), app=APP).outcomes == ()
+
+
+def test_validate_says_what_became_of_them():
+    report = validate(tree(cv=SECOND, app=APP))
+    assert report.ok
+    about = {(each.line, each.pointer): each for each in report.warnings if "effect" not in each.message}
+    assert about[8, "spec.livenessSeconds"].message.startswith("has no successor")
+    assert about[1, ""].remedy == "gitcd migrate cv.yaml prints it in the form of today"
