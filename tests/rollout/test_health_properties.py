@@ -11,20 +11,21 @@ from gitcd.rollout.health import assess
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 # The keys and words that the rules ask for, so that chance comes past the first of them.
-KEYS = st.sampled_from(
+_KEYS = (
     "apiVersion kind metadata name namespace uid generation labels annotations ownerReferences deletionTimestamp "
     "finalizers spec replicas paused selector type template status observedGeneration conditions reason message "
     "lastTransitionTime phase containerStatuses initContainerStatuses state waiting terminated exitCode lastState "
     "updatedReplicas availableReplicas readyReplicas currentReplicas updateRevision currentRevision updateStrategy "
     "rollingUpdate partition desiredNumberScheduled endpoints addresses ready volumes persistentVolumeClaim "
     "claimName containers image "
-    "kubernetes.io/service-name controller-revision-hash clusterIP suspend startTime".split()  # noqa: SIM905 - a list would fill a page
+    "kubernetes.io/service-name controller-revision-hash clusterIP suspend startTime"
 )
-WORDS = st.sampled_from(
+_WORDS = (
     "Ready Progressing Available NewReplicaSetAvailable True False Unknown Complete Failed Stalled Reconciling "
     "Unschedulable PodScheduled CrashLoopBackOff OnDelete LoadBalancer Bound Pending Running Established u v "
-    "0001-01-01T00:00:00+23:59 9999-12-31T23:59:59-23:59 2026-11-23T11:00:00Z 2026-11-23T11:00:00".split()  # noqa: SIM905 - as above
+    "0001-01-01T00:00:00+23:59 9999-12-31T23:59:59-23:59 2026-11-23T11:00:00Z 2026-11-23T11:00:00"
 )
+KEYS, WORDS = st.sampled_from(_KEYS.split()), st.sampled_from(_WORDS.split())
 LEAVES = st.none() | st.booleans() | st.integers() | st.integers(0, 4) | st.floats() | st.text(max_size=6) | WORDS
 JSON = st.recursive(
     LEAVES, lambda each: st.lists(each, max_size=3) | st.dictionaries(KEYS, each, max_size=4), max_leaves=20
