@@ -7,7 +7,7 @@ Structure comes from libyaml's events, so nothing is ever constructed; plain sca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,14 +86,14 @@ def split(text: str) -> Iterator[tuple[int, str]]:
         line += text.count("\n", start, end)
 
 
-def decode(data: bytes) -> str:
+def decode(data: bytes, limit: int = MAX_BYTES) -> str:
     """The text of a file.
 
     Raises:
         UnreadableError: the file is too large or not UTF-8.
     """
-    if len(data) > MAX_BYTES:
-        raise UnreadableError(f"the file has {len(data)} bytes, at most {MAX_BYTES} are read", remedy="split the file")
+    if len(data) > limit:
+        raise UnreadableError(f"the file has {len(data)} bytes, at most {limit} are read", remedy="split the file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -102,15 +102,18 @@ def decode(data: bytes) -> str:
         ) from None
 
 
-def compose(text: str) -> Iterator[Any]:
+def compose(text: str, plain: Callable[[str], Any] | None = None) -> Iterator[Any]:
     """The documents of a text, in order: Map, Seq or a scalar each.
+
+    `plain` says what plain scalars are worth, in place of the core schema, and then keys are such scalars, too; what it
+    makes of a key is written as text.
 
     Raises:
         UnreadableError: at the first document that cannot be read; its mark counts within the text.
     """
     try:
         parser = CParser(text)
-        reader = _Reader(parser)
+        reader = _Reader(parser, plain or scalar, types_keys=plain is not None)
         while not isinstance(event := parser.get_event(), StreamEndEvent):
             if isinstance(event, DocumentStartEvent):
                 yield reader.document()
@@ -145,6 +148,8 @@ class _Reader:
     """Turns the events of one text into values; what is wrong with single nodes is collected in `faults`."""
 
     parser: Any
+    plain: Callable[[str], Any]
+    types_keys: bool = False
     anchors: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     nodes: int = 0
@@ -181,7 +186,7 @@ class _Reader:
 
     def _scalar(self, event: ScalarEvent) -> Any:
         if event.tag is None:
-            return scalar(event.value) if event.implicit[0] else event.value
+            return self.plain(event.value) if event.implicit[0] else event.value
         if event.tag not in _TEXT_TAGS:
             self._fault(f"the tag {event.tag[:_MAX_SHOWN]!r} is refused", event)
         return event.value
@@ -201,7 +206,7 @@ class _Reader:
     def _map(self, depth: int) -> Map:
         entries, merges, faultless = Map(), list[tuple[Any, Event]](), len(self.faults)
         while type(event := self._next()) is not MappingEndEvent:
-            key = event.value if type(event) is ScalarEvent else self._node(event, depth)
+            key = self._key(event) if type(event) is ScalarEvent else self._node(event, depth)
             value = self._node(self._next(), depth)
             if key == "<<" and type(event) is ScalarEvent and event.implicit[0]:
                 merges.append((value, event))
@@ -217,6 +222,17 @@ class _Reader:
         if len(self.faults) > faultless:
             entries.faults = tuple(self.faults[faultless:])
         return entries
+
+    def _key(self, event: ScalarEvent) -> str | None:
+        if not self.types_keys or event.value == "<<":
+            return event.value
+        match value := self._scalar(event):
+            case None | str():
+                return value
+            case bool():
+                return "true" if value else "false"
+            case _:
+                return str(value)
 
     def _merge(self, entries: Map, value: Any, event: Event) -> None:
         for source in value if isinstance(value, Seq) else [value]:
