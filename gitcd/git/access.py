@@ -1,8 +1,12 @@
-"""How git is let in: askpass for https, the operator's known hosts and key for ssh. No secret is ever written down."""
+"""How git is let in: askpass, a header or a credential helper for https, the operator's known hosts and key for ssh.
+
+No secret is ever written down.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +15,7 @@ from urllib.parse import urlsplit
 from gitcd import redact
 from gitcd.errors import ConfigError
 from gitcd.git.remote import Kind, Remote
+from gitcd.git.runner import Means
 
 # The prompt ends in the address that asks, so only the remote's own host gets an answer.
 _ASKPASS = """#!/bin/sh
@@ -23,6 +28,9 @@ case "$1" in
   *) printf '%s\\n' "$GITCD_ASKPASS_TOKEN" ;;
 esac
 """
+
+# Its helper makes a credential for one repository, so it has to be told which.
+_CODECOMMIT = re.compile(r"git-codecommit(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +49,31 @@ class Ssh:
     key: Path | None = None
 
 
-def environment(remote: Remote, scratch: Path, credentials: Credentials | None, ssh: Ssh | None) -> dict[str, str]:
-    """What git needs in its environment to reach the remote, and nothing but this remote.
+@dataclass(frozen=True, slots=True)
+class Https:
+    """For https: what is asked of a connection beside a token.
+
+    `header` is a whole header (`Authorization: Bearer …`), sent to this remote alone. `helper` is a credential helper,
+    as git's `credential.helper` names one. `ca_bundle` is a file with the certificates that are trusted, and no others.
+    """
+
+    ca_bundle: Path | None = None
+    header: str = field(default="", repr=False)
+    helper: str = ""
+
+
+def access_to(
+    remote: Remote, scratch: Path, credentials: Credentials | None, ssh: Ssh | None, https: Https | None = None
+) -> Means:
+    """What git needs to reach the remote, and nothing but this remote.
 
     `scratch` is a private folder (mode 0700) for the askpass program.
 
     Raises:
-        ConfigError: an ssh remote without a file of known hosts.
+        ConfigError: an ssh remote without a file of known hosts, or a CA bundle that is not there.
     """
     environment = {"GIT_ALLOW_PROTOCOL": remote.protocols}
+    config: dict[str, str] = {}
     if remote.kind is Kind.SSH:
         environment |= {"GIT_SSH_COMMAND": _ssh_command(remote, ssh or Ssh()), "GIT_SSH_VARIANT": "ssh"}
     if remote.kind is Kind.HTTP and credentials:
@@ -61,7 +85,42 @@ def environment(remote: Remote, scratch: Path, credentials: Credentials | None, 
             "GITCD_ASKPASS_USERNAME": credentials.username,
             "GITCD_ASKPASS_TOKEN": credentials.token,
         }
-    return environment
+    if remote.kind is Kind.HTTP and https:
+        config = _https_config(remote, https)
+        environment |= _for_helper() if https.helper else {}
+    return Means(environment, config)
+
+
+def _https_config(remote: Remote, https: Https) -> dict[str, str]:
+    config = {}
+    if https.ca_bundle:
+        if not https.ca_bundle.is_file():
+            raise ConfigError(
+                f"the CA bundle {https.ca_bundle} is not a file", remedy="correct git.caBundle (GITCD_GIT_CA_BUNDLE)"
+            )
+        config["http.sslCAInfo"] = str(https.ca_bundle)
+    if https.header:
+        redact.register(https.header.partition(": ")[2])
+        redact.register(https.header.rpartition(" ")[2])
+        url = urlsplit(remote.url)
+        config[f"http.{url.scheme}://{url.netloc}/.extraHeader"] = https.header
+    if https.helper:
+        config["credential.helper"] = f'!export HOME="$GITCD_HELPER_HOME"; {_as_command(https.helper)}'
+        config["credential.useHttpPath"] = "true" if _CODECOMMIT.fullmatch(remote.host) else "false"
+    return config
+
+
+def _as_command(helper: str) -> str:
+    """A helper's command for a shell, by the three forms of gitcredentials(7)."""
+    if helper.startswith("!"):
+        return helper[1:]
+    return helper if helper.startswith("/") else f"git credential-{helper}"
+
+
+def _for_helper() -> dict[str, str]:
+    """What helpers find their own credentials by; git itself has no home, so that it reads no `.netrc` there."""
+    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    return aws | {"GITCD_HELPER_HOME": os.environ.get("HOME", os.devnull)}
 
 
 def _ssh_command(remote: Remote, ssh: Ssh) -> str:

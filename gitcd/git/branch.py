@@ -29,6 +29,7 @@ _SHA1_DIGITS = 40
 _FIRST_PAUSE = 0.5  # seconds; doubled for every further attempt
 _GITHUB = "GitHub <noreply@github.com>"
 _PERSON = re.compile(r"(?P<who>.*) \d+ [+-]\d{4}")
+_CRUD = " .,:;<>\"\\'"  # git's own word for it, in ident.c
 _STATUS = re.compile(rb"^([ +\-*=!])\t[^\t\n]*:refs/heads/([^\t\n]+)\t(.*)$", re.MULTILINE)
 
 
@@ -48,8 +49,8 @@ class Branch:
 
         One that GitHub made for us has GitHub as its committer.
         """
-        name = f"{author.name} <{author.email}>"
-        ours = self.author == name and self.committer in {name, _GITHUB}
+        name = _bare(f"{author.name} <{author.email}>")
+        ours = _bare(self.author) == name and (_bare(self.committer) == name or self.committer == _GITHUB)
         return ours and len(self.parents) == 1 and bool(self.carried)
 
     @property
@@ -207,6 +208,12 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
         key, _, value = line.partition(" ")
         if key:  # a line that begins with a blank goes on with a signature
             yield key, value
+
+
+def _bare(person: str) -> str:
+    """A person without what commit-tree, which makes signed commits, takes off both ends of a name and an address."""
+    name, _, email = person.rpartition(" <")
+    return f"{name.strip(_CRUD)} <{email.rstrip('>').strip(_CRUD)}>"
 
 
 def _who(text: str) -> str:

@@ -1,12 +1,13 @@
 """Write commits straight into the object database: one fast-import stream for blobs, trees and commits.
 
-The same input gives the same object ids, so a commit that is written again is the same commit.
+The same input gives the same object ids, so a commit that is written again is the same commit. Not so where commits are
+signed, since a signature may hold the time: they are made anew from the trees of that stream.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -14,6 +15,7 @@ from itertools import pairwise
 from gitcd.errors import ConfigError, RefusedError
 from gitcd.git.paths import check_path
 from gitcd.git.runner import CorruptError, Git
+from gitcd.git.signing import Signer, SigningKey, signer
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Mode
 
@@ -24,7 +26,7 @@ _WRITABLE = frozenset({Mode.FILE, Mode.EXECUTABLE})
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who a commit is by; author and committer are the same.
+    """Who a commit is by, and what it is signed with; author and committer are the same.
 
     Raises:
         ConfigError: a part is empty or holds a character that git does not keep.
@@ -32,6 +34,7 @@ class Author:
 
     name: str
     email: str
+    key: SigningKey | None = None
 
     def __post_init__(self) -> None:
         for label, value in (("name", self.name), ("email", self.email)):
@@ -58,6 +61,7 @@ def write_commits(git: Git, parent: str, commits: Sequence[NewCommit], *, author
 
     Raises:
         RefusedError: a path leads out of the tree or is git's own, or a message holds NUL.
+        ConfigError: they are to be signed, and cannot be.
         TransientError: the disk is full.
     """
     if when.tzinfo is None:
@@ -67,7 +71,10 @@ def write_commits(git: Git, parent: str, commits: Sequence[NewCommit], *, author
         made, trees = _import(git, parent, kept, author, when)
         telling = [commit for commit, (old, new) in zip(kept, pairwise(trees), strict=True) if old != new]
         if len(telling) == len(kept):
-            return made
+            if author.key is None:
+                return made
+            with signer(git, author.key) as sign:
+                return _sign(sign, parent, zip(trees[1:], kept, strict=True), _people(author, when))
         kept = telling
     return []
 
@@ -83,6 +90,20 @@ def _import(
     if len(made) != len(commits) or len(trees) != len(commits) + 1:
         raise CorruptError(f"git fast-import did not tell what it wrote: {answer!r}")
     return made, trees
+
+
+def _sign(sign: Signer, parent: str, contents: Iterable[tuple[str, NewCommit]], people: Mapping[str, str]) -> list[str]:
+    """The commits anew, each of its tree and on top of the one before."""
+    made = [parent]
+    for tree, commit in contents:
+        made.append(sign.commit(tree, made[-1], _message(commit.message), people))
+    return made[1:]
+
+
+def _people(author: Author, when: datetime) -> dict[str, str]:
+    """Author and committer as git takes them from its environment."""
+    said = {"NAME": author.name, "EMAIL": author.email, "DATE": f"@{int(when.timestamp())} {when:%z}"}
+    return {f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in said.items()}
 
 
 def _script(parent: str, commits: Sequence[NewCommit], author: Author, when: datetime) -> Iterator[bytes]:

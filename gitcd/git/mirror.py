@@ -5,19 +5,16 @@ A copy is shallow (depth 1), so a cold start costs one tip, and every later fetc
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import stat
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gitcd.errors import ConfigError, TransientError
-from gitcd.git.access import Credentials, Ssh, environment
+from gitcd.git.access import Credentials, Https, Ssh, access_to
+from gitcd.git.folders import PREFIX, locked, private_folder
 from gitcd.git.memory import FileMemory
 from gitcd.git.origin import NETWORK_TIMEOUT, Origin
 from gitcd.git.remote import Kind, Remote, check_branch
@@ -29,8 +26,6 @@ LOCK_WAIT = 120.0  # seconds
 SHALLOW = "--depth=1"
 WITHOUT_FILES = "--filter=blob:none"
 MOST_PACKS = 60  # a mirror is never repacked: past this it is cloned anew
-_POLL = 0.1
-_PREFIX = "gitcd-"
 _SHA256_DIGITS = 64
 
 
@@ -162,6 +157,7 @@ def open_mirror(
     cache_dir: Path | None = None,
     credentials: Credentials | None = None,
     ssh: Ssh | None = None,
+    https: Https | None = None,
     timeout: float = NETWORK_TIMEOUT,
     lock_wait: float = LOCK_WAIT,
 ) -> Iterator[Mirror]:
@@ -186,9 +182,9 @@ def open_mirror(
         if cache_dir:
             folder = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait))
         else:
-            folder = stack.enter_context(_private_folder())
-        scratch = folder if not cache_dir else stack.enter_context(_private_folder())
-        access = environment(remote, scratch, credentials, ssh)
+            folder = stack.enter_context(private_folder())
+        scratch = folder if not cache_dir else stack.enter_context(private_folder())
+        access = access_to(remote, scratch, credentials, ssh, https)
         default = None if branch else _default_branch(Origin(Git(), remote, access, timeout=timeout))
         branch = default or branch
         git_dir = folder / f"{_name(branch)}.git"
@@ -211,83 +207,13 @@ def _default_branch(origin: Origin) -> str:
 
 
 @contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder only we can read, gone at the end; first those of runs that were killed are swept away."""
-    root = Path(tempfile.gettempdir())
-    _sweep(root)
-    with no_room(root):
-        new = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=root))
-    with _locked(new / "lock", wait=0):
-        folder = new.rename(root / new.name[1:])  # under its lock, so that no other run's sweep takes it for stale
-        try:
-            yield folder
-        finally:
-            _remove(folder)
-
-
-@contextmanager
 def _kept_folder(cache_dir: Path, remote: Remote, wait: float) -> Iterator[Path]:
-    folder = cache_dir / f"{_PREFIX}{_name(remote.url)}"
+    folder = cache_dir / f"{PREFIX}{_name(remote.url)}"
     with no_room(folder, "name another folder with --cache-dir or GITCD_CACHE_DIR"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-    with _locked(folder / "lock", wait=wait):
+    with locked(folder / "lock", wait=wait):
         yield folder
-
-
-@contextmanager
-def _locked(path: Path, *, wait: float) -> Iterator[None]:
-    deadline = time.monotonic() + wait
-    while (lock := _try_lock(path)) is None:
-        if time.monotonic() >= deadline:
-            raise TransientError(
-                f"another run has held {path} for {wait:g} seconds", remedy="wait for it, or use another --cache-dir"
-            )
-        time.sleep(_POLL)
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-def _try_lock(path: Path) -> int | None:
-    """An open descriptor that holds the lock; None if another has it, or the file was replaced meanwhile."""
-    with no_room(path, "name another folder with --cache-dir or GITCD_CACHE_DIR"):
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock), path.stat()):
-            return lock
-    except OSError:
-        pass
-    os.close(lock)
-    return None
-
-
-def _sweep(root: Path) -> None:
-    """Remove private folders whose owner is gone: nobody holds their lock any more."""
-    for folder in root.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            status = folder.lstat()
-            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or not (folder / "lock").is_file():
-                continue
-            if (lock := _try_lock(folder / "lock")) is not None:
-                _remove(folder)
-                os.close(lock)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a private folder, its lock last: what is cut short is left for the next sweep to know.
-
-    So is what a git that outlived its killed caller still writes.
-    """
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != "lock":
-            entry.unlink(missing_ok=True)
-    if all(entry.name == "lock" for entry in folder.iterdir()):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pack_is_whole(index: Path) -> bool:

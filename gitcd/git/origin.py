@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from gitcd.errors import ConfigError, GitcdError, TransientError
 from gitcd.git.remote import Kind, Remote, check_branch
-from gitcd.git.runner import ANY, CorruptError, Git, Result, disk_trouble
+from gitcd.git.runner import ANY, CorruptError, Git, Means, Result, disk_trouble
 
 NETWORK_TIMEOUT = 600.0  # seconds, for one fetch or push
 ASK_TIMEOUT = 60.0  # seconds, for one ls-remote
@@ -16,6 +16,7 @@ _IDENTITY = re.compile(
     r"host key verification failed|no such identity|terminal prompts disabled",
     re.IGNORECASE,
 )
+_STRANGER = re.compile(r"remote host identification has changed|host key for .* has changed", re.IGNORECASE)
 _ABSENT = re.compile(
     r"repository .*not found|does not appear to be a git repository|returned error: 404|project you were looking for",
     re.IGNORECASE,
@@ -34,16 +35,14 @@ _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 class Origin:
     """A remote, as reached from one local repository."""
 
-    def __init__(
-        self, git: Git, remote: Remote, access: Mapping[str, str], *, timeout: float = NETWORK_TIMEOUT
-    ) -> None:
-        """`access` is the environment by which git reaches the remote; `timeout`, in seconds, is for one command."""
+    def __init__(self, git: Git, remote: Remote, access: Means, *, timeout: float = NETWORK_TIMEOUT) -> None:
+        """`access` is what git reaches the remote by; `timeout`, in seconds, is for one command."""
         self.remote = remote
         self.local = git
         self._access = access
         self._timeout = timeout
-        self._git = git.with_environment(access, timeout=timeout)
-        self._asking = Git(environment=access, timeout=min(timeout, ASK_TIMEOUT))
+        self._git = git.with_means(access, timeout=timeout)
+        self._asking = Git(means=access, timeout=min(timeout, ASK_TIMEOUT))
 
     def seen_from(self, git: Git) -> Origin:
         """The same remote for another local repository."""
@@ -129,6 +128,11 @@ class Origin:
             return ConfigError(
                 f"{self.remote} belongs to another user, and git reads no such repository",
                 remedy="run gitcd as its owner, or let its owner be the user that runs gitcd (chown -R)",
+            )
+        if _STRANGER.search(result.stderr):
+            return ConfigError(
+                f"cannot {doing} {self.remote}: its host key is another than in the file of known hosts",
+                remedy="somebody may pose as it: compare with what its owner publishes before changing that file",
             )
         if _IDENTITY.search(result.stderr):
             return ConfigError(message, remedy=_IDENTITY_REMEDY[self.remote.kind])

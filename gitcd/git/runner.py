@@ -13,7 +13,7 @@ import signal
 import tempfile
 from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EACCES, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS
 from functools import cache
 from pathlib import Path
@@ -74,8 +74,18 @@ class Result:
     @property
     def last_words(self) -> str:
         """The part of stderr that says what went wrong: its last lines, on one line."""
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
-        return "; ".join(lines[-4:]) or f"git ended with status {self.status} and said nothing"
+        return one_line(self.stderr) or f"git ended with status {self.status} and said nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What single commands are given beside what all are: variables, and configuration, which stands in variables too.
+
+    Either may hold secrets; neither is ever on a command line.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    config: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Git:
@@ -86,17 +96,22 @@ class Git:
         git_dir: Path | None = None,
         *,
         work_tree: Path | None = None,
-        environment: Mapping[str, str] | None = None,
+        means: Means | None = None,
         timeout: float = LOCAL_TIMEOUT,
     ) -> None:
         self.git_dir = git_dir
         self.work_tree = work_tree
         self._timeout = timeout
-        self._added = dict(environment or {})
+        self._means = means or Means()
 
-    def with_environment(self, environment: Mapping[str, str], *, timeout: float) -> Git:
-        """The same repository with more variables, for the commands that talk to a remote."""
-        return Git(self.git_dir, work_tree=self.work_tree, environment=self._added | dict(environment), timeout=timeout)
+    def with_means(self, means: Means, *, timeout: float) -> Git:
+        """The same repository, for commands that need more: those that talk to a remote, or sign."""
+        return Git(self.git_dir, work_tree=self.work_tree, means=means, timeout=timeout)
+
+    def with_more(self, environment: Mapping[str, str]) -> Git:
+        """The same, with more variables."""
+        means = Means({**self._means.environment, **environment}, self._means.config)
+        return self.with_means(means, timeout=self._timeout)
 
     def run(self, *args: str, stdin: bytes = b"", ok: Collection[int] = (0,)) -> Result:
         """Run one git command to its end.
@@ -158,6 +173,7 @@ class Git:
         config = dict(_CONFIG)
         if ca := os.environ.get("SSL_CERT_FILE"):
             config["http.sslCAInfo"] = ca
+        config |= self._means.config
         numbered = {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(config)}
         numbered |= {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(config.values())}
         located = {} if self.work_tree else {"GIT_DIR": str(self.git_dir or os.devnull)}
@@ -177,7 +193,7 @@ class Git:
             "GIT_FLUSH": "0",
             **numbered,
             **located,
-            **self._added,
+            **self._means.environment,
         }
 
 
@@ -246,6 +262,12 @@ def _runner(cwd: Path) -> Runner:
     except ImportError as error:  # it tries git when it is imported
         raise ConfigError(f"GitPython cannot run git: {error}", remedy="unset GIT_PYTHON_GIT_EXECUTABLE") from error
     return Runner(str(cwd))
+
+
+def one_line(said: str) -> str:
+    """The last lines of what a program said, on one line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return "; ".join(lines[-4:])
 
 
 def clean(said: bytes) -> str:

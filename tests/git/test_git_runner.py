@@ -14,7 +14,7 @@ import pytest
 
 from gitcd.errors import ConfigError, GitcdError, TransientError
 from gitcd.git import runner
-from gitcd.git.access import Credentials, Ssh, environment
+from gitcd.git.access import Credentials, Ssh, access_to
 from gitcd.git.commit import Author, NewCommit, write_commits
 from gitcd.git.mirror import open_mirror
 from gitcd.git.push import Pushed, push
@@ -160,11 +160,11 @@ def test_T10_a_wrong_token_is_an_error_that_does_not_show_it(server: GitServer, 
 
 
 def test_T10_askpass_answers_its_own_remote_only(tmp_path: Path) -> None:
-    added = environment(Remote.parse("https://example.com/a/b"), tmp_path, Credentials(TOKEN, "bot"), None)
+    added = access_to(Remote.parse("https://example.com/a/b"), tmp_path, Credentials(TOKEN, "bot"), None).environment
 
     def ask(prompt: str) -> str:
         return subprocess.run(
-            [added["GIT_ASKPASS"], prompt], capture_output=True, text=True, env=os.environ | added, check=False
+            [added["GIT_ASKPASS"], prompt], capture_output=True, text=True, env={**os.environ, **added}, check=False
         ).stdout
 
     assert ask("Username for 'https://example.com': ") == "bot\n"
@@ -183,7 +183,7 @@ def test_T17_a_redirect_to_another_host_gets_nothing(server: GitServer, tmp_path
 def test_ssh_needs_known_hosts(tmp_path: Path, processes: list[list[str]]) -> None:
     for ssh in (None, Ssh(), Ssh(tmp_path / "absent")):
         with pytest.raises(ConfigError, match="known hosts") as caught:
-            environment(Remote.parse("git@example.com:a/b.git"), tmp_path, None, ssh)
+            access_to(Remote.parse("git@example.com:a/b.git"), tmp_path, None, ssh)
         assert "ssh-keyscan example.com" in caught.value.remedy
     assert processes == []
 
@@ -204,7 +204,7 @@ def test_ssh_asks_nobody_and_trusts_nobody_else(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    slow = Git(timeout=0.3, environment={"GIT_ASKPASS": "", "GIT_ALLOW_PROTOCOL": "file"})
+    slow = Git(timeout=0.3)
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     started = time.monotonic()
