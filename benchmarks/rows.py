@@ -96,6 +96,8 @@ def cold(rounds: int) -> Iterator[Verdict]:
     other = Contender("git clone --bare --depth=1", clone, scene.cold)
     what = f"{BEHIND} bumps in {LARGE} apps, cold, commit and push"
     yield ratio(what, scene.gitcd(prepare=scene.cold), other, budget=1.3, rounds=rounds)
+    bare = Contender("git plumbing that scans every manifest", scene.plumbing().command, scene.cold)
+    yield ratio("the same by bare plumbing, for comparison", bare, other, budget=1.3, rounds=rounds)
 
 
 def idle(rounds: int) -> Iterator[Verdict]:
