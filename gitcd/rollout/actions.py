@@ -1,0 +1,91 @@
+"""What a rollout may do to the world, as values: the core says what, the driver carries it out.
+
+None of them carries an image of its own: an image reaches the cluster by `Apply` alone, which holds a manifest of a
+commit, or a transient copy made of two such manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gitcd.model.live import Manifest, Ref
+from gitcd.model.strategy import Verify
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Make an object what its manifest says."""
+
+    manifest: Manifest
+
+    def __str__(self) -> str:
+        return f"apply {self.manifest.ref}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Give a workload so many replicas, for as long as the rollout lasts."""
+
+    ref: Ref
+    replicas: int
+
+    def __str__(self) -> str:
+        return f"scale {self.ref} to {self.replicas}"
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Let a Service select what a commit says, if nobody has changed it since it was looked at."""
+
+    manifest: Manifest
+    resource_version: str
+
+    def __str__(self) -> str:
+        return f"switch {self.manifest.ref}"
+
+
+@dataclass(frozen=True, slots=True)
+class Weigh:
+    """Divide the traffic of an HTTPRoute among its Services, if nobody has changed it since it was looked at."""
+
+    ref: Ref
+    weights: Mapping[str, int]
+    resource_version: str
+
+    def __str__(self) -> str:
+        return f"weigh {self.ref}: {', '.join(f'{name} {weight}' for name, weight in sorted(self.weights.items()))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Take one measurement; it is filed under `key`."""
+
+    key: str
+    verify: Verify
+
+    def __str__(self) -> str:
+        return f"verify {self.verify.name or self.verify.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one object, if it still is the one that was looked at."""
+
+    ref: Ref
+    uid: str
+    resource_version: str = ""
+
+    def __str__(self) -> str:
+        return f"delete {self.ref}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSwitch:
+    """Commit that the Service in git selects the other slot."""
+
+    def __str__(self) -> str:
+        return "commit the switch"
+
+
+Action = Apply | Scale | Select | Weigh | Measure | Delete | CommitSwitch

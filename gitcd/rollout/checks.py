@@ -1,0 +1,72 @@
+"""The step that verifies: its measurements are taken one by one, and what they add up to is judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from gitcd.model.duration import format_duration
+from gitcd.model.strategy import Verify
+from gitcd.model.verdict import Verdict
+from gitcd.rollout.actions import Measure
+from gitcd.rollout.facts import Facts
+from gitcd.rollout.table import Say, Step, Trouble
+from gitcd.rollout.verification import Pending, Ruling, judge, overall
+
+_SPARE = timedelta(seconds=5)  # the checks have ended by themselves when the step's own time is over
+
+
+class Checks:
+    """The checks of one step, as questions about the facts."""
+
+    def __init__(self, step: str, checks: Sequence[Verify], limit: timedelta) -> None:
+        self._step = step
+        self._checks = {f"{step}/{number}": each for number, each in enumerate(checks)}
+        self._limit = limit
+
+    def passed(self, facts: Facts) -> bool:
+        """Whether all have passed; so they have where there is none."""
+        ruling = overall(self._rulings(facts).values())
+        return isinstance(ruling, Ruling) and ruling.verdict is Verdict.PASS
+
+    def failed(self, facts: Facts) -> Trouble | None:
+        """What speaks against the version; or that nobody could tell, which is not its fault."""
+        ruling = overall(self._rulings(facts).values())
+        if isinstance(ruling, Pending) or ruling.verdict is Verdict.PASS:
+            return None
+        return Trouble(ruling.reason, ruling.message, log=ruling.evidence, blames=ruling.verdict is Verdict.FAIL)
+
+    def due(self, facts: Facts) -> tuple[Measure, ...]:
+        """The measurements that are to be taken now."""
+        return tuple(
+            Measure(key, self._checks[key])
+            for key, ruling in self._rulings(facts).items()
+            if isinstance(ruling, Pending) and ruling.due <= facts.now
+        )
+
+    def _rulings(self, facts: Facts) -> dict[str, Ruling | Pending]:
+        return {
+            key: judge(check, facts.measured.get(key, ()), facts.now, self._since(facts, key), self._limit)
+            for key, check in self._checks.items()
+        }
+
+    def _since(self, facts: Facts, key: str) -> datetime:
+        """A run that goes on with another's step measures anew, and takes the time for it."""
+        first = next((each.at for each in facts.measured.get(key, ())), facts.now)
+        return min(first, facts.now)
+
+
+def checking(name: str, checks: Sequence[Verify], limit: timedelta, *, waits_for: Say) -> Step:
+    """A step that is done once all checks have passed. `waits_for`: what has to be so before anything is measured."""
+    found = Checks(name, checks, limit)
+    return Step(
+        name,
+        done=lambda facts: not waits_for(facts) and found.passed(facts),
+        action=found.due,
+        precondition=waits_for,
+        failed=found.failed,
+        late=lambda _: Trouble(
+            "VerificationTimedOut", f"the checks did not end within {format_duration(limit)}", blames=False
+        ),
+        timeout=limit + _SPARE,
+    )

@@ -1,0 +1,122 @@
+"""What a rollout is decided by: what a commit says, and what was seen in the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gitcd.model.declaration import Identity, Spec
+from gitcd.model.health import Around, Health
+from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.verdict import Measurement
+from gitcd.rollout import record
+from gitcd.rollout.record import Record
+
+_TEMPLATES: Mapping[str, tuple[str, ...]] = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
+_USUAL = ("spec", "template")
+_CONTAINERS = ("containers", "initContainers")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One declaration, and what a commit says that it shall run.
+
+    `digest` is the digest, or the tag where git names none. `workloads` are the manifests that carry its image,
+    `others` those that its strategy names: Services, an HTTPRoute. `back`: it goes back to what ran before, so by the
+    shortest way. `external`: somebody else applies the commit.
+    """
+
+    identity: Identity
+    spec: Spec
+    version: str
+    digest: str
+    commit: str
+    workloads: tuple[Manifest, ...]
+    others: tuple[Manifest, ...] = ()
+    back: bool = False
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person said about the rollout of one digest; about one of its steps, where `step` names it."""
+
+    digest: str
+    by: str = ""
+    step: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    approve: Order | None = None
+    abort: Order | None = None
+    pause: Order | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One look at everything. `measured` are measurements by the key that they were asked for with.
+
+    `live` holds what is there of the release's objects and of transient ones; what is not there is not in it.
+    """
+
+    release: Release
+    now: datetime
+    live: Mapping[Ref, Json] = field(default_factory=dict)
+    health: Mapping[Ref, Health] = field(default_factory=dict)
+    around: Mapping[Ref, Around] = field(default_factory=dict)
+    measured: Mapping[str, tuple[Measurement, ...]] = field(default_factory=dict)
+    record: Record = record.NONE
+    orders: Orders = field(default_factory=Orders)
+
+    @property
+    def pending(self) -> tuple[Manifest, ...]:
+        """The workloads that do not run the images of the commit yet."""
+        return tuple(each for each in self.release.workloads if self.is_pending(each))
+
+    def is_pending(self, manifest: Manifest) -> bool:
+        """Whether a workload of the cluster lacks an image that its manifest names."""
+        live = self.live.get(manifest.ref)
+        return live is None or not images(manifest.value).items() <= images(live).items()
+
+    def since(self, step: str) -> datetime:
+        """Since when a step has been going on: never before its objects became what they are, nor in times to come."""
+        begun = self.record.since if self.record.step == step else None
+        if begun is None or begun > self.now:
+            return self.now
+        changed = [time for each in self.live.values() if (time := changed_at(each))]
+        return min(max([begun, *changed]), self.now)
+
+
+def template(value: Json) -> Json:
+    """The pod template of a workload; empty for what has none."""
+    for key in _TEMPLATES.get(str(value.get("kind")), _USUAL):
+        value = value.get(key) or {}
+    return value
+
+
+def containers(value: Json) -> Iterator[Json]:
+    """The containers of a workload's pods, init containers too."""
+    spec: Mapping[str, Any] = template(value).get("spec") or {}
+    for key in _CONTAINERS:
+        yield from spec.get(key) or ()
+
+
+def images(value: Json) -> dict[str, str]:
+    """The images of a workload by the names of its containers."""
+    return {str(each.get("name")): str(each.get("image")) for each in containers(value)}
+
+
+def changed_at(value: Json) -> datetime | None:
+    """When the pod template of a workload was last set by whoever owns it, as the API server remembers."""
+    entries = (value.get("metadata") or {}).get("managedFields") or ()
+    owners = (each for each in entries if not each.get("subresource") and _owns_template(each.get("fieldsV1") or {}))
+    return max((time for each in owners if (time := record.parsed(each.get("time")))), default=None)
+
+
+def _owns_template(fields: Mapping[str, Any]) -> bool:
+    spec = fields.get("f:spec") or {}
+    return "f:template" in spec or "f:jobTemplate" in spec

@@ -1,0 +1,88 @@
+"""The step record: where a rollout is, as the status of its ContainerVersion keeps it from one run to the next.
+
+Whoever may write a status could write anything into it. So it is read as a hint: what does not fit is no record, and
+what fits is held against what the cluster and git say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A rollout of one digest. `since` is when its step began; None while time does not count, as in a pause."""
+
+    strategy: str = ""
+    step: str = ""
+    started_at: datetime | None = None
+    since: datetime | None = None
+    attempt: int = 0
+    old_digest: str = ""
+    new_digest: str = ""
+    commit: str = ""
+
+    def is_of(self, strategy: str, digest: str) -> bool:
+        """Whether it is about this digest being rolled out this way."""
+        return (self.strategy, self.new_digest) == (strategy, digest)
+
+
+NONE = Record()
+
+
+def read(rollout: object) -> Record:
+    """The record that a status holds, as far as it is one."""
+    if not isinstance(rollout, Mapping):
+        return NONE
+    attempt = rollout.get("attempt")
+    return Record(
+        strategy=_text(rollout, "strategy"),
+        step=_text(rollout, "step"),
+        started_at=parsed(rollout.get("startedAt")),
+        since=parsed(rollout.get("stepStartedAt")),
+        attempt=attempt if isinstance(attempt, int) and attempt >= 0 else 0,
+        old_digest=_text(rollout, "oldDigest"),
+        new_digest=_text(rollout, "newDigest"),
+        commit=_text(rollout, "commit"),
+    )
+
+
+def render(record: Record) -> dict[str, Any]:
+    """The record as a status holds it."""
+    values = {
+        "strategy": record.strategy,
+        "step": record.step,
+        "startedAt": shown(record.started_at),
+        "stepStartedAt": shown(record.since),
+        "attempt": record.attempt,
+        "oldDigest": record.old_digest,
+        "newDigest": record.new_digest,
+        "commit": record.commit,
+    }
+    return {key: value for key, value in values.items() if value}
+
+
+def shown(time: datetime | None) -> str:
+    """A time as the API writes it, in whole seconds."""
+    return time.astimezone(UTC).strftime(_TIME) if time else ""
+
+
+def parsed(text: object) -> datetime | None:
+    """A time as the API writes it; None where it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
+
+
+def _text(rollout: Mapping[str, Any], key: str) -> str:
+    value = rollout.get(key)
+    return value if isinstance(value, str) else ""

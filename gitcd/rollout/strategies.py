@@ -1,0 +1,12 @@
+"""Which table takes a release live."""
+
+from __future__ import annotations
+
+from gitcd.rollout import rolling
+from gitcd.rollout.facts import Release
+from gitcd.rollout.table import Table
+
+
+def table_of(release: Release) -> Table:
+    """The steps of the release's strategy; what goes back goes the shortest way."""
+    return rolling.table(release)
