@@ -53,6 +53,9 @@ class RolloutProgress:
     strategy: Annotated[Short, Doc("The strategy that is being carried out.")] = ""
     step: Annotated[Short, Doc("The step that was begun last.")] = ""
     started_at: Annotated[Time, Doc("When the rollout began.")] = ""
+    step_started_at: Annotated[
+        Time, Doc("When that step began; absent while it is held up, as no time counts then.")
+    ] = ""
     attempt: Annotated[int, Number(min=0), Doc("How often it was begun.")] = 0
     old_digest: Annotated[DigestText, Doc("The digest that ran before.")] = ""
     new_digest: Annotated[DigestText, Doc("The digest that shall run.")] = ""
