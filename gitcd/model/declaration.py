@@ -26,6 +26,7 @@ from gitcd.model.fields import (
     Pointer,
     Regex,
     Rule,
+    SemverRange,
     Tag,
     Text,
     either,
@@ -49,8 +50,10 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    semver: Annotated[str, Text(max=256), Doc("A range of semantic versions; the highest in it wins.")] = ""
+    semver: Annotated[SemverRange, Doc("A range of semantic versions; the highest in it wins.")] = ""
     newest: Annotated[Newest | None, Doc("The tag pushed last among those that match.")] = None
+    allow: Annotated[Regex, Doc("Only tags that match this as a whole are considered; empty: all.")] = ""
+    deny: Annotated[Regex, Doc("Tags that match this as a whole are not considered.")] = ""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

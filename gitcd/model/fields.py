@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Protocol
 
-from gitcd.model import duration, reference
+from gitcd.model import duration, ranges, reference
 from gitcd.model.pattern import check_regex
 
 JsonSchema = dict[str, Any]
@@ -158,6 +158,15 @@ ImageRepo = Annotated[
 Tag = Annotated[str, Text(rf"({reference.TAG_PATTERN})?", max=128, hint="an image tag")]
 Digest = Annotated[str, Text(reference.DIGEST_PATTERN, hint="sha256: and 64 hexadecimal digits")]
 Regex = Annotated[str, Text(max=256, regex=True, hint="a regular expression that can be used here", check=check_regex)]
+SemverRange = Annotated[
+    str,
+    Text(
+        ranges.PATTERN,
+        max=ranges.MAX_LENGTH,
+        hint="a range of versions such as '>=1.2 <2'",
+        check=ranges.check_range,
+    ),
+]
 FilePath = Annotated[str, Text(FILE_PATH, min=1, hint="a relative path with '/' and without '..'")]
 # A folder or glob of the config repository; `.` is the whole of it.
 Scope = Annotated[str, Text(rf"(\.|(\./)?{FILE_PATH}/?)", min=1, hint="a folder or glob without '..'")]

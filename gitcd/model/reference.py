@@ -170,7 +170,6 @@ class EcrRegistry:
         return None
 
 
-PUBLIC_ECR = "public.ecr.aws"
 _REGION = r"(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]+)"
 _ECR_HOSTS = (
     re.compile(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gitcd.model.pattern import check_regex, compile_pattern
 
-__all__ = ["Precedence", "VersionProblem", "check_regex", "pick_version", "precedence"]
+__all__ = ["Precedence", "VersionProblem", "check_regex", "normalized", "pick_version", "precedence"]
 
 # SemVer 2.0.0, section 2, 9 and 10; `v` in front is common, and `_` stands for `+`, which a tag cannot hold.
 _NUMBER = r"(0|[1-9][0-9]*)"
@@ -41,6 +41,15 @@ def precedence(tag: str) -> Precedence | None:
     major, minor, patch, pre = match.groups()
     identifiers = tuple(_identifier(part) for part in pre.split(".")) if pre else ()
     return int(major), int(minor), int(patch), not identifiers, identifiers
+
+
+def normalized(tag: str) -> str:
+    """A semantic version without `v` in front and without build metadata, which says nothing of its precedence."""
+    match = _SEMVER.fullmatch(tag)
+    if not match:
+        return ""
+    major, minor, patch, pre = match.groups()
+    return f"{major}.{minor}.{patch}" + (f"-{pre}" if pre else "")
 
 
 def _identifier(text: str) -> tuple[bool, int, str]:

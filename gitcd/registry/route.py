@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gitcd.model.reference import PUBLIC_ECR, EcrRegistry, Repository
+from gitcd.model.reference import EcrRegistry, Repository
 from gitcd.model.registry import Failure
 from gitcd.registry.settings import Access, RegistrySettings
 
@@ -56,16 +56,15 @@ def find_target(repository: Repository, settings: RegistrySettings) -> Target | 
     if registry := EcrRegistry.parse(repository.registry):
         route = Route(registry.region, access, registry.fips, registry.dual_stack)
         return Target(repository, route, registry.account)
-    if repository.registry in settings.access and access.endpoint_url and settings.region:
+    if settings.is_ecr(repository):
         return Target(repository, Route(settings.region, access))
     return _unsupported(repository)
 
 
 def _unsupported(repository: Repository) -> Failure:
-    name = "Amazon ECR Public" if repository.registry == PUBLIC_ECR else repository.registry
     return Failure(
         "RegistryNotSupported",
-        f"{repository} cannot be resolved: {name} is not private Amazon ECR, the only kind of registry read so far",
+        f"{repository} is not private Amazon ECR, and nobody else could be asked this",
         "name a private ECR repository, such as a pull-through cache or a copy of this one",
     )
 
