@@ -150,6 +150,27 @@ class Ecr:
 
 
 @dataclass(frozen=True, slots=True)
+class Prometheus:
+    """The one Prometheus that checks of rollouts may query."""
+
+    url: Annotated[Url, Doc("Its address; empty: checks that query it cannot be made.")] = ""
+    token: Annotated[str, Text(r"[^\x00-\x20\x7f]*", max=8192, hint="a token"), Secret(), Doc("Sent as bearer.")] = (
+        field(default="", repr=False)
+    )
+    token_env: Annotated[Variable, Doc("The environment variable that holds the token.")] = ""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!(has(self.token) && self.token != '' && has(self.tokenEnv) && self.tokenEnv != '')",
+            "give either token or tokenEnv",
+            lambda prometheus: not (prometheus.token and prometheus.token_env),
+            "tokenEnv",
+            not_both("token", "tokenEnv"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryAccess:
     """How one registry is reached: named by its host, or for ECR by the account."""
 
@@ -236,6 +257,7 @@ class Settings:
     git: Annotated[Git, Doc("How git remotes are reached.")] = field(default_factory=Git)
     forge: Annotated[Forge, Doc("How pull requests are opened.")] = field(default_factory=Forge)
     ecr: Annotated[Ecr, Doc("How Amazon ECR is reached.")] = field(default_factory=Ecr)
+    prometheus: Annotated[Prometheus, Doc("What checks of rollouts may query.")] = field(default_factory=Prometheus)
     registries: Annotated[
         tuple[RegistryAccess, ...], Items(max=1000), Doc("How single registries or accounts are reached.")
     ] = ()

@@ -26,8 +26,8 @@ _ALIASES = {
     "ecr.endpointUrl": ("AWS_ENDPOINT_URL_ECR",),
     "ecr.region": ("AWS_DEFAULT_REGION", "AWS_REGION"),
 }
-_TOKENS: tuple[Steps, ...] = (("git", "token"), ("forge", "token"))
-_TOKEN_ENVS: tuple[Steps, ...] = (("git", "tokenEnv"), ("forge", "tokenEnv"))
+_TOKENS: tuple[Steps, ...] = (("git", "token"), ("forge", "token"), ("prometheus", "token"))
+_TOKEN_ENVS: tuple[Steps, ...] = (("git", "tokenEnv"), ("forge", "tokenEnv"), ("prometheus", "tokenEnv"))
 # Where one is given, a lower source's other one no longer counts.
 _RIVALS: Mapping[Steps, Steps] = dict(zip(_TOKENS + _TOKEN_ENVS, _TOKEN_ENVS + _TOKENS, strict=True))
 _LOCAL_PATHS = frozenset(
@@ -99,7 +99,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     if problems or settings is None:
         lines = "\n".join(str(problem) for problem in problems)
         raise ConfigError(f"the settings are not valid:\n{lines}")
-    for token in (settings.git.token, settings.forge.token):
+    for token in (settings.git.token, settings.forge.token, settings.prometheus.token):
         redact.register(token)
     redact.register_environment({"repo": settings.repo})
     origins = {leaf.key: _origin(leaf.steps, path, value, sources) for leaf in _leaves()}
@@ -120,6 +120,12 @@ def forge_token(settings: Settings, environ: Mapping[str, str]) -> str:
     """The token for the forge's API, git's where it has none of its own. Raises as `git_token` does."""
     forge = settings.forge
     return _token("forge", forge.token, forge.token_env, environ) or git_token(settings, environ)
+
+
+def prometheus_token(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The token for Prometheus; empty where none is set up. Raises as `git_token` does."""
+    prometheus = settings.prometheus
+    return _token("prometheus", prometheus.token, prometheus.token_env, environ)
 
 
 def _token(section: str, value: str, name: str, environ: Mapping[str, str]) -> str:
