@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from gitcd import __version__, redact
-from gitcd.cluster import answers
+from gitcd.cluster import answers, asking
 from gitcd.cluster.access import Access
 from gitcd.cluster.answers import Answer, Cause, DeclinedError, Json
+from gitcd.cluster.asking import Heard, Unheard
 from gitcd.errors import TransientError
 
 if TYPE_CHECKING:
@@ -132,6 +133,11 @@ class Api:
             raise answers.untrusted(self.server, error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise answers.trouble(error, self.server) from error
+
+    def knock(self, path: str, seconds: float, most: Callable[[int, str], int]) -> Heard | Unheard:
+        """What somebody behind the server answers, to whom it forwards the question; see `asking.ask`."""
+        question = _Request("GET", path, {})
+        return asking.ask(lambda timeout: self._send(question, timeout, preload_content=False), seconds, most)
 
     def collect(
         self, path: str, take: Callable[[Json], Item], query: Query | None = None, *, namespaced: bool = True

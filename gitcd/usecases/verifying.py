@@ -1,0 +1,142 @@
+"""The checks of a rollout, carried out one measurement at a time: Jobs, Services over HTTP, queries to Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from gitcd import redact
+from gitcd.cluster.api import DeclinedError
+from gitcd.cluster.jobs import Check, Jobs, Owner
+from gitcd.cluster.objects import Objects
+from gitcd.cluster.prometheus import Prometheus
+from gitcd.cluster.services import Services
+from gitcd.errors import RefusedError
+from gitcd.model.registry import Failure
+from gitcd.model.strategy import Verify
+from gitcd.model.verdict import Measurement, Verdict
+from gitcd.rollout.looks import Look
+
+Resolve = Callable[[Verify], str | Failure]
+
+
+def by_tag(verify: Verify) -> str:
+    """The image of a check as it is declared, where no registry is asked for its digest."""
+    return f"{verify.image}:{verify.tag}" if verify.tag else verify.image
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is checked: one release of a declaration.
+
+    `round` tells this try of the rollout from others of the same digest: within one, a Job that has run is not run
+    again. `service` is the one behind which the new version alone stands, where there is such a one. `limit` is how
+    long a check may take.
+    """
+
+    namespace: str
+    app: str
+    version: str
+    digest: str
+    commit: str
+    round: str
+    limit: timedelta
+    service: str = ""
+    owner: Owner | None = None
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the container of a Job is told."""
+        return {
+            "GITCD_NAMESPACE": self.namespace,
+            "GITCD_APP": self.app,
+            "GITCD_VERSION": self.version,
+            "GITCD_DIGEST": self.digest,
+            "GITCD_COMMIT": self.commit,
+            "GITCD_SERVICE": self.service,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    check: Check
+    uid: str
+    since: datetime
+
+
+@dataclass(slots=True)
+class Measuring:
+    """Takes the measurements of one rollout.
+
+    `inside`: this process runs in the cluster. `prometheus`: the operator's; None where there is none. `resolve`
+    answers the image of a Job, by its digest where a registry is asked.
+    """
+
+    objects: Objects
+    inside: bool = False
+    prometheus: Prometheus | None = None
+    resolve: Resolve = by_tag
+    _running: dict[str, _Running] = field(default_factory=dict)
+    _services: Services | None = None
+
+    def measure(self, subject: Subject, key: str, verify: Verify, number: int, now: datetime) -> Measurement | None:
+        """One measurement of the check of that key, the one after `number` others; None while it is not there yet.
+
+        What takes its time is asked for again with the same `number` until it is there. It does not wait but for an
+        answer over HTTP, and that for seconds.
+
+        Raises:
+            TransientError: the cluster is in trouble.
+        """
+        try:
+            look = self._look(subject, f"{key}/{number}", verify, now)
+        except RefusedError as refusal:
+            look = Look.unclear(_refused(refusal))
+        if look is None:
+            return None
+        return Measurement(now, look.verdict, redact.clean(look.evidence))
+
+    def _look(self, subject: Subject, key: str, verify: Verify, now: datetime) -> Look | None:
+        match verify.kind:
+            case "Image":
+                return self._by_job(subject, key, verify, now)
+            case "HTTP":
+                self._services = self._services or Services(self.objects, inside=self.inside)
+                return self._services.look(subject.namespace, verify)
+            case "Prometheus" if self.prometheus is None:
+                return Look.unclear("no Prometheus is set up: the operator's setting prometheus.url names it")
+            case "Prometheus":
+                return self.prometheus.look(verify)
+
+    def _by_job(self, subject: Subject, key: str, verify: Verify, now: datetime) -> Look | None:
+        key = f"{subject.app}/{subject.digest}/{subject.commit}/{subject.round}/{key}"
+        jobs = Jobs(self.objects)
+        running = self._running.get(key) or self._start(jobs, subject, key, verify, now)
+        if isinstance(running, Look):
+            return running
+        look = jobs.look(running.check, running.uid, late=now >= running.since + subject.limit)
+        if look is None:
+            return None
+        del self._running[key]
+        lines = jobs.log(running.check, look) if look.verdict is not Verdict.PASS else ()
+        return replace(look, evidence="\n".join([look.evidence, *(f"| {line}" for line in lines)]))
+
+    def _start(self, jobs: Jobs, subject: Subject, key: str, verify: Verify, now: datetime) -> _Running | Look:
+        image = self.resolve(verify)
+        if isinstance(image, Failure):
+            return Look.unclear(f"image {by_tag(verify)} cannot be run: {image.message}")
+        environment, annotations = subject.environment, verify.annotations
+        check = Check(
+            subject.namespace, subject.app, key, image, environment, annotations, subject.limit, subject.owner
+        )
+        job = jobs.start(check)
+        if isinstance(job, Look):
+            return job
+        self._running[key] = _Running(check, job["metadata"]["uid"], now)
+        return self._running[key]
+
+
+def _refused(refusal: RefusedError) -> str:
+    words = refusal.words if isinstance(refusal, DeclinedError) else refusal.message
+    return f"the cluster does not let it be looked at: {words}"
