@@ -25,7 +25,8 @@ _LONGEST_FOLDER = 80  # characters; what is longer leaves no room for the name o
 _LONGEST_KEY = 100_000  # bytes; what is longer is no single key, and no variable can hold it
 _PROGRAMS = {"gpg": ("gpg", "gnupg"), "ssh": ("ssh-keygen", "openssh-client")}
 
-# Both are called by git. `said` keeps what gpg says, of which git itself shows only that it failed.
+# Both are called by git. `said` keeps what gpg says, of which git itself shows only that it failed. gpg's agent takes
+# seconds to guard a key with a passphrase again; that copy of it is gone at once, so it may be guarded less well.
 _GPG = """#!/bin/sh
 umask 077
 here="${0%/*}"
@@ -39,6 +40,7 @@ fi
 export GNUPGHOME="$here/gnupg"
 trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
 mkdir -p "$GNUPGHOME"
+echo 's2k-count 65536' > "$GNUPGHOME/gpg-agent.conf"
 printf '%s\\n' "$GITCD_SIGN_KEY" | gpg --batch --no-tty --quiet --import || exit
 unset GITCD_SIGN_KEY
 printf '%s\\n' "$GITCD_SIGN_PASSPHRASE" | sign --pinentry-mode loopback --passphrase-fd 3 3<&0 0<&4

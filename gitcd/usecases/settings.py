@@ -26,12 +26,25 @@ _ALIASES = {
     "ecr.endpointUrl": ("AWS_ENDPOINT_URL_ECR",),
     "ecr.region": ("AWS_DEFAULT_REGION", "AWS_REGION"),
 }
-_TOKENS: tuple[Steps, ...] = (("git", "token"), ("forge", "token"), ("prometheus", "token"))
-_TOKEN_ENVS: tuple[Steps, ...] = (("git", "tokenEnv"), ("forge", "tokenEnv"), ("prometheus", "tokenEnv"))
+_TOKENS: tuple[Steps, ...] = (("git", "token"), ("forge", "token"), ("prometheus", "token"), ("git", "extraHeader"))
+_TOKEN_ENVS: tuple[Steps, ...] = (
+    ("git", "tokenEnv"),
+    ("forge", "tokenEnv"),
+    ("prometheus", "tokenEnv"),
+    ("git", "extraHeaderEnv"),
+)
 # Where one is given, a lower source's other one no longer counts.
 _RIVALS: Mapping[Steps, Steps] = dict(zip(_TOKENS + _TOKEN_ENVS, _TOKEN_ENVS + _TOKENS, strict=True))
 _LOCAL_PATHS = frozenset(
-    {("cacheDir",), ("templates",), ("git", "sshKey"), ("git", "knownHosts"), ("forge", "app", "keyFile")}
+    {
+        ("cacheDir",),
+        ("templates",),
+        ("signing", "keyFile"),
+        ("git", "sshKey"),
+        ("git", "knownHosts"),
+        ("git", "caBundle"),
+        ("forge", "app", "keyFile"),
+    }
 )
 _OTHERS_MAY_READ = 0o004
 
@@ -99,7 +112,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     if problems or settings is None:
         lines = "\n".join(str(problem) for problem in problems)
         raise ConfigError(f"the settings are not valid:\n{lines}")
-    for token in (settings.git.token, settings.forge.token, settings.prometheus.token):
+    for token in (settings.git.token, settings.forge.token, settings.prometheus.token, settings.git.extra_header):
         redact.register(token)
     redact.register_environment({"repo": settings.repo})
     origins = {leaf.key: _origin(leaf.steps, path, value, sources) for leaf in _leaves()}
@@ -122,6 +135,24 @@ def forge_token(settings: Settings, environ: Mapping[str, str]) -> str:
     return _token("forge", forge.token, forge.token_env, environ) or git_token(settings, environ)
 
 
+def extra_header(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The header for https remotes; empty where none is set up. Raises as `git_token` does."""
+    git = settings.git
+    return secret("git.extraHeaderEnv", git.extra_header_env, environ) if git.extra_header_env else git.extra_header
+
+
+def secret(setting: str, name: str, environ: Mapping[str, str]) -> str:
+    """What the variable holds that a setting names.
+
+    Raises:
+        ConfigError: it is not set.
+    """
+    if not (found := environ.get(name, "").strip()):
+        raise ConfigError(f"{setting} names the variable {name}, which is not set", remedy=f"set {name}")
+    redact.register(found)
+    return found
+
+
 def prometheus_token(settings: Settings, environ: Mapping[str, str]) -> str:
     """The token for Prometheus; empty where none is set up. Raises as `git_token` does."""
     prometheus = settings.prometheus
@@ -129,12 +160,7 @@ def prometheus_token(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 def _token(section: str, value: str, name: str, environ: Mapping[str, str]) -> str:
-    if not name:
-        return value
-    if not (token := environ.get(name, "").strip()):
-        raise ConfigError(f"{section}.tokenEnv names the variable {name}, which is not set", remedy=f"set {name}")
-    redact.register(token)
-    return token
+    return secret(f"{section}.tokenEnv", name, environ) if name else value
 
 
 def _find_file(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None) -> Path | None:

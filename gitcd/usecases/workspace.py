@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitcd import redact
 from gitcd.errors import ConfigError
-from gitcd.git.access import Credentials, Ssh
 from gitcd.git.commit import Author
 from gitcd.git.history import History, MissingHistory, ensure_history, local_history
 from gitcd.git.mirror import LOCK_WAIT, Mirror, open_mirror
-from gitcd.git.remote import Kind, Remote
+from gitcd.git.remote import Remote
 from gitcd.git.worktree import WorkTree, is_bare, is_worktree
 from gitcd.model import layout
 from gitcd.model.evidence import Inspected, Inspection
@@ -29,6 +27,7 @@ from gitcd.registry.labels import EcrLabels, ImageSource
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
+from gitcd.usecases import identity
 from gitcd.usecases.history import recall_from
 from gitcd.usecases.planner import EVERYTHING, Context, Selection, default_line
 
@@ -49,7 +48,12 @@ class Workspace:
 
     @property
     def author(self) -> Author:
-        return Author(self.settings.author.name, self.settings.author.email)
+        """Who commits.
+
+        Raises:
+            ConfigError: commits are to be signed, and the key is not to be had.
+        """
+        return identity.author(self.settings)
 
     @property
     def deadline(self) -> float:
@@ -98,8 +102,9 @@ class Workspace:
             place,
             self.settings.branch,
             cache_dir=cache_dir(self.settings),
-            credentials=_credentials(self.settings, place),
-            ssh=_ssh(self.settings),
+            credentials=identity.credentials(self.settings, place),
+            ssh=identity.ssh(self.settings),
+            https=identity.https(self.settings),
             timeout=self.settings.deadlines.git.total_seconds(),
             lock_wait=max(0.0, min(LOCK_WAIT, self._deadline - time.monotonic())),
         ) as mirror:
@@ -208,29 +213,6 @@ def registry_settings(settings: Settings) -> RegistrySettings:
             for each in settings.registries
         },
         allowed=settings.allow.registries,
-    )
-
-
-def _credentials(settings: Settings, place: Remote) -> Credentials | None:
-    git = settings.git
-    token = os.environ.get(git.token_env, "") if git.token_env else git.token
-    if git.token_env and not token:
-        raise ConfigError(f"git.tokenEnv names {git.token_env}, which is not set")
-    if not token and settings.forge.app.id and place.kind is Kind.HTTP:
-        from gitcd.forge.opening import app_token
-
-        token = app_token(place.url, settings.forge)
-    if not token:
-        return None
-    redact.register(token)
-    return Credentials(token, git.username)
-
-
-def _ssh(settings: Settings) -> Ssh:
-    git = settings.git
-    return Ssh(
-        Path(git.known_hosts).expanduser() if git.known_hosts else None,
-        Path(git.ssh_key).expanduser() if git.ssh_key else None,
     )
 
 
