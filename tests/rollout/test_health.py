@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gitcd.model.health import Around, State
+from gitcd.model.health import Around, Health, State
 from gitcd.model.live import Ref
-from gitcd.rollout.health import SETTLE, assess
+from gitcd.rollout.health import SETTLE, assess, evidence
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 VERSIONS = {
@@ -589,3 +589,26 @@ def test_what_the_cluster_says_is_one_line_without_control_characters():
     assert "one two[0m xxx" in health.message
     assert len(health.message) < 1100
     assert health.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("reason", "container", "expected"),
+    [
+        ("CrashLoopBackOff", "app", True),
+        ("ContainerNotReady", "app", True),
+        ("BackoffLimitExceeded", "app", True),
+        ("ImagePullBackOff", "app", False),
+        ("CreateContainerConfigError", "app", False),
+        ("Unschedulable", "", False),
+    ],
+)
+def test_a_log_is_asked_for_where_a_container_has_run(reason, container, expected):
+    health = Health(Ref("Deployment", "team", "app", "apps"), State.FAILED, reason, "", "p", container)
+    assert evidence.has_log(health) is expected
+
+
+def test_of_a_log_the_last_lines_are_kept_without_what_steers_a_terminal():
+    health = Health(Ref("Deployment", "team", "app", "apps"), State.FAILED)
+    kept = evidence.with_log(health, [f"line {number}" for number in range(20)] + ["", "\x1b[31m" + "x" * 999])
+    assert kept.log[:2] == ("line 11", "line 12")
+    assert (len(kept.log), len(kept.log[-1]), kept.log[-1][:6]) == (10, 256, "[31mxx")

@@ -16,7 +16,8 @@ A conftest.py that wants it imports the fixtures:
 `namespace` (function) is the name of a fresh namespace; it need not be deleted, the cluster goes with the run.
 `workloads` (session) is the same `ControlPlane` after controllers, scheduler, and two nodes have been started too:
     Deployments roll out, Jobs run, CronJobs fire. Behaviour hangs on the image's tag (controlplane_stages.yaml):
-    `:bad-crash`, `:bad-pull`, `:bad-never`, `:bad-later`, `:bad-job`; any other becomes ready, or succeeds as a Job.
+    `:bad-crash`, `:bad-pull`, `:bad-never`, `:bad-later`, `:bad-job`; `:slow` is ready after four seconds; any other
+    becomes ready at once, or succeeds as a Job.
 
 The binaries are those of `make control-plane`, or in $KUBEBUILDER_ASSETS. Without them the tests are skipped, unless
 GITCD_REQUIRE_CONTROL_PLANE is set: then they fail. Every worker of pytest-xdist that comes to such a test has a control

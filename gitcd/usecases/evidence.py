@@ -1,0 +1,63 @@
+"""How objects of a cluster are, by what stands around them, and what the logs of their pods say of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+
+from gitcd.cluster.api import DeclinedError, Json
+from gitcd.cluster.objects import Objects, ref_of
+from gitcd.errors import TransientError
+from gitcd.model.health import Health, State
+from gitcd.model.live import Ref
+from gitcd.rollout.health import assess, evidence
+
+_log = logging.getLogger(__name__)
+
+
+class Onlooker:
+    """Looks at objects again and again, and remembers since when each of them has been what it is."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._generations: dict[Ref, tuple[object, object]] = {}
+        self._since: dict[Ref, datetime] = {}
+
+    @property
+    def seen(self) -> Mapping[Ref, datetime]:
+        """Since when each object has been seen in its present generation."""
+        return self._since
+
+    def look(self, ref: Ref, now: datetime) -> Health:
+        """How an object is. One that is not there is Missing.
+
+        Raises:
+            DeclinedError: it may not be read, or what stands around it.
+            TransientError: the cluster is in trouble.
+        """
+        value = self._objects.get(ref)
+        if value is None:
+            return Health(ref, State.MISSING, "NotFound", f"{ref} is not there")
+        self.note(value, now)
+        return assess(value, self._objects.around(value), now, seen=self._since)
+
+    def note(self, value: Json, now: datetime) -> None:
+        """Remember that the object was seen."""
+        ref, metadata = ref_of(value), value["metadata"]
+        generation = metadata.get("uid"), metadata.get("generation")
+        if self._generations.get(ref) != generation:
+            self._generations[ref] = generation
+            self._since[ref] = now
+
+
+def with_log(objects: Objects, health: Health) -> Health:
+    """The same with the last lines of the log of the container that is to blame, where it has one that can be had."""
+    if not evidence.has_log(health):
+        return health
+    try:
+        lines = objects.log_tail(health.ref.namespace, health.pod, health.container, evidence.LINES)
+    except (DeclinedError, TransientError) as error:
+        _log.info("no log of pod %s, container %s: %s", health.pod, health.container, error)
+        return health
+    return evidence.with_log(health, lines)
