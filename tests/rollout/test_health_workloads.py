@@ -113,7 +113,7 @@ def test_F45_a_broken_image_is_reported_within_seconds_of_its_pod(
 def test_a_rollout_is_not_done_before_the_controller_has_begun_and_ended_it(namespace, onlooker, apply, objects):
     where = ref("Deployment", namespace, "app")
     apply(deployment("app", "v1", replicas=2))
-    health, before = until(onlooker, where, {State.CURRENT})
+    _, before = until(onlooker, where, {State.CURRENT})
     assert before
     for tag in ("v2", "v3", "v4"):
         apply(deployment("app", tag, replicas=2))
