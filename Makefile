@@ -49,6 +49,7 @@ helm:  ## build helm for the tests of the chart; needs Go
 
 deploy: $(READY)  ## write what is generated in deploy/ anew
 	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --out deploy/kustomize/base
+	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --controller --out deploy/kustomize/controller
 	@$(BIN)/gitcd schema crd > deploy/helm/gitcd/crds/containerversions.yaml
 
 # A lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).

@@ -24,6 +24,13 @@ _OWN = ("repo", "branch", "config")
 @click.option("--from", "declarations_from", type=click.Choice(["repo", "cluster"]), default="repo", show_default=True,
               help="Where runs read declarations; repo needs no permission in the cluster.")  # fmt: skip
 @click.option("--cluster-wide", is_flag=True, help="A ClusterRole in place of a Role in each mapped namespace.")
+@click.option("--controller", is_flag=True, help="A Deployment of `gitcd run` in place of CronJobs.")
+@click.option(
+    "--http-auth", is_flag=True, help="With --controller: who reads metrics or the list is asked for a token."
+)
+@click.option("--metrics-from", multiple=True, metavar="NAMESPACE",
+              help="With --controller: pods of this namespace may connect to it; repeatable. Without it nobody "
+              "may.")  # fmt: skip
 @click.option("--namespace", "-n", default="gitcd", show_default=True, metavar="NAME", help="Where gitcd runs.")
 @click.option("--create-namespace", is_flag=True, help="Render that namespace too, with Pod Security `restricted`.")
 @click.option("--crd/--no-crd", default=True, show_default=True, help="Render the kind ContainerVersion too.")

@@ -23,6 +23,15 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Controller:
+    """The Deployment of `gitcd run`, which serves on `port`."""
+
+    name: str
+    args: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Variable:
     name: str
     value: str
@@ -53,7 +62,7 @@ class Installation:
     """All that the templates of `templates/install` fill in.
 
     `deadline` is in seconds, `cache_size` and `memory` are quantities of Kubernetes. An empty text means that there is
-    no such thing.
+    no such thing. `readers` are the namespaces whose pods may connect to the controller.
     """
 
     namespace: str
@@ -67,7 +76,9 @@ class Installation:
     memory: str
     cache_claim: str = ""
     create_namespace: bool = False
-    from_cluster: bool = False
+    asks_cluster: bool = False
+    controller: Controller | None = None
+    readers: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] = ()
     role_arn: str = ""
     pod_identity: bool = False
@@ -93,6 +104,7 @@ def _wanted(installation: Installation) -> Sequence[str]:
         "rbac.yaml": bool(installation.scopes),
         "networkpolicy.yaml": True,
         "settings.yaml": bool(installation.settings),
-        "cronjob.yaml": True,
+        "cronjob.yaml": bool(installation.jobs),
+        "controller.yaml": bool(installation.controller),
     }
     return [name for name, wanted in parts.items() if wanted]

@@ -16,23 +16,23 @@ from gitcd.git.remote import Kind, Remote, check_branch
 from gitcd.manifests import documents
 from gitcd.manifests.dump import to_yaml
 from gitcd.model import schema
-from gitcd.model.crd import GROUP, PLURAL, custom_resource_definition
+from gitcd.model.crd import custom_resource_definition
 from gitcd.model.fields import EnvironmentName, Items, Label, OptionalName, Text
 from gitcd.model.settings import Settings
 from gitcd.rendering.install import (
     GIT_FOLDER,
     SETTINGS_FOLDER,
+    Controller,
     Installation,
     Job,
-    Permission,
     Scope,
     Variable,
     manifests,
 )
+from gitcd.usecases import install_roles
 from gitcd.usecases.settings import load
 
 KUSTOMIZATION = "kustomization.yaml"
-CLUSTER_ROLE = "ClusterRole"
 
 _CACHE = "/var/cache/gitcd"
 _HTTPS, _SSH, _API_SERVER = 443, 22, 6443
@@ -40,18 +40,9 @@ _SPARE = timedelta(minutes=5)  # for the end of a run that has used up its own t
 _CRON_FIELD = r"[0-9A-Za-z*,/?#L-]+"
 # Longer names leave no room for what the controllers append: eleven characters, of 63.
 _LONGEST_JOB = 52
+_PORT = 8081  # where `gitcd run` serves unless it is told otherwise
 
 Quantity = Annotated[str, Text(r"[1-9][0-9]*(Ki|Mi|Gi|Ti)", max=20, hint="a quantity of bytes such as 512Mi")]
-
-# What reading declarations of a cluster takes, and telling it the outcome. `get` is for a status that somebody else
-# changed meanwhile: it is looked at again before it is written.
-_RULES = (
-    Permission(GROUP, PLURAL, ("get", "list")),
-    Permission(GROUP, f"{PLURAL}/status", ("patch",)),
-    Permission("events.k8s.io", "events", ("create",)),
-)
-# Which cluster this is, is told by the UID of its namespace kube-system.
-_WHICH_CLUSTER = Permission("", "namespaces", ("get",), name="kube-system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +52,9 @@ class Wanted:
     environment: Annotated[tuple[EnvironmentName, ...], Items(max=100)] = ()
     declarations_from: Literal["repo", "cluster"] = "repo"
     cluster_wide: bool = False
+    controller: bool = False
+    http_auth: bool = False
+    metrics_from: Annotated[tuple[Label, ...], Items(max=20)] = ()
     namespace: Label = "gitcd"
     create_namespace: bool = False
     crd: bool = True
@@ -137,6 +131,8 @@ def _read(flags: Mapping[str, object]) -> Wanted:
         raise ConfigError("\n".join(faults))
     if wanted.cluster_wide and wanted.declarations_from == "repo":
         raise ConfigError("--cluster-wide goes with --from cluster: otherwise nothing in the cluster is read")
+    if (wanted.http_auth or wanted.metrics_from) and not wanted.controller:
+        raise ConfigError("--http-auth and --metrics-from go with --controller: CronJobs serve nothing")
     return wanted
 
 
@@ -182,21 +178,23 @@ def _repository(settings: Mapping[str, object], installed: Settings) -> tuple[Re
 
 
 def _installation(wanted: Wanted, remote: Remote, branch: str, installed: Settings, text: str) -> Installation:
-    from_cluster = wanted.declarations_from == "cluster"
+    asks_cluster = wanted.controller or wanted.declarations_from == "cluster"
     return Installation(
         namespace=wanted.namespace,
         create_namespace=wanted.create_namespace,
         image=wanted.image,
         schedule=wanted.schedule,
-        jobs=tuple(_jobs(wanted)),
+        jobs=() if wanted.controller else tuple(_jobs(wanted)),
+        controller=_controller(wanted) if wanted.controller else None,
+        readers=wanted.metrics_from,
         environ=tuple(_variables(wanted, remote, branch, has_settings=bool(text))),
-        ports=tuple(_ports(remote, from_cluster=from_cluster)),
+        ports=tuple(_ports(remote, asks_cluster=asks_cluster)),
         deadline=int((installed.deadlines.run + _SPARE).total_seconds()),
         cache_size=wanted.cache_size,
         cache_claim=wanted.cache_claim,
         memory=wanted.memory,
-        from_cluster=from_cluster,
-        scopes=tuple(_scopes(wanted, installed)) if from_cluster else (),
+        asks_cluster=asks_cluster,
+        scopes=tuple(_scopes(wanted, installed)),
         role_arn=wanted.role_arn,
         pod_identity=wanted.pod_identity,
         git_secret=wanted.git_secret,
@@ -205,8 +203,18 @@ def _installation(wanted: Wanted, remote: Remote, branch: str, installed: Settin
     )
 
 
+def _source(wanted: Wanted) -> tuple[str, ...]:
+    return ("--from", "cluster", "--all-namespaces") if wanted.declarations_from == "cluster" else ()
+
+
+def _controller(wanted: Wanted) -> Controller:
+    chosen = [word for name in dict.fromkeys(wanted.environment) for word in ("--environment", name)]
+    asked = ("--http-auth",) if wanted.http_auth else ()
+    return Controller("gitcd-run", ("run", *chosen, *_source(wanted), *asked), _PORT)
+
+
 def _jobs(wanted: Wanted) -> Iterator[Job]:
-    source = ("--from", "cluster", "--all-namespaces") if wanted.declarations_from == "cluster" else ()
+    source = _source(wanted)
     if not wanted.environment:
         yield Job("gitcd-reconcile", "", ("reconcile", *source))
     for environment in dict.fromkeys(wanted.environment):
@@ -230,12 +238,12 @@ def _variables(wanted: Wanted, remote: Remote, branch: str, *, has_settings: boo
         yield Variable("GITCD_GIT_KNOWN_HOSTS", f"{GIT_FOLDER}/known_hosts")
 
 
-def _ports(remote: Remote, *, from_cluster: bool) -> Iterator[int]:
+def _ports(remote: Remote, *, asks_cluster: bool) -> Iterator[int]:
     """Where connections go to: 443 for registries and AWS, the git host's, the API server's behind its Service."""
     yield _HTTPS
     if (port := _port(remote)) != _HTTPS:
         yield port
-    if from_cluster and port != _API_SERVER:
+    if asks_cluster and port != _API_SERVER:
         yield _API_SERVER
 
 
@@ -245,11 +253,14 @@ def _port(remote: Remote) -> int:
 
 
 def _scopes(wanted: Wanted, installed: Settings) -> Iterator[Scope]:
-    """Who needs which rules where: in the namespaces that are mapped, or in all of them."""
+    """Who may do what where, beyond what everybody may."""
     name = f"gitcd-{wanted.namespace}"
-    if wanted.cluster_wide:
-        yield Scope(CLUSTER_ROLE, name, "", _RULES)
-    else:
-        yield from (Scope("Role", name, namespace.name, _RULES) for namespace in installed.namespaces)
-    if installed.environments:
-        yield Scope("Role", f"{name}-which-cluster", "kube-system", (_WHICH_CLUSTER,))
+    if wanted.declarations_from == "cluster":
+        namespaces = [] if wanted.cluster_wide else [each.name for each in installed.namespaces]
+        yield from install_roles.for_declarations(name, namespaces, watches=wanted.controller)
+        if installed.environments:
+            yield install_roles.to_know_the_cluster(name)
+    if wanted.controller:
+        yield install_roles.to_be_elected(name, wanted.namespace)
+    if wanted.http_auth:
+        yield install_roles.to_review(name)

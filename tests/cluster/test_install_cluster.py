@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.support.containerversions import BASE, definition, deployment, manife
 from tests.support.controlplane import Access, ControlPlane
 from tests.support.ecr import StandIn
 from tests.support.repos import Bare, make_bare
+from tests.support.running import Running
 from tests.support.scenes import LAYOUT
 
 __all__ = ["definition"]
@@ -68,6 +69,15 @@ class Operator:
         """
         (job,) = self.objects("CronJob")
         (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        source = ["--namespace", self.served] if self.objects("ClusterRole") else ["--all-namespaces"]
+        command = [sys.executable, "-m", "gitcd", *container["args"][:-1], *source]
+        environ = self.environ(container, access)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stderr
+
+    def environ(self, container: dict[str, Any], access: Access) -> dict[str, str]:
+        """The variables of a container, with those of this machine that a process here needs."""
         environ = {each["name"]: each.get("value", TOKEN) for each in container["env"]}
         environ |= {
             "KUBECONFIG": str(access.kubeconfig),
@@ -76,12 +86,8 @@ class Operator:
             "GITCD_ECR_ENDPOINT_URL": self.ecr.url,
             "HOME": str(self.folder),
         }
-        source = ["--namespace", self.served] if self.objects("ClusterRole") else ["--all-namespaces"]
-        command = [sys.executable, "-m", "gitcd", *container["args"][:-1], *source]
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITCD_"))}
-        done = subprocess.run(command, env=mine | environ, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        return done.stderr
+        return mine | environ
 
 
 @pytest.fixture
@@ -145,6 +151,54 @@ def test_the_roles_allow_what_runs_ask_and_nothing_more(operator: Operator, clus
     assert ready == "True"
 
 
+@contextmanager
+def served(operator: Operator, access: Access, log: Path) -> Iterator[Running]:
+    """What the Deployment's container runs, as a process."""
+    (deployment,) = operator.objects("Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    source = ["--namespace", operator.served] if len(operator.objects("ClusterRole")) > 1 else ["--all-namespaces"]
+    words = [*(word for word in container["args"] if word != "--all-namespaces"), *source]
+    here = ["--port", "0", "--leader-elect", "--lease-namespace", operator.home]
+    with log.open("wb") as err:
+        command = [sys.executable, "-m", "gitcd", *words, *here]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, env=operator.environ(container, access))
+    try:
+        yield Running(process, log)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster_wide", [False, True])
+def test_F43_the_roles_of_a_controller_allow_what_it_asks_and_nothing_more(
+    operator: Operator, cluster_wide: bool, tmp_path: Path
+) -> None:
+    """It is elected, bumps, hears of an edit, writes over somebody's status, serves the list, and lets go."""
+    assert operator.install(cluster_wide=cluster_wide, controller=True, http_auth=True) == ""
+    access = operator.plane.account(operator.home, "gitcd")
+    mark = operator.plane.audit.mark()
+    path = f"{BASE}/namespaces/{operator.served}/containerversions/app"
+    with faultproxy.before(operator.plane) as proxy:
+        proxy.answer(409, path="/status", method="PATCH")
+        with served(operator, proxy.plane.account(operator.home, "gitcd"), tmp_path / "run.log") as run:
+            run.until(lambda: operator.plane.get(path).get("status", {}).get("observedGeneration") == 1)
+            assert run.ask(f"/v1/cv/workloads?namespace={operator.served}", operator.plane.admin.token)[0] == 200
+            operator.plane.request("PATCH", path, {"spec": {"suspend": True}}, kind="merge-patch+json")
+            run.until(lambda: operator.plane.get(path)["status"]["observedGeneration"] == 2)
+            assert run.end() == 143
+            assert not [fault for fault in proxy.faults if fault.times], "the conflict happened"
+    asked = [each for each in operator.plane.audit.since(mark, user=access.name) if each.resource]
+    refused = {(each.permission, each.namespace) for each in asked if each.status == 403}
+    everywhere = {(("gitcd.io", "containerversions", "list"), "")}
+    assert refused == (set() if cluster_wide else everywhere), "only whether the whole cluster may be read is tried out"
+    assert {each.permission for each in asked if each.status != 403} == allowed(operator)
+    assert {(each.namespace, each.name) for each in asked if each.resource == "leases"} <= {
+        (operator.home, "gitcd"),
+        (operator.home, ""),
+    }
+
+
 @pytest.mark.slow
 def test_F38_runs_in_any_number_come_to_the_same(operator: Operator) -> None:
     """With an empty cache each time: a human's revert stays, a hold stays, declarations that agree or not are told."""
@@ -198,9 +252,10 @@ def test_what_reads_the_repository_may_nothing(operator: Operator) -> None:
     assert {each.partition(".")[2] for each in resources} == {"authorization.k8s.io", "authentication.k8s.io"}
 
 
-def test_the_api_server_keeps_every_field(operator: Operator) -> None:
+@pytest.mark.parametrize("flags", [{}, {"controller": True, "http_auth": True, "metrics_from": ("a", "b")}])
+def test_the_api_server_keeps_every_field(operator: Operator, flags: dict[str, Any]) -> None:
     """Nothing is dropped as unknown, and what is there is what was rendered, defaults aside."""
-    operator.install(environment=("dev",), pod_identity=True, role_arn="arn:aws:iam::123456789012:role/gitcd")
+    operator.install(environment=("dev",), role_arn="arn:aws:iam::123456789012:role/gitcd", pod_identity=True, **flags)
     for each in objects(operator.files):
         if each["kind"] == "CustomResourceDefinition":
             continue

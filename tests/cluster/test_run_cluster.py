@@ -207,30 +207,3 @@ def test_the_manifests_on_the_page_are_taken(scene, name) -> None:
             item["metadata"]["namespace"] = scene.namespace
         answer = scene.plane.apply(json.dumps(item), "--dry-run=server")
         assert "serverside-applied (server dry run)" in answer
-
-
-def test_F43_the_roles_on_the_page_are_enough(scene, start) -> None:
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "controller.md").read_text(), re.MULTILINE | re.DOTALL)
-    for item in compose(text):
-        if item["kind"] == "Deployment":
-            continue
-        if item["kind"].startswith("Cluster"):
-            item["metadata"]["name"] += f"-{scene.namespace}"
-        else:
-            item["metadata"]["namespace"] = scene.namespace
-        if "subjects" in item:
-            item["subjects"][0]["namespace"] = scene.namespace
-        if item["kind"] == "ClusterRoleBinding":
-            item["roleRef"]["name"] += f"-{scene.namespace}"
-        scene.plane.apply(json.dumps(item))
-    scene.plane.kubectl("create", "serviceaccount", "gitcd", "-n", scene.namespace)
-    scene.declare("app")
-    run = start("--leader-elect", access=scene.plane.account(scene.namespace, "gitcd"))
-    run.until(lambda: scene.get("app").get("status", {}).get("observedGeneration") == 1)
-    run.until(lambda: len(scene.events("app")) == 1)
-    scene.patch("app", {"spec": {"suspend": True}})
-    run.until(lambda: scene.get("app")["status"]["observedGeneration"] == 2)
-    assert run.ask("/v1/cv/workloads")[0] == 200
-    assert run.end() == 143
-    assert holder(scene) == ""
-    assert "orbidden" not in run.err

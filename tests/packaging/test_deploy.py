@@ -62,6 +62,34 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"repo": HTTPS, "cache_claim": "mirrors", "memory": "2Gi", "git_secret": "other"},
         {"repo": HTTPS, "cacheClaim": "mirrors", "memory": "2Gi", "gitSecret": "other"},
     ),
+    "controller": (
+        {"repo": HTTPS, "settings": SETTINGS, "declarations_from": "cluster", "controller": True},
+        {"repo": HTTPS, "settings": SETTINGS, "from": "cluster", "controller": True},
+    ),
+    "controller of some environments": (
+        {"repo": HTTPS, "controller": True, "environment": ("dev", "prod"), "cache_claim": "mirrors"},
+        {"repo": HTTPS, "controller": True, "environments": ["dev", "prod"], "cacheClaim": "mirrors"},
+    ),
+    "controller with readers": (
+        {
+            "repo": HTTPS,
+            "settings": SETTINGS,
+            "declarations_from": "cluster",
+            "cluster_wide": True,
+            "controller": True,
+            "http_auth": True,
+            "metrics_from": ("monitoring", "007"),
+        },
+        {
+            "repo": HTTPS,
+            "settings": SETTINGS,
+            "from": "cluster",
+            "clusterWide": True,
+            "controller": True,
+            "httpAuth": True,
+            "metricsFrom": ["monitoring", "007"],
+        },
+    ),
     "memory": (
         {"repo": HTTPS, "cache_size": "2Gi", "memory": "4Gi"},
         {"repo": HTTPS, "cacheSize": "2Gi", "memory": "4Gi"},
@@ -123,6 +151,7 @@ def test_the_chart_renders_what_install_renders(helm: Any, tmp_path: Path, name:
             {"repo": HTTPS, "settings": {"repo": "https://word@git.example.com/a.git"}},
             "in the address would be readable",
         ),
+        ({"repo": HTTPS, "httpAuth": True}, "httpAuth and metricsFrom go with controller"),
         ({"repo": HTTPS, "shedule": "@daily"}, "additional properties 'shedule' not allowed"),
     ],
 )
@@ -152,12 +181,13 @@ def test_the_chart_carries_the_definition() -> None:
     assert text == to_yaml(custom_resource_definition()), REMAKE
 
 
-def test_the_base_is_what_install_writes() -> None:
+@pytest.mark.parametrize(("folder", "flags"), [("base", {}), ("controller", {"controller": True})])
+def test_the_bases_are_what_install_writes(folder: str, flags: dict[str, Any]) -> None:
     files = install(
-        {"create_namespace": True, "image": "gitcd"}, {"repo": "https://git.example.com/platform/config.git"}
+        {"create_namespace": True, "image": "gitcd", **flags}, {"repo": "https://git.example.com/platform/config.git"}
     )
     wanted = files | {"kustomization.yaml": kustomization(files)}
-    found = {path.name: path.read_text() for path in BASE.iterdir()}
+    found = {path.name: path.read_text() for path in (BASE.parent / folder).iterdir()}
     assert found == wanted, REMAKE
 
 

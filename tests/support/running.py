@@ -35,7 +35,7 @@ class Running:
     def get(self, path: str, token: str = "") -> str:
         """The body of what it serves there. Raises HTTPError for every status that is no success."""
         self.until(lambda: "serving http" in self.err)
-        (url,) = re.findall(r"serving (http://\S+)", self.err)
+        (url,) = re.findall(r"serving (http://[\w.:]+)", self.err)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), timeout=20) as answer:
             assert answer.status == 200

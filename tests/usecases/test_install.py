@@ -114,6 +114,66 @@ def test_exit_codes_decide_whether_a_job_tries_again() -> None:
     assert pod(rendered())["restartPolicy"] == "Never"
 
 
+def test_a_controller_stands_in_place_of_cron_jobs(mapped: Path) -> None:
+    found = rendered(config=mapped, declarations_from="cluster", controller=True, environment=("dev", "prod"))
+    assert not [kind for kind, _, _ in found if kind == "CronJob"]
+    template = found["Deployment", "gitcd", "gitcd-run"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    chosen = ["--environment", "dev", "--environment", "prod"]
+    assert container["args"] == ["run", *chosen, "--from", "cluster", "--all-namespaces"]
+    assert {each["name"]: each["containerPort"] for each in container["ports"]} == {"http": 8081}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    service = found["Service", "gitcd", "gitcd-run"]["spec"]
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+    lease = found["Role", "gitcd", "gitcd-gitcd-lease"]["rules"]
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in lease] == [
+        (["create"], None),
+        (["get", "update"], ["gitcd"]),
+    ]
+
+
+def test_a_controller_for_the_repository_needs_its_lease_alone() -> None:
+    found = rendered(controller=True)
+    assert [key for key in found if key[0].endswith("Role")] == [("Role", "gitcd", "gitcd-gitcd-lease")]
+    pod = found["Deployment", "gitcd", "gitcd-run"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is True
+    assert [each["port"] for each in found["NetworkPolicy", "gitcd", "gitcd"]["spec"]["egress"][1]["ports"]] == [
+        443,
+        6443,
+    ]
+
+
+def test_its_pod_is_that_of_a_cron_job_but_for_what_it_serves() -> None:
+    (controlled,) = rendered(controller=True)["Deployment", "gitcd", "gitcd-run"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    (job,) = pod(rendered())["containers"]
+    assert controlled.keys() - job.keys() == {"ports", "livenessProbe", "readinessProbe"}
+    assert {name for name in job if job[name] != controlled[name]} == {"args"}
+
+
+def test_one_at_a_time_where_a_claim_keeps_the_cache() -> None:
+    spec = {
+        name: rendered(controller=True, cache_claim=name)["Deployment", "gitcd", "gitcd-run"]["spec"]
+        for name in ("", "m")
+    }
+    assert (spec[""]["replicas"], "strategy" in spec[""]) == (2, False)
+    assert (spec["m"]["replicas"], spec["m"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_who_may_connect_is_said_by_namespace_and_by_token() -> None:
+    policy = rendered(controller=True)["NetworkPolicy", "gitcd", "gitcd"]["spec"]
+    assert "ingress" not in policy
+    found = rendered(controller=True, http_auth=True, metrics_from=("monitoring",))
+    (rule,) = found["NetworkPolicy", "gitcd", "gitcd"]["spec"]["ingress"]
+    (reader,) = rule["from"]
+    assert reader == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8081}]
+    review = found["ClusterRole", "", "gitcd-gitcd-review"]["rules"]
+    assert [rule["resources"] for rule in review] == [["tokenreviews"], ["subjectaccessreviews"]]
+
+
 def test_one_cron_job_for_each_environment() -> None:
     found = rendered(environment=("dev", "prod", "dev"))
     names = [name for kind, _, name in found if kind == "CronJob"]
@@ -184,6 +244,8 @@ def test_the_definition_comes_first(tmp_path: Path) -> None:
         ({"environment": ("x" * 60,)}, "name of more than 52 characters"),
         ({"role_arn": "gitcd"}, "--role-arn: 'gitcd' is not the ARN of a role"),
         ({"cluster_wide": True}, "--cluster-wide goes with --from cluster"),
+        ({"http_auth": True}, "--http-auth and --metrics-from go with --controller"),
+        ({"controller": True, "metrics_from": ("Up",)}, "--metrics-from: 'Up' is not"),
         ({"declarations_from": "cluster"}, "unless the operator maps their namespaces"),
     ],
 )

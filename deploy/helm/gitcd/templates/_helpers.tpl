@@ -28,3 +28,99 @@
 {{- define "gitcd.labels" -}}
 app.kubernetes.io/name: gitcd
 {{- end -}}
+
+{{- /* Flags that say where declarations are read, as JSON. */ -}}
+{{- define "gitcd.source" -}}
+{{- ternary (list "--from" "cluster" "--all-namespaces") (list) (eq .Values.from "cluster") | toJson -}}
+{{- end -}}
+
+{{- /* The pod: `args` of gitcd, and the `port` on which it serves, if it does; `root` is the chart's own context. */ -}}
+{{- define "gitcd.pod" -}}
+{{- $root := .root -}}
+serviceAccountName: gitcd
+automountServiceAccountToken: {{ or $root.Values.controller (eq $root.Values.from "cluster") }}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+containers:
+  - name: gitcd
+    image: {{ $root.Values.image | toJson }}
+    args: {{ .args | toJson }}
+    env:
+      - name: GITCD_REPO
+        value: {{ include "gitcd.repo" $root | toJson }}
+      {{- with include "gitcd.branch" $root }}
+      - name: GITCD_BRANCH
+        value: {{ . | toJson }}
+      {{- end }}
+      {{- if $root.Values.settings }}
+      - name: GITCD_CONFIG
+        value: /etc/gitcd/settings/config.yaml
+      {{- end }}
+      - name: GITCD_CACHE_DIR
+        value: /var/cache/gitcd
+      - name: GITCD_LOG_FORMAT
+        value: json
+      - name: HOME
+        value: /tmp
+      {{- if and $root.Values.gitSecret (include "gitcd.ssh" $root) }}
+      - name: GITCD_GIT_SSH_KEY
+        value: /etc/gitcd/git/ssh-privatekey
+      - name: GITCD_GIT_KNOWN_HOSTS
+        value: /etc/gitcd/git/known_hosts
+      {{- end }}
+      {{- if and $root.Values.gitSecret (not (include "gitcd.ssh" $root)) }}
+      - name: GITCD_GIT_TOKEN
+        valueFrom:
+          secretKeyRef: {name: {{ $root.Values.gitSecret | toJson }}, key: token}
+      {{- end }}
+    {{- with .port }}
+    ports:
+      - {name: http, containerPort: {{ . }}}
+    livenessProbe:
+      httpGet: {path: /healthz, port: http}
+      periodSeconds: 30
+      timeoutSeconds: 5
+    readinessProbe:
+      httpGet: {path: /readyz, port: http}
+      timeoutSeconds: 5
+    {{- end }}
+    resources:
+      requests: {cpu: 100m, memory: 256Mi}
+      limits: {memory: {{ $root.Values.memory | toJson }}}
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities: {drop: [ALL]}
+    volumeMounts:
+      - {name: tmp, mountPath: /tmp}
+      - {name: cache, mountPath: /var/cache/gitcd}
+      {{- if $root.Values.gitSecret }}
+      - {name: git, mountPath: /etc/gitcd/git, readOnly: true}
+      {{- end }}
+      {{- if $root.Values.settings }}
+      - {name: settings, mountPath: /etc/gitcd/settings, readOnly: true}
+      {{- end }}
+volumes:
+  - name: tmp
+    emptyDir: {medium: Memory, sizeLimit: 64Mi}
+  - name: cache
+    {{- with $root.Values.cacheClaim }}
+    persistentVolumeClaim: {claimName: {{ . | toJson }}}
+    {{- else }}
+    emptyDir: {medium: Memory, sizeLimit: {{ $root.Values.cacheSize | toJson }}}
+    {{- end }}
+  {{- if $root.Values.gitSecret }}
+  - name: git
+    secret: {secretName: {{ $root.Values.gitSecret | toJson }}, defaultMode: 288}  # 0440
+  {{- end }}
+  {{- if $root.Values.settings }}
+  - name: settings
+    configMap: {name: gitcd}
+  {{- end }}
+{{- end -}}
