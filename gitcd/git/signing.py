@@ -50,8 +50,12 @@ umask 077
 for signed; do :; done
 key="${0%/*}/key"
 trap 'exit 143' HUP INT TERM
-trap 'rm -f "$key"' EXIT
+trap 'rm -f "$key" "$key.pub"' EXIT
 printf '%s\\n' "$GITCD_SIGN_KEY" > "$key"
+case $GITCD_SIGN_KEY in
+  *"BEGIN OPENSSH PRIVATE KEY"*) ;;
+  *) ssh-keygen -y -f "$key" > "$key.pub" || exit ;; # other forms do not hold the public key
+esac
 ssh-keygen -Y sign -n git -f "$key" "$signed"
 """
 _ANSWER = """#!/bin/sh

@@ -160,9 +160,8 @@ class _Delivery:
     def _written(self, pull: PlannedPull) -> str | ForgeFailure:
         """The one commit that the branch shall carry, on top of the base."""
         commit = NewCommit(pull.commit.message, pull.commit.files)
-        (oid,) = write_commits(
-            self.mirror.git, self.mirror.tip, [commit], author=self.desk.author, when=self.context.now
-        )
+        author = replace(self.desk.author, key=None) if self.desk.api_commits else self.desk.author
+        (oid,) = write_commits(self.mirror.git, self.mirror.tip, [commit], author=author, when=self.context.now)
         return self._made_there(oid, pull) if self.desk.api_commits else oid
 
     def _made_there(self, oid: str, pull: PlannedPull) -> str | ForgeFailure:

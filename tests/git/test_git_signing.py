@@ -104,6 +104,14 @@ def test_T10_a_key_of_ssh_signs_every_commit_and_is_gone(
     check_clean(temporary_folder, [*processes, words.read_text().splitlines()], of_ssh.private)
 
 
+@pytest.mark.parametrize("passphrase", ["", PASSPHRASE])
+def test_an_old_form_of_a_key_signs_too(mirror: Mirror, tmp_path: Path, passphrase: str) -> None:
+    key = ssh_key(tmp_path / "ssh", passphrase, "-t", "ecdsa", "-m", "PEM")
+    assert "OPENSSH" not in key.private
+    for oid in signed(mirror, SigningKey("ssh", key.private, passphrase)):
+        key.verify(mirror.git_dir, oid)
+
+
 def test_T10_a_key_of_gpg_signs_every_commit_and_is_gone(
     mirror: Mirror, of_gpg: GpgKey, temporary_folder: Path, processes: list[list[str]], words: Path
 ) -> None:

@@ -37,10 +37,12 @@ class SshKey:
         return _verify(repository, commit, "gpg.ssh.allowedSignersFile", str(allowed))
 
 
-def ssh_key(folder: Path, passphrase: str = "", kind: str = "ed25519") -> SshKey:
+def ssh_key(folder: Path, passphrase: str = "", *options: str) -> SshKey:
+    """A new key; `options` are of ssh-keygen, an Ed25519 key where there are none."""
     folder.mkdir(exist_ok=True)
     file = folder / "id"
-    subprocess.run([find("ssh-keygen"), "-q", "-t", kind, "-N", passphrase, "-f", file], check=True)
+    made = ["-q", *(options or ("-t", "ed25519")), "-N", passphrase, "-f", file]
+    subprocess.run([find("ssh-keygen"), *made], check=True)
     return SshKey(file)
 
 
