@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gitcd.model.registry import Failure
-from gitcd.registry.ecr import MEDIA_TYPES, Ecr
+from gitcd.registry.ecr import MEDIA_TYPES
+from gitcd.registry.ecr_pages import EcrPages
 from gitcd.registry.faults import MalformedAnswerError, clean, explain_missing
 from gitcd.registry.route import Target
 
@@ -29,7 +30,7 @@ _TIMEOUT = 10  # seconds: to connect, to wait for a piece, and for all of it tog
 _OK = 200
 
 
-class EcrDocuments(Ecr):
+class EcrDocuments(EcrPages):
     """A registry whose images' documents can be read."""
 
     def _manifest(self, target: Target, digest: str, client: ECRClient) -> Mapping[str, Any] | Failure:

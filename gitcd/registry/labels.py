@@ -50,11 +50,11 @@ class EcrLabels(EcrEvidence):
 
     def _source(self, target: Target, digest: str, client: ECRClient) -> ImageSource | Failure:
         manifest = self._manifest(target, digest, client)
-        if isinstance(manifest, Failure) or (found := _read(manifest.get("annotations"))):
+        if isinstance(manifest, Failure) or (found := read_source(manifest.get("annotations"))):
             return manifest if isinstance(manifest, Failure) else found
-        if child := _first_image(manifest):
+        if child := first_image(manifest):
             manifest = self._manifest(target, child, client)
-            if isinstance(manifest, Failure) or (found := _read(manifest.get("annotations"))):
+            if isinstance(manifest, Failure) or (found := read_source(manifest.get("annotations"))):
                 return manifest if isinstance(manifest, Failure) else found
         config = manifest.get("config")
         name = str(config.get("digest", "")) if isinstance(config, dict) else ""
@@ -65,10 +65,10 @@ class EcrLabels(EcrEvidence):
         if isinstance(found, Failure):
             return found
         settings = found.get("config")
-        return _read(settings.get("Labels") if isinstance(settings, dict) else None)
+        return read_source(settings.get("Labels") if isinstance(settings, dict) else None)
 
 
-def _first_image(manifest: Mapping[str, Any]) -> str:
+def first_image(manifest: Mapping[str, Any]) -> str:
     """The first image that an index binds, not what builders note beside images; empty where there is none."""
     children = manifest.get("manifests")
     for child in children if isinstance(children, list) else ():
@@ -78,7 +78,8 @@ def _first_image(manifest: Mapping[str, Any]) -> str:
     return ""
 
 
-def _read(labels: object) -> ImageSource:
+def read_source(labels: object) -> ImageSource:
+    """What labels, or annotations, say of where an image comes from."""
     if not isinstance(labels, dict):
         return ImageSource()
     found = (labels.get(name) for name in (_SOURCE, _REVISION))

@@ -1,4 +1,7 @@
-"""All questions of one run, asked in as few calls as possible: one answer for each tag and digest."""
+"""All questions of one run, asked in as few calls as possible: one answer for each tag and digest.
+
+Only what is followed by a rule makes a repository be listed, and what the list tells of an image is not asked again.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
+from gitcd.model.declaration import Follow
+from gitcd.model.following import choose
 from gitcd.model.reference import Repository
-from gitcd.model.registry import Answer, Answers, Failure, Query
+from gitcd.model.registry import Answer, Answers, Candidate, Failure, Query
 from gitcd.registry.parallel import in_parallel
 
 BATCH = 100
 _Key = tuple[Repository, str]
+_Followed = tuple[Repository, Follow]
 _Batch = tuple[Repository, Sequence[str]]
 
 
@@ -24,6 +30,10 @@ class Registry(Protocol):
 
     def look_up(self, repository: Repository, ids: Sequence[str]) -> Mapping[str, Answer]:
         """Answer for each of up to `BATCH` tags and digests of one repository."""
+        ...
+
+    def candidates(self, repository: Repository) -> Sequence[Candidate] | Failure:
+        """All tags of one repository."""
         ...
 
 
@@ -44,13 +54,52 @@ def resolve(
     Raises:
         ConfigError: the registry cannot be asked at all.
     """
-    asked = _merge(queries)
-    answers = dict(known.by_key) if known else {}
+    queries, known = list(queries), known or Answers({})
+    chosen, told = _follow(queries, registry, workers, deadline, known)
+    tags = {(repository, tag) for (repository, _), tag in chosen.items() if isinstance(tag, str)}
+    asked = _merge(queries) | tags
+    answers = {key: told[key] for key in asked & told.keys()} | dict(known.by_key)
     batches = list(_batches(asked - answers.keys()))
     for (repository, ids), found in in_parallel(lambda batch: registry.look_up(*batch), batches, workers, deadline):
         answers.update({(repository, identifier): found[identifier] for identifier in ids})
     late = {key: _late(*key) for key in asked - answers.keys()}
-    return Answers(dict(sorted((answers | late).items())))
+    return Answers(dict(sorted((answers | late).items())), chosen)
+
+
+def _tag_of(follow: Follow, repository: Repository, candidates: Sequence[Candidate] | Failure) -> str | Failure:
+    found = candidates if isinstance(candidates, Failure) else choose(follow, repository, candidates)
+    return found if isinstance(found, Failure) else found.tag
+
+
+def _told(repository: Repository, candidates: Iterable[Candidate]) -> dict[_Key, Answer]:
+    """What a list says of images. A tag that moved while it was made stands in it twice, and tells nothing."""
+    told: dict[_Key, Answer] = {}
+    moved: set[_Key] = set()
+    for each in candidates:
+        if each.image is None:
+            continue
+        key = repository, each.tag
+        if told.setdefault(key, each.image) != each.image:
+            moved.add(key)
+        told[repository, each.image.digest] = each.image
+    return {key: image for key, image in told.items() if key not in moved}
+
+
+def _follow(
+    queries: Sequence[Query], registry: Registry, workers: int, deadline: float, known: Answers
+) -> tuple[dict[_Followed, str | Failure], dict[_Key, Answer]]:
+    """The tags that are followed by a rule, and what the lists of their repositories tell of images."""
+    chosen, told = dict(known.chosen), dict[_Key, Answer]()
+    if not any(query.follows for query in queries):
+        return chosen, told
+    wanted = {(query.repository, follow) for query in queries for follow in query.follows} - chosen.keys()
+    repositories = sorted({repository for repository, _ in wanted})
+    for repository, candidates in in_parallel(registry.candidates, repositories, workers, deadline):
+        follows = [follow for each, follow in wanted if each == repository]
+        chosen |= {(repository, follow): _tag_of(follow, repository, candidates) for follow in follows}
+        told |= {} if isinstance(candidates, Failure) else _told(repository, candidates)
+    late = {key: _late(key[0], "what is followed of it") for key in wanted - chosen.keys()}
+    return chosen | late, told
 
 
 def _merge(queries: Iterable[Query]) -> set[_Key]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Failure, Image
 from gitcd.registry.documents import EcrDocuments
-from gitcd.registry.ecr import MAX_IDS, MEDIA_TYPES, read_image
+from gitcd.registry.ecr import MAX_IDS, MEDIA_TYPES
 from gitcd.registry.faults import clean, code_of, explain_missing
 from gitcd.registry.mutability import Mutability
 from gitcd.registry.route import Target, find_target
@@ -22,8 +22,6 @@ from gitcd.registry.route import Target, find_target
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_ecr import ECRClient
-
-_PAGE = 1000  # the most that DescribeImages gives at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +87,9 @@ class EcrTags(EcrDocuments):
 
     def images(self, repository: Repository) -> Iterator[Image | Failure]:
         """All images that have a tag, page by page in the registry's order; a failure is the last that comes."""
-        target = find_target(repository, self._settings)
         token = ""
         while not self.closing:
-            page = target if isinstance(target, Failure) else self._run(target, partial(self._page, target, token))
+            page = self.images_from(repository, token)
             if isinstance(page, Failure):
                 yield page
                 return
@@ -168,15 +165,6 @@ class EcrTags(EcrDocuments):
             if code != "ImageNotFound":
                 done[tag] = _unremovable(tag, code, reason, target)
         return done
-
-    def _page(self, target: Target, token: str, client: ECRClient) -> tuple[list[Image | Failure], str]:
-        more = {"nextToken": token} if token else {}
-        answer = self._request(
-            client.describe_images, "imageDetails", target,
-            repositoryName=target.repository.path, filter={"tagStatus": "TAGGED"}, maxResults=_PAGE, **more,
-        )  # fmt: skip
-        images = [read_image(detail, target) for detail in answer["imageDetails"]]
-        return images, str(answer.get("nextToken") or "")
 
     def _mutability(self, target: Target, client: ECRClient) -> Mutability | Failure:
         names = [target.repository.path]

@@ -23,8 +23,9 @@ from gitcd.model.registry import Answers, Failure, Query
 from gitcd.model.settings import Settings
 from gitcd.planning.limits import Limits
 from gitcd.registry.evidence import inspect
-from gitcd.registry.labels import EcrLabels, ImageSource
+from gitcd.registry.labels import ImageSource
 from gitcd.registry.parallel import in_parallel
+from gitcd.registry.registries import Registries
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.usecases import identity
@@ -41,7 +42,7 @@ class Workspace:
         self.settings = settings
         self.now = now or datetime.now(UTC)
         self.run = f"{self.now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        self._registry = EcrLabels(registry_settings(settings))
+        self._registry = Registries(registry_settings(settings))
         self._answers: Answers | None = None
         self._inspected: Inspected | None = None
         self._deadline = time.monotonic() + settings.deadlines.run.total_seconds()
