@@ -42,6 +42,7 @@ VERBS = {
     "hold": Verb("hold", "Keep a declaration from moving."),
     "release": Verb("release", "Let a held declaration move again."),
     "validate": Verb("validate", "Check declarations, gitcd.yaml and hold files."),
+    "migrate": Verb("migrate", "Turn what other tools were told into declarations for gitcd."),
     "schema": Verb("schema", "Print the JSON Schema of a kind of document, or the CRD."),
     "config": Verb("config", "Show the settings in force, and where each comes from."),
     "doctor": Verb("doctor", "Check git, credentials, the registry and permissions."),

@@ -23,6 +23,13 @@ GROUP = "custom.k8s.io"
 API_VERSION = f"{GROUP}/v1"
 SELECTED_BY = {KIND: "cvapp", "KCD": "kcdapp"}  # the kinds, and the one label by which each finds its workloads
 PLURALS = {KIND: "containerversions", "KCD": "kcds"}
+# Under which names fields of the spec go on, if they do; of two that meet in one, the first.
+SUCCESSORS = {
+    "pollIntervalSeconds": "interval",
+    "checkFrequency": "interval",
+    "timeoutSeconds": "timeouts",
+    "deployment": "workload",
+}
 
 _SYNTAX = "[0-9a-f]{5,40}"
 _DEADLINE = timedelta(minutes=15)

@@ -1,0 +1,60 @@
+"""`gitcd migrate`: declarations for gitcd out of what other tools were told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from gitcd.cli import options, output
+from gitcd.cli.terminal import Console
+from gitcd.errors import ExitCode
+
+if TYPE_CHECKING:
+    from gitcd.usecases.migrate import Migrated
+
+
+@click.command("migrate")
+@click.argument("path", type=click.Path(exists=True, allow_dash=True), default=".")
+@click.option("--in-place", is_flag=True, help="Write into the files; committing is left to you.")
+@options.verb
+def command(console: Console, path: str, *, in_place: bool) -> int:
+    """Print documents of cvmanager and kcd (custom.k8s.io/v1) in the form of today.
+
+    PATH is a file, a folder, or - for standard input; default: the current folder. The new documents mean what the old
+    ones did, with the old defaults written out. Comments stay, and so does whatever else stands in a file. Fields that
+    have no successor are named on stderr.
+    """
+    from gitcd.usecases.migrate import STDIN, migrate, write
+
+    if in_place and path == STDIN:
+        raise click.UsageError("--in-place writes into files, and standard input is none")
+    results = migrate(path)
+    for problem in (problem for each in results for problem in each.problems):
+        console.error(str(problem))
+    for problem in (problem for each in results for problem in each.lost):
+        console.warn(str(problem))
+    if in_place:
+        write(path, results)
+    else:
+        _print(console, results)
+    changed = [each for each in results if each.is_changed]
+    count = output.counted(sum(each.documents for each in changed), "document")
+    files = output.counted(len(changed), "file")
+    verb = "wrote" if in_place else "migrated"
+    console.say(f"{verb} {count} in {files}" if changed else "there is nothing to migrate")
+    return ExitCode.ITEMS_FAILED if any(each.problems for each in results) else ExitCode.OK
+
+
+def _print(console: Console, results: Sequence[Migrated]) -> None:
+    """One file as it is; several one after another, each below its path."""
+    for each in (each for each in results if not each.problems):
+        text = each.after
+        if len(results) > 1:
+            head = b"" if text.startswith(b"---") else b"---\n"
+            text = b"# %s\n" % each.path.encode() + head + text + (b"" if text.endswith(b"\n") else b"\n")
+        if console.out.write_bytes(text):
+            console.warn(
+                f"{each.path}: what looks like a secret was masked on stdout; --in-place writes the file as it is"
+            )

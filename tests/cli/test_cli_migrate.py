@@ -1,0 +1,109 @@
+"""`gitcd migrate` as a person types it: what is printed, what is written, and what is said."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitcd.cli.main import run
+from gitcd.git.worktree import WorkTree
+from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.validate import validate
+from tests.support.legacy import APP, FIRST, KCD, SECOND, registry
+from tests.support.scenes import NOW
+
+DOCUMENTS = {"first": FIRST, "second": SECOND, "kcd": KCD}
+
+
+def gitcd(capfd, *arguments: object, code: int = 0) -> tuple[str, str]:
+    assert run([str(each) for each in arguments]) == code
+    said = capfd.readouterr()
+    return said.out, said.err
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in DOCUMENTS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cv.yaml").write_text(f"# of {name}\n{text}")
+        (tmp_path / name / "app.yaml").write_text(APP)
+    return tmp_path
+
+
+def plan(folder: Path):
+    return make_plan(WorkTree(folder), Context(registry, lambda questions: {}, NOW)).plan
+
+
+def test_a_file_is_printed_as_it_would_be(capfd, folder):
+    path = folder / "first" / "cv.yaml"
+    before = files_of(folder)
+    out, err = gitcd(capfd, "migrate", path)
+    assert out.startswith("# of first\napiVersion: gitcd.io/v1\nkind: ContainerVersion\n")
+    assert "  interval: 5m\n  workload:\n    name: tilesapp\n    kind: Deployment\n" in out
+    assert err == "migrated 1 document in 1 file\n"
+    assert files_of(folder) == before
+
+
+def test_a_folder_is_printed_file_by_file(capfd, folder):
+    out, err = gitcd(capfd, "migrate", folder)
+    assert [line for line in out.splitlines() if line.endswith(".yaml")] == [
+        "# first/cv.yaml", "# kcd/cv.yaml", "# second/cv.yaml",
+    ]  # fmt: skip
+    assert out.count("---\n") == 3
+    assert "custom.k8s.io" not in out
+    assert "kcd/cv.yaml:9:3: atlas/tiles: spec.livenessSeconds: has no successor" in err
+
+
+def test_in_place_the_plan_stays_the_same(capfd, folder):
+    for name in DOCUMENTS:
+        before = plan(folder / name)
+        assert len(before.files) == 1
+        gitcd(capfd, "migrate", "--in-place", folder / name)
+        assert "gitcd.io/v1" in (folder / name / "cv.yaml").read_text()
+        assert plan(folder / name).files == before.files
+        assert validate(WorkTree(folder / name)).ok
+
+
+def test_a_second_time_there_is_nothing_to_do(capfd, folder):
+    _, err = gitcd(capfd, "migrate", "--in-place", folder)
+    assert err.endswith("wrote 3 documents in 3 files\n")
+    after = files_of(folder)
+    assert gitcd(capfd, "migrate", "--in-place", folder) == ("", "there is nothing to migrate\n")
+    assert files_of(folder) == after
+    assert gitcd(capfd, "migrate", folder / "kcd" / "cv.yaml") == (
+        after["kcd/cv.yaml"],
+        "there is nothing to migrate\n",
+    )
+
+
+def test_standard_input_is_read_and_not_written(capfd, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SECOND.encode())))
+    assert "apiVersion: gitcd.io/v1\n" in gitcd(capfd, "migrate", "-")[0]
+    assert "standard input is none" in gitcd(capfd, "migrate", "--in-place", "-", code=2)[1]
+
+
+def test_a_file_with_a_mistake_is_left_alone_and_the_rest_is_done(capfd, folder):
+    wrong = folder / "kcd" / "cv.yaml"
+    text = wrong.read_text().replace("tag: env-prod", "tga: env-prod")
+    wrong.write_text(text)
+    _, err = gitcd(capfd, "migrate", "--in-place", folder, code=5)
+    assert "error: kcd/cv.yaml:7:3: atlas/tiles: spec.tga: is not a known field" in err
+    assert "wrote 2 documents in 2 files" in err
+    assert wrong.read_text() == text
+
+
+def test_nothing_is_written_through_a_link(capfd, folder, tmp_path):
+    link = tmp_path / "link.yaml"
+    link.symlink_to(folder / "kcd" / "cv.yaml")
+    _, err = gitcd(capfd, "migrate", "--in-place", link, code=5)
+    assert "link.yaml" in err
+    assert (folder / "kcd" / "cv.yaml").read_text() == f"# of kcd\n{KCD}"
+
+
+def test_a_path_that_is_not_there_is_a_mistake_of_usage(capfd, tmp_path):
+    assert "does not exist" in gitcd(capfd, "migrate", tmp_path / "nothing", code=2)[1]
