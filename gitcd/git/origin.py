@@ -134,6 +134,8 @@ class Origin:
                 f"cannot {doing} {self.remote}: its host key is another than in the file of known hosts",
                 remedy="somebody may pose as it: compare with what its owner publishes before changing that file",
             )
+        if remedy := next((remedy for sign, remedy in _WAY if sign.search(result.stderr)), ""):
+            return ConfigError(message, remedy=remedy)
         if _IDENTITY.search(result.stderr):
             return ConfigError(message, remedy=_IDENTITY_REMEDY[self.remote.kind])
         if _ABSENT.search(result.stderr):
@@ -160,6 +162,16 @@ class Origin:
         return result
 
 
+_WAY = (
+    (
+        re.compile(r"certificate (problem|verif|signer|is not trusted)|server certificate", re.IGNORECASE),
+        "name a file of the certificates to trust as GITCD_GIT_CA_BUNDLE",
+    ),
+    (
+        re.compile(r"(response|code) 407\b", re.IGNORECASE),
+        "correct user and password in the address of the proxy (https_proxy)",
+    ),
+)
 _IDENTITY_REMEDY = {
     Kind.HTTP: "give a token that may read and write the repository as GITCD_GIT_TOKEN",
     Kind.SSH: "check the ssh key, and that the file of known hosts names this host",

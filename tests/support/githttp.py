@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,34 +16,45 @@ from pathlib import Path
 
 @dataclass
 class GitServer:
-    """`seen` holds the Authorization header of every request, `paths` what was asked for."""
+    """`seen` holds the Authorization header of every request, `paths` what was asked for.
+
+    With a `token` it lets in whoever shows it by basic authentication; with an `authorization`, that header alone.
+    """
 
     root: Path
     token: str = ""
     username: str = "x-access-token"
+    authorization: str = ""
     redirect: str = ""
     port: int = 0
+    scheme: str = "http"
     seen: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
     def url(self, path: Path) -> str:
-        return f"http://127.0.0.1:{self.port}/{path.relative_to(self.root)}"
+        return f"{self.scheme}://127.0.0.1:{self.port}/{path.relative_to(self.root)}"
 
     def lets_in(self, header: str) -> bool:
+        if self.authorization:
+            return header == self.authorization
         wanted = base64.b64encode(f"{self.username}:{self.token}".encode()).decode()
         return not self.token or header == f"Basic {wanted}"
 
 
 @contextmanager
-def serve(root: Path, **settings: str) -> Iterator[GitServer]:
-    """Serve the bare repositories below `root`, with a token if one is given."""
-    state = GitServer(root, **settings)
+def serve(root: Path, *, tls: tuple[Path, Path] | None = None, **settings: str) -> Iterator[GitServer]:
+    """Serve the bare repositories below `root`; by https with `tls`, the files of a certificate and of its key."""
+    state = GitServer(root, scheme="https" if tls else "http", **settings)
 
     class Handler(_Handler):
         server_state = state
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         state.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
