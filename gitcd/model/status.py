@@ -68,6 +68,7 @@ class PastRollout:
     digest: Annotated[DigestText, Doc("The digest.")] = ""
     commit: Annotated[Short, Doc("The commit.")] = ""
     result: Annotated[Short, Doc("How it ended.")] = ""
+    message: Annotated[str, Text(max=1024), Doc("Why it ended so, where that was not well.")] = ""
     started_at: Annotated[Time, Doc("When it began.")] = ""
     finished_at: Annotated[Time, Doc("When it ended.")] = ""
 

@@ -24,8 +24,9 @@ class Release:
     """One declaration, and what a commit says that it shall run.
 
     `digest` is the digest, or the tag where git names none. `workloads` are the manifests that carry its image,
-    `others` those that its strategy names: Services, an HTTPRoute. `back`: it goes back to what ran before, so by the
-    shortest way. `external`: somebody else applies the commit.
+    `others` those that its strategy names: Services, an HTTPRoute. `rejected` are the digests that its hold keeps out,
+    each with the reason. `back`: it goes back to what ran before, so by the shortest way. `external`: somebody else
+    applies the commit.
     """
 
     identity: Identity
@@ -35,6 +36,7 @@ class Release:
     commit: str
     workloads: tuple[Manifest, ...]
     others: tuple[Manifest, ...] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
     back: bool = False
     external: bool = False
 
@@ -47,6 +49,7 @@ class Order:
     by: str = ""
     step: str = ""
     reason: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ class Orders:
     approve: Order | None = None
     abort: Order | None = None
     pause: Order | None = None
+    retry: Order | None = None
+
+    def approves(self, digest: str, step: str) -> bool:
+        """Whether somebody lets this digest go past this step."""
+        return self.approve is not None and (self.approve.digest, self.approve.step) == (digest, step)
 
 
 @dataclass(frozen=True, slots=True)

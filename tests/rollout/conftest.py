@@ -1,3 +1,5 @@
+from tests.support.containerversions import definition
 from tests.support.controlplane import control_plane, namespace, workloads
+from tests.support.rollouts import rollouts
 
-__all__ = ["control_plane", "namespace", "workloads"]
+__all__ = ["control_plane", "definition", "namespace", "rollouts", "workloads"]

@@ -1,0 +1,56 @@
+"""Take releases live, all at a time, those of one group together; and back again where that fails."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from gitcd.rollout.facts import Release
+from gitcd.usecases.rollout_means import TIP_EVERY, Means
+from gitcd.usecases.rollout_run import Run
+from gitcd.usecases.rollout_team import End, Rolled, Team
+
+
+def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
+    """Take every release live that is not, and wait until it is found good, has failed, or the time is over.
+
+    Raises:
+        TransientError: the cluster is in trouble; what was begun is on record.
+        RefusedError: the cluster does not let it be done.
+    """
+    groups: defaultdict[object, list[Run]] = defaultdict(list)
+    ended: list[Rolled] = []
+    for release in releases:
+        run = Run(release, means)
+        if run.is_due():
+            groups[_company(release)].append(run)
+        else:
+            ended.append(Rolled(release, End.IDLE))
+    teams = [Team(runs, means) for runs in groups.values()]
+    _work(teams, means)
+    return [*ended, *(each for team in teams for each in team.ended)]
+
+
+def _company(release: Release) -> object:
+    """What tells those apart that do not move together."""
+    group = release.spec.strategy.group
+    return (release.identity.environment, group) if group else release.identity
+
+
+def _work(teams: Sequence[Team], means: Means) -> None:
+    looked = time.monotonic()
+    while working := [team for team in teams if not team.ended]:
+        if time.monotonic() >= looked + TIP_EVERY.total_seconds():
+            looked = time.monotonic()
+            superseded = means.superseded([release for team in working for release in team.releases])
+            for team in working:
+                team.give_way(superseded)
+        for team in working:
+            team.turn()
+        left = means.until - time.monotonic()
+        if left <= 0:
+            for team in working:
+                team.leave()
+        elif any(not team.ended for team in working):
+            means.sleep(min(means.poll.total_seconds(), left))

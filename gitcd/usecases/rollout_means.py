@@ -1,0 +1,96 @@
+"""By what means a rollout sees, acts and remembers: the cluster, and those whom the driver asks for the rest."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from gitcd.cluster.objects import Objects
+from gitcd.errors import RefusedError
+from gitcd.model.declaration import Identity
+from gitcd.model.live import Manifest
+from gitcd.model.registry import Failure
+from gitcd.model.strategy import Verify
+from gitcd.model.verdict import Measurement, Verdict
+from gitcd.rollout.facts import Release
+from gitcd.rollout.table import Trouble
+
+POLL = timedelta(seconds=1)  # between two looks at what is under way
+TIP_EVERY = timedelta(seconds=5)  # between two looks at the branch
+
+Carry = Callable[[Manifest], None]
+Check = Callable[[Release, str, Verify, int, datetime], Measurement | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What came of taking a release back, with all that goes back with it.
+
+    `releases` are what has to run now, in place of what failed; none where nothing could be taken back: then `refusal`
+    says why. `commit` is the revert, or `pull` the address where somebody has to merge it.
+    """
+
+    releases: tuple[Release, ...] = ()
+    commit: str = ""
+    pull: str = ""
+    refusal: Failure | None = None
+
+
+TakeBack = Callable[[Release, Trouble], TakenBack]
+
+
+def unmeasured(_release: Release, _key: str, _verify: Verify, _number: int, now: datetime) -> Measurement:
+    """For those who can measure nothing."""
+    return Measurement(now, Verdict.INCONCLUSIVE, "nothing can be measured here")
+
+
+def not_taken_back(_release: Release, _trouble: Trouble) -> TakenBack:
+    """For those who cannot commit."""
+    return TakenBack(refusal=Failure("NotTakenBack", "nothing can be committed here"))
+
+
+def not_switched(_release: Release) -> Release:
+    """For those who cannot commit.
+
+    Raises:
+        RefusedError: always.
+    """
+    raise RefusedError("the switch cannot be committed here")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _none(_: Sequence[Release]) -> frozenset[Identity]:
+    return frozenset()
+
+
+def _silent(_release: Release, _text: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """`carry` takes one manifest to the cluster by the rules of apply; `check` takes one measurement.
+
+    `switch` commits that the Service of a release in git selects its other slot, and answers the release of that
+    commit. `superseded` tells which of the releases a newer commit wants otherwise. `until` is the moment of
+    `time.monotonic()` at which the run has to end. `tell` hears what every release is at, whenever that changes.
+    """
+
+    objects: Objects
+    carry: Carry
+    check: Check = unmeasured
+    take_back: TakeBack = not_taken_back
+    switch: Callable[[Release], Release] = not_switched
+    superseded: Callable[[Sequence[Release]], frozenset[Identity]] = _none
+    tell: Callable[[Release, str], None] = _silent
+    until: float = math.inf
+    poll: timedelta = POLL
+    run: str = ""
+    now: Callable[[], datetime] = _now
+    sleep: Callable[[float], None] = time.sleep

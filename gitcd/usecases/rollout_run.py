@@ -1,0 +1,222 @@
+"""One rollout, turn by turn: look, decide, write down which step has begun, act."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from gitcd import redact
+from gitcd.cluster.api import DeclinedError
+from gitcd.cluster.progress import Progress, read_progress, write_progress
+from gitcd.cluster.status import write_event
+from gitcd.errors import TransientError
+from gitcd.model.health import Around, Health
+from gitcd.model.live import Json, Ref
+from gitcd.model.status_outcome import Note
+from gitcd.model.verdict import Measurement
+from gitcd.rollout import book
+from gitcd.rollout.actions import Action, Apply, CommitSwitch, Delete, Measure, Scale, Select, Weigh
+from gitcd.rollout.book import Page, Result
+from gitcd.rollout.facts import Facts, Release, images
+from gitcd.rollout.health import assess
+from gitcd.rollout.orders import read_orders
+from gitcd.rollout.record import Record
+from gitcd.rollout.strategies import table_of
+from gitcd.rollout.table import Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
+from gitcd.usecases.evidence import Onlooker, with_log
+from gitcd.usecases.rollout_means import Means
+
+_MAX_NOTE = 1024  # bytes, as the API server counts them
+
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """The rollout of one release in this process. Nothing that it remembers is needed by a run that goes on with it."""
+
+    def __init__(self, release: Release, means: Means) -> None:
+        self.release = release
+        self.said = ""
+        self._means = means
+        self._table = table_of(release)
+        self._eye = Onlooker(means.objects)
+        self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
+        self._progress: Progress | None = None
+
+    def is_due(self) -> bool:
+        """Whether there is anything to do: it does not run, or was never found good, or a rollout is under way."""
+        facts = self._look()
+        page = self._page
+        if facts.pending or page.record.new_digest or self._progress is None:
+            return bool(facts.pending or page.record.new_digest)
+        return page.good != self.release.digest
+
+    def turn(self) -> Decision:
+        """Look, and do what is to be done now; the answer says what that was, or how it ended."""
+        facts = self._look()
+        if self._page.is_given_up(self.release) and not self._may_retry(facts):
+            return self._still_failed(facts)
+        decision = advance(self._table, facts)
+        match decision:
+            case Do(step, actions):
+                self._enter(step, facts)
+                for action in actions:
+                    self._act(action, facts)
+            case Wait(step, why, deadline):
+                self._enter(step, facts, is_held=deadline is None)
+                self.say(f"{step}: {why}" if why else step)
+            case Failed(step, trouble):
+                return Failed(step, self._with_log(trouble))
+            case Finished():
+                pass
+        return decision
+
+    def undo(self, failed: str) -> bool:
+        """Take out of the way what the rollout had put there; False where nothing is left."""
+        facts = self._look()
+        actions = retreat(self._table, facts, failed)
+        for action in actions:
+            self._act(action, facts)
+        return bool(actions)
+
+    def succeed(self) -> None:
+        """Write down that it runs and is good."""
+        self._write(book.succeeded(self._page, self.release, self._means.now()))
+        self.tell("Normal", str(Result.SUCCEEDED), f"{self.release.version or self.release.digest} runs and is healthy")
+
+    def fail(self, trouble: Trouble) -> None:
+        """Write down that it failed, and stays as it is."""
+        self._write(book.failed(self._page, self.release, trouble, self._means.now()))
+
+    def tell(self, kind: Literal["Normal", "Warning"], reason: str, text: str) -> None:
+        """An event; nothing hangs on it."""
+        if self._progress is None:
+            return
+        note = Note(kind, reason, redact.clean(text).encode()[:_MAX_NOTE].decode(errors="ignore"))
+        try:
+            write_event(self._means.objects.api, self._progress.live, note, self._means.now(), self._means.run)
+        except (DeclinedError, TransientError) as error:
+            _log.info("an event about %s could not be written: %s", self.release.identity, error)
+
+    def say(self, text: str) -> None:
+        """Tell whoever listens what it is at, once."""
+        if text != self.said:
+            self.said = text
+            self._means.tell(self.release, text)
+
+    @property
+    def _page(self) -> Page:
+        return Page(self._progress.fields, self._progress.conditions) if self._progress else Page()
+
+    def _look(self) -> Facts:
+        """Everything as it is now."""
+        release, now = self.release, self._means.now()
+        self._progress = read_progress(self._means.objects.api, release.identity.namespace, release.identity.name)
+        named = (*release.workloads, *release.others)
+        live, around, health = self._look_at([*(each.ref for each in named), *self._table.watched], now)
+        return Facts(
+            release,
+            now,
+            live,
+            health,
+            around,
+            {key: tuple(found) for key, found in self._measured.items()},
+            self._page.record,
+            read_orders(self._progress.annotations if self._progress else {}),
+        )
+
+    def _look_at(
+        self, refs: Iterable[Ref], now: datetime
+    ) -> tuple[dict[Ref, Json], dict[Ref, Around], dict[Ref, Health]]:
+        live: dict[Ref, Json] = {}
+        around: dict[Ref, Around] = {}
+        health: dict[Ref, Health] = {}
+        for ref in refs:
+            value = self._means.objects.get(ref)
+            if value is None:
+                continue
+            live[ref], around[ref] = value, self._means.objects.around(value)
+            self._eye.note(value, now)
+            health[ref] = assess(value, around[ref], now, seen=self._eye.seen)
+        return live, around, health
+
+    def _enter(self, step: str, facts: Facts, *, is_held: bool = False) -> None:
+        """Write down that a step has begun, or that its time stands still, before anything is done in it."""
+        before = facts.record if facts.record.is_of(self._table.strategy, self.release.digest) else Record()
+        since = None if is_held else facts.since(step) if before.step == step and before.since else facts.now
+        record = Record(
+            self._table.strategy,
+            step,
+            before.started_at or facts.now,
+            since,
+            before.attempt or 1,
+            before.old_digest or self._present(facts),
+            self.release.digest,
+            self.release.commit,
+        )
+        is_same = replace(record, since=None) == replace(before, since=None)
+        if is_same and (before.since is None) == is_held and not self._is_in_future(before, facts):
+            return
+        page = book.begun(self._page, record, self.release, facts.now)
+        self._write(page if facts.pending else book.arrived(page, self.release, facts.now))
+
+    def _is_in_future(self, record: Record, facts: Facts) -> bool:
+        return record.since is not None and record.since > facts.now
+
+    def _present(self, facts: Facts) -> str:
+        """The digest that runs before the rollout changes it, as far as the workloads say one."""
+        live = [facts.live[each.ref] for each in self.release.workloads if each.ref in facts.live]
+        repository = str(self.release.spec.repository)
+        found = {image.partition("@")[2] for each in live for image in images(each).values() if repository in image}
+        return next(iter(sorted(found - {""})), "")
+
+    def _act(self, action: Action, facts: Facts) -> None:
+        objects = self._means.objects
+        self.say(str(action))
+        match action:
+            case Apply(manifest):
+                self._means.carry(manifest)
+            case Scale(ref, replicas):
+                objects.scale(ref, replicas)
+            case Select(manifest, version):
+                selector = (manifest.value.get("spec") or {}).get("selector")
+                patch = {"op": "replace", "path": "/spec/selector", "value": selector}
+                objects.patch(manifest.ref, [patch], resource_version=version)
+            case Weigh():
+                raise AssertionError("no table weighs yet")
+            case Measure(key, verify):
+                found = self._measured[key]
+                measured = self._means.check(self.release, key, verify, len(found), facts.now)
+                found += [measured] if measured else []
+            case Delete(ref, uid, version):
+                objects.delete(ref, uid=uid, resource_version=version)
+            case CommitSwitch():
+                self.release = self._means.switch(self.release)
+                self._table = table_of(self.release)
+
+    def _may_retry(self, facts: Facts) -> bool:
+        order = facts.orders.retry
+        return order is not None and order.digest == self.release.digest
+
+    def _still_failed(self, facts: Facts) -> Decision:
+        """What was given up is looked at, and left alone; it may have become well by itself."""
+        decision = advance(self._table, facts)
+        if isinstance(decision, Finished | Failed):
+            return decision
+        text = "it failed before, and waits for another image, or for `gitcd rollout retry`"
+        return Failed(decision.step, Trouble("GivenUp", text))
+
+    def _with_log(self, trouble: Trouble) -> Trouble:
+        """The same with the last lines of the container that is to blame."""
+        if trouble.health is None or trouble.log:
+            return trouble
+        health = with_log(self._means.objects, trouble.health)
+        return replace(trouble, health=health, log=health.log)
+
+    def _write(self, page: Page) -> None:
+        if self._progress and page != self._page:
+            self._progress = write_progress(self._means.objects.api, self._progress, page.fields, page.conditions)

@@ -1,0 +1,117 @@
+"""Releases that move together: all of them go live, or all of them go back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gitcd.model.declaration import Identity
+from gitcd.model.registry import Failure
+from gitcd.rollout import book
+from gitcd.rollout.facts import Release
+from gitcd.rollout.table import Failed, Finished, Trouble
+from gitcd.usecases.rollout_means import Means, TakenBack
+from gitcd.usecases.rollout_run import Run
+
+
+class End(StrEnum):
+    """How it stands with a release when the run ends."""
+
+    IDLE = "Idle"  # there was nothing to do
+    DONE = "Done"
+    PROGRESSING = "Progressing"  # a later run goes on
+    SUPERSEDED = "Superseded"  # a newer commit wants it otherwise
+    FAILED = "Failed"
+    ROLLED_BACK = "RolledBack"  # it failed, and what ran before runs again
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """One release: how it ended, and what is to be said of it. `back` is what came of taking it back, if that began."""
+
+    release: Release
+    end: End
+    text: str = ""
+    trouble: Trouble | None = None
+    back: TakenBack | None = None
+
+
+class Team:
+    """The rollouts of one group, or of one release by itself. `ended` holds the results once there are any."""
+
+    def __init__(self, runs: Sequence[Run], means: Means) -> None:
+        self.ended: tuple[Rolled, ...] = ()
+        self._means = means
+        self._runs = tuple(runs)
+        self._left: tuple[Run, ...] = ()  # what failed, while what ran before is taken live again
+        self._failed: tuple[Run, Failed] | None = None
+        self._back: TakenBack | None = None
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """What is being taken live now."""
+        return tuple(run.release for run in self._runs)
+
+    def turn(self) -> None:
+        """One look at each, and what is to be done about it."""
+        if self._failed and self._back is None:
+            self._retreat(*self._failed)
+            return
+        decisions = [(run, run.turn()) for run in self._runs]
+        for run, decision in decisions:
+            if isinstance(decision, Failed):
+                self._fail(run, decision)
+                return
+        if all(isinstance(decision, Finished) for _, decision in decisions):
+            self._finish()
+
+    def give_way(self, superseded: Collection[Identity]) -> None:
+        """End where a newer commit wants one of them otherwise: the run for that commit goes on from here."""
+        if any(release.identity in superseded for release in self.releases):
+            self._end(End.SUPERSEDED, "a newer commit wants it otherwise")
+
+    def leave(self) -> None:
+        """End because the run's time is over; what was begun is on record."""
+        if not self.ended:
+            self._end(End.PROGRESSING)
+
+    def _finish(self) -> None:
+        for run in self._runs:
+            run.succeed()
+        self._end(End.ROLLED_BACK if self._back else End.DONE)
+
+    def _fail(self, run: Run, failed: Failed) -> None:
+        if self._back is not None:  # what ran before does not run any more either
+            run.fail(failed.trouble)
+            self._end(End.FAILED, failed.trouble.message)
+            return
+        self._failed = run, failed
+        run.tell("Warning", failed.trouble.reason, book.message(run.release, failed.trouble))
+        self._retreat(run, failed)
+
+    def _retreat(self, failed: Run, how: Failed) -> None:
+        """Clear away what the rollout had put there; then take it back in git, and from there on in the cluster."""
+        if any(run.undo(how.step if run is failed else "") for run in self._runs):
+            return
+        trouble, release = how.trouble, failed.release
+        self._back = self._taken_back(release, trouble)
+        if not self._back.releases:
+            failed.fail(trouble)
+            self._end(End.FAILED, trouble.message)
+            return
+        self._left = self._runs
+        self._runs = tuple(Run(replace(each, back=True), self._means) for each in self._back.releases)
+
+    def _taken_back(self, release: Release, trouble: Trouble) -> TakenBack:
+        if not trouble.blames:
+            return TakenBack()
+        if not release.spec.rollback.enabled:
+            return TakenBack(refusal=Failure("RollbackDisabled", "spec.rollback.enabled is false"))
+        return self._means.take_back(release, trouble)
+
+    def _end(self, end: End, text: str = "") -> None:
+        trouble = self._failed[1].trouble if self._failed else None
+        self.ended = tuple(
+            Rolled(run.release, end, text or run.said, trouble, self._back) for run in self._left or self._runs
+        )
