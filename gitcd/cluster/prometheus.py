@@ -66,7 +66,7 @@ def _result(answer: Heard) -> list[Sample] | str:
         return f"the query has more than {_MOST} bytes of results"
     try:
         value = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or value.get("status") not in {"success", "error"}:
         return f"Prometheus answers {answer.status} with something else than a result"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import urllib3
 
 _SECONDS = 10.0
+_LAG, _LAGS = 0.25, 12  # seconds, and how often
 _STATUS_BYTES = 1 << 14
 _SHOWN = 256
 _HTTP = "http"
@@ -38,10 +40,18 @@ _UNREACHED = ("i/o timeout", "no route to host", "network is unreachable", "no s
 class Services:
     """Looks at Services. `inside`: this process runs in the cluster, so that their addresses lead to them."""
 
-    def __init__(self, objects: Objects, *, inside: bool, seconds: float = _SECONDS) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        inside: bool,
+        seconds: float = _SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._objects = objects
         self._inside = inside
         self._seconds = seconds
+        self._sleep = sleep
         self._pool: urllib3.PoolManager | None = None
 
     def look(self, namespace: str, verify: Verify) -> Look:
@@ -70,7 +80,13 @@ class Services:
     def _forwarded(self, ref: Ref, port: Json, verify: Verify) -> Heard | Unheard:
         service = f"{_HTTP}:{ref.name}:{port.get('name') or port['port']}"
         path = f"/api/v1/namespaces/{ref.namespace}/services/{service}/proxy{_escaped(verify.path)}"
-        return self._objects.api.knock(path, self._seconds, _of_its_own)
+        answer = self._objects.api.knock(path, self._seconds, _of_its_own)
+        for _ in range(_LAGS):
+            if not _lags(answer):
+                break
+            self._sleep(_LAG)
+            answer = self._objects.api.knock(path, self._seconds, _of_its_own)
+        return answer
 
     def _direct(self, service: Json, slices: list[Json], port: Json, verify: Verify) -> Heard | Unheard:
         address = _address(service, slices, port)
@@ -161,13 +177,19 @@ def _of_its_own(status: int, content_type: str) -> int:
     return _STATUS_BYTES if status >= HTTPStatus.BAD_REQUEST and content_type.startswith(_JSON) else 0
 
 
+def _lags(answer: Heard | Unheard) -> bool:
+    """Whether the API server does not know yet, where it forwards, what it has just said of Service and endpoints."""
+    said = _own_words(answer) if isinstance(answer, Heard) else None
+    return said is not None and any(each in said for each in ("not found", "no endpoints available"))
+
+
 def _own_words(answer: Heard) -> str | None:
     """What the API server says itself, where it has nothing to forward; None where the answer is the Service's."""
     if not answer.body:
         return None
     try:
         value = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or (value.get("kind"), value.get("apiVersion")) != ("Status", "v1"):
         return None

@@ -62,6 +62,7 @@ def test_a_real_prometheus_is_asked(prometheus, query, spec, wanted, evidence):
     assert look.evidence.startswith(evidence)
 
 
+@pytest.mark.slow
 def test_what_it_scraped_is_judged(prometheus):
     for _ in range(100):
         look = looked(prometheus, 'up{job="itself"}', min="1")
@@ -113,6 +114,7 @@ def saying(status, body, **headers):
         (saying(502, b"bad gateway"), "answers 502 with something else than a result"),
         (saying(200, {"status": "success", "data": {"resultType": "vector", "result": [{}]}}), "cannot be read"),
         (saying(200, {"status": "success"}), "the query results in a None"),
+        (saying(200, b"[" * (1 << 19)), "answers 200 with something else than a result"),
         (saying(200, b"[" * (1 << 21)), "the query has more than 1048576 bytes of results"),
         (saying(302, b"", Location="http://169.254.169.254/latest/meta-data"), "answers 302 with something else"),
         (lambda handler: time.sleep(1.5), "Prometheus does not answer in time"),
