@@ -1,0 +1,134 @@
+"""In which order objects are taken to a cluster: in stages by kind, and after what an annotation names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitcd.model.declaration import KIND
+from gitcd.model.live import Manifest, Ref
+from gitcd.model.problem import Problem
+
+AFTER = "gitcd/after"  # `Kind/name` or `Kind/namespace/name`, several divided by commas
+WORKLOADS = 4
+
+_STAGES: Mapping[str, int] = {
+    kind: stage
+    for stage, kinds in enumerate(
+        (
+            ("Namespace", "CustomResourceDefinition"),
+            (KIND,),
+            (
+                *("ResourceQuota", "LimitRange", "NetworkPolicy", "PodDisruptionBudget", "PriorityClass"),
+                *("StorageClass", "PersistentVolume", "PersistentVolumeClaim"),
+                *("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
+                *("Secret", "ConfigMap"),
+            ),
+            ("Service",),
+            ("DaemonSet", "Pod", "ReplicaSet", "Deployment", "StatefulSet", "Job", "CronJob", "Rollout"),
+        )
+    )
+    for kind in kinds
+}
+_LAST = 5
+_ROOM = 1_000_000  # between two stages, for those that wait for each other
+_NAMED = 2  # parts of `Kind/name`
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Objects that may be written at once, when those of the waves before have been.
+
+    `awaited` are those of them that others are to come after: those have to be as they shall be first.
+    """
+
+    stage: int
+    manifests: tuple[Manifest, ...]
+    awaited: frozenset[Ref] = frozenset()
+
+
+@dataclass(slots=True)
+class _Ranks:
+    """Where each object stands: in its stage, or behind what it comes after."""
+
+    before: Mapping[Ref, Sequence[Ref]]
+    found: dict[Ref, int] = field(default_factory=dict)
+    open: list[Ref] = field(default_factory=list)
+    cycles: dict[Ref, tuple[Ref, ...]] = field(default_factory=dict)
+
+    def rank(self, ref: Ref) -> int:
+        if ref in self.found:
+            return self.found[ref]
+        if ref in self.open:
+            self.cycles[ref] = tuple(self.open[self.open.index(ref) :])
+            return 0
+        self.open.append(ref)
+        rank = max([stage_of(ref) * _ROOM, *(self.rank(each) + 1 for each in self.before[ref])])
+        self.open.pop()
+        self.found[ref] = rank
+        return rank
+
+
+def stage_of(ref: Ref) -> int:
+    """The stage of a kind; of one that is not known, the last."""
+    return _STAGES.get(ref.kind, _LAST)
+
+
+def waves(manifests: Sequence[Manifest]) -> tuple[list[Wave], list[Problem]]:
+    """The manifests in the order in which they are written, and annotations that name nothing, or go in a circle."""
+    known = {each.ref: each for each in manifests}
+    before: dict[Ref, list[Ref]] = {}
+    problems: list[Problem] = []
+    for ref, manifest in known.items():
+        named = {name: _find(name, ref, known) for name in _after(manifest)}
+        before[ref] = [each for each in named.values() if each]
+        problems += [_nowhere(manifest, name) for name, each in named.items() if not each]
+    ranks = _Ranks(before)
+    groups: defaultdict[int, list[Manifest]] = defaultdict(list)
+    for ref, manifest in known.items():
+        groups[ranks.rank(ref)].append(manifest)
+    problems += [_circle(known[ref], cycle) for ref, cycle in ranks.cycles.items()]
+    awaited = {each for names in before.values() for each in names}
+    return [_wave(rank, groups[rank], awaited) for rank in sorted(groups)], problems
+
+
+def _wave(rank: int, manifests: Iterable[Manifest], awaited: set[Ref]) -> Wave:
+    ordered = tuple(sorted(manifests, key=lambda each: each.ref))
+    return Wave(rank // _ROOM, ordered, frozenset(each.ref for each in ordered) & awaited)
+
+
+def _after(manifest: Manifest) -> list[str]:
+    annotations = (manifest.value.get("metadata") or {}).get("annotations") or {}
+    text = annotations.get(AFTER, "") if isinstance(annotations, Mapping) else ""
+    return [name.strip() for name in str(text).split(",") if name.strip()]
+
+
+def _find(name: str, ref: Ref, known: Iterable[Ref]) -> Ref | None:
+    kind, *rest = name.split("/")
+    namespace, wanted = (
+        (ref.namespace, rest[0]) if len(rest) + 1 == _NAMED else (rest[0], rest[-1]) if rest else ("", "")
+    )
+    places = {namespace, ""}  # what belongs to the whole cluster has no namespace to name
+    found = (each for each in known if (each.kind, each.name) == (kind, wanted) and each.namespace in places)
+    return next((each for each in found if each != ref), None)
+
+
+def _nowhere(manifest: Manifest, name: str) -> Problem:
+    return Problem(
+        f"{manifest.ref} shall come after {name}, which is not among the manifests",
+        f"write {AFTER}: Kind/name of an object of the same environment",
+        ("metadata", "annotations", AFTER),
+        path=manifest.origin.path,
+        line=manifest.origin.line,
+    )
+
+
+def _circle(manifest: Manifest, cycle: Sequence[Ref]) -> Problem:
+    return Problem(
+        f"these come after each other: {', '.join(map(str, cycle))}",
+        "take one of the annotations away",
+        ("metadata", "annotations", AFTER),
+        path=manifest.origin.path,
+        line=manifest.origin.line,
+    )

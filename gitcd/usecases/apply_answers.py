@@ -1,0 +1,67 @@
+"""What an API server says against an object, in the words of whoever wrote the manifest."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from gitcd.cluster.api import Cause, DeclinedError
+from gitcd.model.applied import Applied, Fate
+from gitcd.model.live import Manifest
+from gitcd.planning.applying_rules import SECRET
+
+_OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
+_CONFLICT = "FieldManagerConflict"
+_IMMUTABLE = ("immutable", "updates to statefulset spec", "may not be changed", "is forbidden after creation")
+_SHOWN = 5
+
+
+def owners(answer: DeclinedError) -> list[str]:
+    """The managers who own what an apply would change."""
+    return sorted({_owner(each) for each in answer.causes})
+
+
+def is_immutable(answer: DeclinedError) -> bool:
+    """Whether a field was to change that never may."""
+    texts = [answer.words, *(each.message for each in answer.causes)]
+    return answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and any(
+        word in text for word in _IMMUTABLE for text in texts
+    )
+
+
+def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Applied:
+    """What became of a manifest that the server did not take. Of Secrets no value is repeated."""
+    ref, origin = manifest.ref, manifest.origin
+    match answer.status:
+        case HTTPStatus.CONFLICT if answer.causes:
+            fields = "; ".join(f"{each.field.lstrip('.')} is {_owner(each)}'s" for each in answer.causes[:_SHOWN])
+            remedy = "Take these fields out of the manifest, or let their owner let go of them"
+            is_about_images = all(each.field.endswith(".image") for each in answer.causes)
+            images = "; for images alone, spec.apply.takeOver takes them" if is_about_images else ""
+            return Applied(ref, Fate.REFUSED, origin, f"conflict: {fields}", f"{remedy}{images}.")
+        case HTTPStatus.UNPROCESSABLE_ENTITY if is_immutable(answer):
+            message = f"it may not be changed so: {_said(manifest, answer)}"
+            remedy = 'Give it another name, or let gitcd delete and make it anew: annotation gitcd/replace: "true".'
+            return Applied(ref, Fate.REFUSED, origin, message, remedy)
+        case HTTPStatus.FORBIDDEN:
+            remedy = "A server-side dry run needs the right to patch; --dry-run=client does not." if is_dry_run else ""
+            return Applied(ref, Fate.FAILED, origin, f"forbidden: {_said(manifest, answer)}", remedy or _ALLOW)
+        case HTTPStatus.NOT_FOUND if ref.namespace:
+            return Applied(ref, Fate.FAILED, origin, f"there is no namespace {ref.namespace}", "Make it first.")
+        case _:
+            return Applied(ref, Fate.FAILED, origin, _said(manifest, answer))
+
+
+_ALLOW = "Give gitcd's ServiceAccount the verbs get, list, create and patch there; `gitcd install` renders a Role."
+
+
+def _said(manifest: Manifest, answer: DeclinedError) -> str:
+    if manifest.ref.kind != SECRET:
+        return answer.words or answer.reason
+    fields = ", ".join(each.field for each in answer.causes if each.field)
+    return f"{answer.reason}{f' ({fields})' if fields else ''}"
+
+
+def _owner(cause: Cause) -> str:
+    match = _OWNER.match(cause.message)
+    return match[1] if match and cause.reason == _CONFLICT else "another manager"

@@ -1,0 +1,110 @@
+"""The manifests of an environment, read from a tree: plain files as they stand, kustomizations as they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from posixpath import dirname, join, normpath
+
+from gitcd.manifests import documents
+from gitcd.manifests.objects import read_objects
+from gitcd.model.live import Manifest
+from gitcd.model.site import Refusal
+from gitcd.model.tree import Entry, Mode, Tree
+from gitcd.planning.applying_scope import Source
+from gitcd.planning.scopes import Scopes, is_manifest, is_safe
+from gitcd.usecases.apply_kustomize import build
+
+_JSON = ".json"
+_FILES = frozenset({Mode.FILE, Mode.EXECUTABLE})
+_KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
+_CHART = "Chart.yaml"
+_REFERENCES = ("resources", "bases", "components")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an environment holds; `refusals` are no objects, `charts` are folders that are passed over."""
+
+    sources: tuple[Source, ...]
+    refusals: tuple[Refusal, ...] = ()
+    charts: tuple[str, ...] = ()
+
+
+def read_environment(tree: Tree, scopes: Scopes, environment: str) -> Found:
+    """Read and build every manifest of an environment.
+
+    Raises:
+        ConfigError: there is a kustomization, and no program that builds it.
+    """
+    entries = [each for each in tree.entries() if _is_of(each, scopes, environment)]
+    kustomized = _kustomizations(tree, [each for each in entries if _name(each) in _KUSTOMIZATIONS])
+    charts = sorted({dirname(each.path) for each in entries if _name(each) == _CHART})
+    passed = [*kustomized.parts, *charts]
+    plain = [each for each in entries if _is_plain(each) and not _below(each.path, passed)]
+    found = [(entry.path, read_objects(entry.path, data)) for entry, data in tree.read(plain)]
+    found += build(tree, kustomized.roots) if kustomized.roots else []
+    return Found(
+        tuple(Source(path, tuple(each for each in read if isinstance(each, Manifest))) for path, read in found),
+        tuple(each for _, read in found for each in read if isinstance(each, Refusal)),
+        tuple(charts),
+    )
+
+
+def _is_of(entry: Entry, scopes: Scopes, environment: str) -> bool:
+    if entry.mode not in _FILES or not is_safe(entry.path):
+        return False
+    return not scopes.environments or scopes.environment_of(entry.path) == environment
+
+
+def _is_plain(entry: Entry) -> bool:
+    if entry.path.endswith(_JSON):
+        return is_manifest(f"{entry.path.removesuffix(_JSON)}.yaml")
+    return is_manifest(entry.path)
+
+
+def _name(entry: Entry) -> str:
+    return entry.path.rpartition("/")[2]
+
+
+def _below(path: str, folders: Iterable[str]) -> bool:
+    return any(not folder or path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kustomizations:
+    """`roots` are files of those that are built by themselves; `parts` files and folders that belong to any."""
+
+    roots: tuple[str, ...]
+    parts: frozenset[str]
+
+
+def _kustomizations(tree: Tree, entries: Sequence[Entry]) -> _Kustomizations:
+    """Those that are neither below another nor a part of one are built by themselves."""
+    files: dict[str, str] = {}
+    components: set[str] = set()
+    used: set[str] = set()
+    for entry, data in tree.read(entries):
+        kind, references = _kustomization(data)
+        folder = dirname(entry.path)
+        used |= {normpath(join(folder, each)) for each in references}
+        files[folder] = entry.path
+        components |= {folder} if kind == "Component" else set()
+    roots = [
+        path
+        for folder, path in files.items()
+        if folder not in used | components and not any(_below(path, [other]) for other in files if other != folder)
+    ]
+    return _Kustomizations(tuple(sorted(roots)), frozenset(files) | used)
+
+
+def _kustomization(data: bytes) -> tuple[str, list[str]]:
+    """Its kind, and the folders and files that it names; as far as it can be read, as building it tells the rest."""
+    try:
+        value = next(documents.compose(documents.decode(data)), None)
+    except documents.UnreadableError:
+        return "", []
+    if not isinstance(value, documents.Map):
+        return "", []
+    named = [each for key in _REFERENCES for each in value.get(key) or () if isinstance(each, str)]
+    return str(value.get("kind", "")), named
