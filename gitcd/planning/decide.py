@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gitcd.model.declaration import Pin, Spec
+from gitcd.model.following import NONE_FOLLOWED
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Change, Outcome, OutcomeKind, Resolved
 from gitcd.model.reference import EcrRegistry, short
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.site import Form, Site, SiteEdit
-from gitcd.model.version import VersionProblem, pick_version
+from gitcd.model.version import VersionProblem
 from gitcd.planning import bluegreen, gates, holds, unsupported
 from gitcd.planning.content import before, carriers, held
+from gitcd.planning.followed import followed_image, followed_tag, followed_version, shown_rule
 from gitcd.planning.holds import Holds
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
@@ -24,7 +26,7 @@ from gitcd.planning.wanted import Wanted, bare_tag, wanted
 
 _MISSING = frozenset({"ImageNotFound", "RepositoryNotFound"})
 # Why a tag that nobody follows cannot be compared; that it names no image, or none with a version, is no mistake.
-_INCOMPARABLE = _MISSING | {"VersionUnknown", "ImageArchived"}
+_INCOMPARABLE = _MISSING | {"VersionUnknown", "ImageArchived", NONE_FOLLOWED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +89,50 @@ def decide(surveyed: Surveyed, facts: Facts) -> Decision:
 
 def resolve(spec: Spec, answers: Answers, aim: Aim | None = None) -> Resolved | Failure:
     """What the followed tag names, or the image that is aimed at, with the version where the pin needs one."""
-    image = answers.get(spec.repository, aim.digest if aim else spec.tag)
+    tag = followed_tag(spec, answers) if aim is None else _name_of(spec, aim)
+    if isinstance(tag, Failure):
+        return tag
+    image = answers.get(spec.repository, aim.digest if aim else tag)
     if isinstance(image, Failure):
         return aim.absent if aim and aim.absent and image.reason in _MISSING else image
-    name = f"@{aim.digest}" if aim else f":{spec.tag}"
+    name = f"@{aim.digest}" if aim else f":{tag}"
     if image.archived:
         message = f"{spec.image_repo}{name} is archived in the registry and cannot be pulled"
         return Failure("ImageArchived", message, "Restore the image, or choose another one.")
-    version = _known_name(spec, image, aim) or pick_version(image.tags, spec.version_syntax, followed=spec.tag)
+    version = _known_name(spec, image, aim, answers) or followed_version(spec, tag, image.tags, image.label)
     if isinstance(version, VersionProblem):
         if _needs_version(spec):
             return Failure("VersionUnknown", f"{spec.image_repo}{name}: {version.message}", version.remedy)
         version = ""
-    return Resolved(spec.tag, version, image.digest, image.pushed_at)
+    if spec.pin == "Version" and not _is_named(spec, version, image, answers):
+        return _unnamed(spec, name, version)
+    return Resolved(tag or version, version, image.digest, image.pushed_at)
 
 
-def _known_name(spec: Spec, image: Image, aim: Aim | None) -> str:
+def _name_of(spec: Spec, aim: Aim) -> str:
+    """The tag that stands for the image that is aimed at."""
+    return spec.tag if spec.follow is None else aim.name
+
+
+def _known_name(spec: Spec, image: Image, aim: Aim | None, answers: Answers) -> str:
     """What git calls the image that is aimed at, where that is a version and names this image still, or by digest."""
-    if aim is None or aim.name in {"", spec.tag} or pick_version([aim.name], spec.version_syntax) != aim.name:
+    if aim is None or aim.name in {"", spec.tag} or followed_version(spec, aim.name, (aim.name,)) != aim.name:
         return ""
-    return aim.name if aim.name in image.tags or pin_of(spec) != "Version" else ""
+    return aim.name if pin_of(spec) != "Version" or _is_named(spec, aim.name, image, answers) else ""
+
+
+def _is_named(spec: Spec, version: str, image: Image, answers: Answers) -> bool:
+    """Whether the registry knows the image by this tag."""
+    known = answers.get(spec.repository, version)
+    return version in image.tags or (isinstance(known, Image) and known.digest == image.digest)
+
+
+def _unnamed(spec: Spec, name: str, version: str) -> Failure:
+    return Failure(
+        "VersionUnknown",
+        f"{spec.image_repo}{name} says that it is {version}, and the registry has no such tag on it",
+        "Push it under that tag too, or choose a pin with the digest.",
+    )
 
 
 def _needs_version(spec: Spec) -> bool:
@@ -114,11 +140,12 @@ def _needs_version(spec: Spec) -> bool:
     return pin_of(spec) in {"VersionAndDigest", "Version"} or "version" in written or spec.config is not None
 
 
-def pin_of(spec: Spec) -> Pin:
-    """The pin in force: outside private ECR no version is known, so the default keeps the tag."""
+def pin_of(spec: Spec, version: str = "") -> Pin:
+    """The pin in force: outside private ECR an image need not have a `version`, and then the default keeps the tag."""
     if spec.pin:
         return spec.pin
-    return "VersionAndDigest" if EcrRegistry.parse(spec.repository.registry) else "TagAndDigest"
+    known = version or spec.follow or EcrRegistry.parse(spec.repository.registry)
+    return "VersionAndDigest" if known else "TagAndDigest"
 
 
 def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:
@@ -140,8 +167,9 @@ def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:
 def objections(surveyed: Surveyed, environment: Environment) -> list[Failure]:
     """What stands against a declaration whatever the registry says; the first counts most."""
     spec = surveyed.declared.declaration.spec
-    found = [unsupported.failure(spec, environment), _canary_refused(spec, environment), bluegreen.unsupported(spec)]
-    found += [bare_tag(spec, pin_of(spec)), _refused(surveyed), *surveyed.failures]
+    found = [unsupported.failure(environment), _canary_refused(spec, environment), bluegreen.unsupported(spec)]
+    certain = spec.pin or pin_of(spec) == "VersionAndDigest"
+    found += [bare_tag(spec, pin_of(spec)) if certain else None, _refused(surveyed), *surveyed.failures]
     return [each for each in found if each]
 
 
@@ -164,7 +192,10 @@ def _decide_resolved(decision: Decision, resolved: Resolved, environment: Enviro
     sites = _sites(surveyed, spec)
     if isinstance(sites, Failure):
         return decision.fail(sites)
-    asked = [wanted(site, spec, pin_of(spec), resolved, environment) for site in sites.all]
+    pin = pin_of(spec, resolved.version)
+    if bare := bare_tag(spec, pin):
+        return decision.fail(bare)
+    asked = [wanted(site, spec, pin, resolved, environment) for site in sites.all]
     for each in asked:
         if isinstance(each, Failure):
             return decision.fail(each)
@@ -220,14 +251,16 @@ def _drift(sites: _Sites, spec: Spec, resolved: Resolved, answers: Answers) -> s
         return ""
     present = held(stray, spec.repository)
     tagged = " ".join(filter(None, (resolved.version, f"({short(resolved.digest)})")))
-    return f"the tag {resolved.tag} names {tagged}, git says {present.tag or short(present.digest)}"
+    said = f"{shown_rule(spec)} is {tagged}" if spec.follow else f"the tag {resolved.tag} names {tagged}"
+    return f"{said}, git says {present.tag or short(present.digest)}"
 
 
 def _move(decision: Decision, goals: tuple[Wanted, ...], environment: Environment, facts: Facts) -> Decision:
     """Something is to be written: say what, unless a hold, a freeze or a gate forbids it."""
     spec, outcome = decision.surveyed.declared.declaration.spec, decision.outcome
     resolved = outcome.resolved
-    new = facts.answers.get(spec.repository, decision.aim.digest if decision.aim else spec.tag)
+    aim, answers = decision.aim, facts.answers
+    new = answers.get(spec.repository, aim.digest) if aim else followed_image(spec, answers)
     if resolved is None or isinstance(new, Failure):
         return decision
     telling = [site for site in carriers(decision.surveyed.sites) if any(each.site is site for each in goals)]

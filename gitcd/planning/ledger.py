@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from gitcd.model import schema
-from gitcd.model.declaration import Identity, Origin
+from gitcd.model.declaration import Follow, Identity, Origin
 from gitcd.model.layout import ConfigRepository
 from gitcd.model.plan import Direction, Outcome, OutcomeKind, Plan, Resolved
 from gitcd.model.reference import Repository
@@ -95,6 +95,9 @@ def unpack_grounds(fact: str) -> Grounds:
 def seal(query: Query, answers: Answers) -> str:
     """Stands for all that the registry said of what was asked."""
     said, last = [], None
+    for follow in sorted(query.follows, key=repr):
+        tag = answers.followed(query.repository, follow)
+        said += [str(tag), _said(answers.get(query.repository, tag)) if isinstance(tag, str) else ""]
     for name in sorted(query.tags | query.digests):
         answer = answers.get(query.repository, name)
         said.append("" if answer is last else _said(answer))  # one image answers for its tag and its digest
@@ -105,7 +108,7 @@ def seal(query: Query, answers: Answers) -> str:
 def _said(answer: Answer) -> str:
     if isinstance(answer, Failure):
         return repr(answer)
-    return f"{answer.digest} {answer.tags} {answer.pushed_at} {answer.archived}"
+    return f"{answer.digest} {answer.tags} {answer.pushed_at} {answer.archived} {answer.label}"
 
 
 def _lasts(outcome: Outcome) -> bool:
@@ -141,11 +144,23 @@ def _unpack_layout(plain: object) -> ConfigRepository:
 
 
 def _pack_query(query: Query, answered: str) -> list[Any]:
-    return [query.repository.registry, query.repository.path, sorted(query.tags), sorted(query.digests), answered]
+    follows = [schema.plain(each) for each in sorted(query.follows, key=repr)]
+    names = [query.repository.registry, query.repository.path]
+    return [names, sorted(query.tags), sorted(query.digests), follows, answered]
 
 
-def _unpack_query(registry: str, path: str, tags: list[str], digests: list[str], answered: str) -> tuple[Query, str]:
-    return Query(Repository(registry, path), frozenset(tags), frozenset(digests)), answered
+def _unpack_query(
+    names: list[str], tags: list[str], digests: list[str], follows: list[object], answered: str
+) -> tuple[Query, str]:
+    found = frozenset(_unpack_follow(each) for each in follows)
+    return Query(Repository(*names), frozenset(tags), frozenset(digests), found), answered
+
+
+def _unpack_follow(plain: object) -> Follow:
+    follow, problems = schema.read(Follow, plain)
+    if follow is None:
+        raise ValueError(str(problems[0]))
+    return follow
 
 
 def _pack_ground(ground: Ground) -> list[Any]:

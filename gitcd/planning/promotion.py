@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gitcd.model.declaration import Identity
+from gitcd.model.declaration import Follow, Identity, Spec
 from gitcd.model.plan import Outcome
-from gitcd.model.reference import Repository, short
+from gitcd.model.reference import EcrRegistry, Repository, short
 from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.planning.content import Held
 from gitcd.planning.matching import Declared
@@ -142,17 +142,28 @@ def _broken(identity: Identity, outcome: Outcome) -> Failure:
 def aim_queries(declared: Iterable[Declared], found: Aims) -> list[Query]:
     """What the registry has to be asked about aims: whether the target's own repository holds the digest."""
     return merged(
-        Query(each.declaration.spec.repository, digests=frozenset({aim.digest}))
+        Query(spec.repository, _untold(spec, aim), frozenset({aim.digest}))
         for each in declared
+        for spec in (each.declaration.spec,)
         if isinstance(aim := found.get(each.identity), Aim)
     )
+
+
+def _untold(spec: Spec, aim: Aim) -> frozenset[str]:
+    """The name of an image, where a registry does not tell an image's tags, so that it has to be asked for the name."""
+    asked = spec.pin == "Version" and EcrRegistry.parse(spec.repository.registry) is None
+    return frozenset({aim.name} - {""}) if asked else frozenset()
 
 
 def merged(queries: Iterable[Query]) -> list[Query]:
     """One query for each repository, in their order."""
     tags: defaultdict[Repository, set[str]] = defaultdict(set)
     digests: defaultdict[Repository, set[str]] = defaultdict(set)
+    follows: defaultdict[Repository, set[Follow]] = defaultdict(set)
     for query in queries:
         tags[query.repository] |= query.tags
         digests[query.repository] |= query.digests
-    return [Query(each, frozenset(tags[each]), frozenset(digests[each])) for each in sorted(tags)]
+        follows[query.repository] |= query.follows
+    return [
+        Query(each, frozenset(tags[each]), frozenset(digests[each]), frozenset(follows[each])) for each in sorted(tags)
+    ]

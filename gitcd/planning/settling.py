@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.plan import CHANGING, Outcome, OutcomeKind
-from gitcd.model.reference import Repository
+from gitcd.model.reference import Repository, is_tag
 from gitcd.model.site import Form, Site
 from gitcd.planning.decide import Decision, pin_of
+from gitcd.planning.followed import shown_rule
 
 _MOVABLE = CHANGING | {OutcomeKind.CURRENT}
 _NOT_SELECTED = "NotSelected"
@@ -132,7 +133,7 @@ def _contradict(settled: Sequence[Decision], one: _Claim, other: _Claim) -> bool
 
 def _followed(decision: Decision, claim: _Claim) -> tuple[Repository, str, str]:
     spec = decision.surveyed.declared.declaration.spec
-    return spec.repository, spec.tag, pin_of(spec) if claim.image else ""
+    return spec.repository, shown_rule(spec), pin_of(spec) if claim.image else ""
 
 
 def _wish(settled: Sequence[Decision], claim: _Claim, rival: _Claim) -> str:
@@ -140,7 +141,7 @@ def _wish(settled: Sequence[Decision], claim: _Claim, rival: _Claim) -> str:
     wish = claim.text
     if wish is None:
         repository, tag, pin = _followed(settled[claim.number], claim)
-        wish = f"{repository.familiar}:{tag}" + (f" with pin {pin}" if pin else "")
+        wish = f"{repository.familiar}{':' if is_tag(tag) else ', '}{tag}" + (f" with pin {pin}" if pin else "")
     who = "another place of the same declaration" if claim.number == rival.number else str(outcome.identity)
     return f"{who} ({outcome.origin}) wants {wish}"
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gitcd import manifests
-from gitcd.model.declaration import ConfigKey, Place
+from gitcd.model.declaration import ConfigKey, Follow, Place
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure, Query
@@ -67,20 +67,25 @@ def _sole(claim: str | Tie | None) -> str | None:
 
 
 def queries(surveyed: Iterable[Surveyed]) -> list[Query]:
-    """All that the registry has to be asked: the followed tags, and what the manifests hold now."""
+    """All that the registry has to be asked: the followed tags and rules, and what the manifests hold now."""
     tags: defaultdict[Repository, set[str]] = defaultdict(set)
     digests: defaultdict[Repository, set[str]] = defaultdict(set)
+    follows: defaultdict[Repository, set[Follow]] = defaultdict(set)
     for each in surveyed:
         spec = each.declared.declaration.spec
         if spec.tag:
             tags[spec.repository].add(spec.tag)
+        if spec.follow:
+            follows[spec.repository].add(spec.follow)
         for present in (held(site, spec.repository) for site in carriers(each.sites)):
             if present.digest:
                 digests[spec.repository].add(present.digest)
             elif present.tag:
                 tags[spec.repository].add(present.tag)
-    repositories = sorted(tags.keys() | digests.keys())
-    return [Query(each, frozenset(tags[each]), frozenset(digests[each])) for each in repositories]
+    return [
+        Query(each, frozenset(tags[each]), frozenset(digests[each]), frozenset(follows[each]))
+        for each in sorted(tags.keys() | digests.keys() | follows.keys())
+    ]
 
 
 @dataclass(slots=True)

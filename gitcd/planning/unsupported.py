@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitcd.model.declaration import Spec
 from gitcd.model.layout import Environment
 from gitcd.model.problem import Problem, Steps, pointer
 from gitcd.model.registry import Failure
-
-
-def in_declaration(spec: Spec) -> Iterator[Problem]:
-    """One problem for each such field of a declaration; steps lead from the document's root."""
-    if spec.follow is not None:
-        yield _unsupported(("spec", "follow"), "Give spec.tag, a tag that the build moves, in its place.")
 
 
 def in_environment(environment: Environment) -> Iterator[Problem]:
@@ -26,11 +19,9 @@ def in_environment(environment: Environment) -> Iterator[Problem]:
         )
 
 
-def failure(spec: Spec, environment: Environment) -> Failure | None:
+def failure(environment: Environment) -> Failure | None:
     """All of it as one failure of a declaration."""
-    found = {pointer(each.steps): each for each in in_declaration(spec)} | {
-        f"environments[{environment.name}].{pointer(each.steps)}": each for each in in_environment(environment)
-    }
+    found = {f"environments[{environment.name}].{pointer(each.steps)}": each for each in in_environment(environment)}
     if not found:
         return None
     are = "is" if len(found) == 1 else "are"

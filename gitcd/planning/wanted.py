@@ -54,7 +54,7 @@ def wanted(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: En
         case Form.PLACE:
             return Wanted(SiteEdit(site, value=_place_value(site, spec, pin, resolved)))
         case Form.HELM if not site.has_digest_key:
-            return _bare_helm(site, pin, resolved, environment)
+            return _bare_helm(site, spec, pin, resolved, environment)
         case Form.HELM if pin == "Digest":  # the chart prefers the digest; the tag is not ours then
             return Wanted(SiteEdit(site, tag=site.tag, digest=resolved.digest))
         case _:
@@ -74,7 +74,7 @@ def _content(pin: Pin, resolved: Resolved) -> tuple[str, str]:
             return resolved.tag, resolved.digest
 
 
-def _bare_helm(site: Site, pin: Pin, resolved: Resolved, environment: Environment) -> Wanted | Failure:
+def _bare_helm(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: Environment) -> Wanted | Failure:
     """A Helm map without a `digest` key: the chart joins repository and tag with a colon."""
     if pin == "Digest":
         return Failure(
@@ -83,7 +83,7 @@ def _bare_helm(site: Site, pin: Pin, resolved: Resolved, environment: Environmen
             'Add `digest: ""` beside the tag if the chart reads it, or choose another pin.',
         )
     bare = environment.helm_tag == "Version"
-    if bare and pin == "TagAndDigest":
+    if bare and pin == "TagAndDigest" and spec.follow is None:
         return Failure(
             "HelmTagMoves",
             f"{site.where}: pin is TagAndDigest, but environment {environment.name} says helmTag: Version and the map "
@@ -96,7 +96,7 @@ def _bare_helm(site: Site, pin: Pin, resolved: Resolved, environment: Environmen
 
 def bare_tag(spec: Spec, pin: Pin) -> Failure | None:
     """A place for a tag alone, where the pin has no version for it and no place beside it takes the digest."""
-    if pin not in {"Digest", "TagAndDigest"}:
+    if pin not in {"Digest", "TagAndDigest"} or spec.follow:
         return None
     digests = {place.file for place in spec.places if place.format == "digest"}
     bare = next((place for place in spec.places if place.format == "tag" and place.file not in digests), None)

@@ -12,10 +12,12 @@ from gitcd.git.probe import push_permission
 from gitcd.git.runner import version
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
+from gitcd.model.declaration import Spec
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Failure, Image, Query
 from gitcd.model.tree import Tree
 from gitcd.planning.deployed import deployed
+from gitcd.planning.followed import followed_image
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.survey import survey
 from gitcd.registry.settings import RegistrySettings
@@ -56,12 +58,14 @@ def _target(workspace: Workspace, target: Target) -> Iterator[Check]:
 
 
 def _upkeep(workspace: Workspace, tree: Tree, inputs: Inputs, answering: Mapping[Repository, Image]) -> Iterator[Check]:
-    """Whether the repositories that answer are set so as to last; the others have been told of."""
+    """Whether the repositories of ECR that answer are set so as to last; the others have been told of."""
+    settings = registry_settings(workspace.settings)
+    answering = {each: image for each, image in answering.items() if settings.is_ecr(each)}
     if not answering:
         return
     declared = [each for each in inputs.declared if each.declaration.spec.repository in answering]
     deadline = time.monotonic() + _PATIENCE
-    asked = Asked(list(answering), registry_settings(workspace.settings), workspace.settings.ecr.workers, deadline)
+    asked = Asked(list(answering), settings, workspace.settings.ecr.workers, deadline)
     yield from check_lifecycle(asked, map(deployed, survey(declared, tree, inputs.scopes)))
     yield from check_mutability(asked, declared, answering)
 
@@ -87,17 +91,15 @@ def _declarations(inputs: Inputs) -> Iterator[Check]:
 
 
 def _registries(workspace: Workspace, inputs: Inputs) -> Generator[Check, None, dict[Repository, Image]]:
-    """Ask every repository for one tag that a declaration follows: permission is given by repository.
+    """Ask every repository for what one declaration follows: permission is given by repository.
 
     Returns those that answer, each with what it answered.
     """
-    asked: dict[Repository, str] = {}
+    asked: dict[Repository, Spec] = {}
     for each in inputs.declared:
-        spec = each.declaration.spec
-        if spec.tag:
-            asked.setdefault(spec.repository, spec.tag)
-    answers = workspace.ask([Query(repository, frozenset({tag})) for repository, tag in asked.items()])
-    found = {repository: answers.get(repository, asked[repository]) for repository in sorted(asked)}
+        asked.setdefault(each.declaration.spec.repository, each.declaration.spec)
+    answers = workspace.ask([_question(spec) for spec in asked.values()])
+    found = {repository: followed_image(asked[repository], answers) for repository in sorted(asked)}
     by_registry: defaultdict[str, list[Answer]] = defaultdict(list)
     for repository, answer in found.items():
         by_registry[repository.registry].append(answer)
@@ -109,6 +111,12 @@ def _registries(workspace: Workspace, inputs: Inputs) -> Generator[Check, None, 
             yield Check("registry", Verdict.OK, message)
         yield from failures("registry", Verdict.FAILED, refused, registry)
     return {repository: answer for repository, answer in found.items() if isinstance(answer, Image)}
+
+
+def _question(spec: Spec) -> Query:
+    if spec.follow:
+        return Query(spec.repository, follows=frozenset({spec.follow}))
+    return Query(spec.repository, frozenset({spec.tag}))
 
 
 def _named(registry: str, settings: RegistrySettings) -> str:

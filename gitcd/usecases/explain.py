@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gitcd.errors import as_sentence
-from gitcd.model.declaration import ContainerVersion
+from gitcd.model.declaration import ContainerVersion, Spec
 from gitcd.model.evidence import Evidence, Findings, ScanStatus
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Outcome
 from gitcd.model.reference import short
-from gitcd.model.registry import Answer, Failure
+from gitcd.model.registry import Answers, Failure
 from gitcd.model.site import Form, Site
 from gitcd.planning.decide import Decision, pin_of
+from gitcd.planning.followed import followed_image, followed_tag, shown_rule
 from gitcd.planning.gates import asked, shown
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.standing import freezes, standing
@@ -52,14 +53,12 @@ def _facts(outcome: Outcome, decision: Decision | None, planned: Planned, now: d
         declaration = decision.surveyed.declared.declaration
         environment = planned.inputs.scopes.layout_of(outcome.identity.environment)
         spec = declaration.spec
-        followed = f"{spec.image_repo}:{spec.tag}" if spec.tag else f"{spec.image_repo}, by spec.follow"
-        yield Fact("follows", f"{followed}, pin {pin_of(spec)}")
+        followed = f"{spec.image_repo}:{spec.tag}" if spec.tag else f"{spec.image_repo}, {shown_rule(spec)}"
+        version = outcome.resolved.version if outcome.resolved else ""
+        yield Fact("follows", f"{followed}, pin {pin_of(spec, version)}")
         yield Fact("scope", _scope(decision, planned.inputs.scopes))
         yield from _places(decision)
-        if spec.tag:
-            yield from _registry(
-                declaration, planned.answers.get(declaration.spec.repository, declaration.spec.tag), now
-            )
+        yield from _registry(spec, planned.answers, now)
         yield from _rules(declaration, environment, planned, outcome, now)
     if outcome.evidence:
         yield from _evidence(outcome.evidence)
@@ -104,12 +103,15 @@ def _described(site: Site) -> str:
     return f"{site.form} {site.pointer}: {site.shown}"
 
 
-def _registry(declaration: ContainerVersion, answer: Answer, now: datetime) -> Iterator[Fact]:
+def _registry(spec: Spec, answers: Answers, now: datetime) -> Iterator[Fact]:
+    tag, answer = followed_tag(spec, answers), followed_image(spec, answers)
     if isinstance(answer, Failure):
         yield Fact("registry", str(answer))
         return
-    yield Fact("registry", f"{declaration.spec.tag} is {answer.digest}")
-    yield Fact("registry", f"tags on that digest: {', '.join(sorted(answer.tags))}")
+    yield Fact("registry", f"{f'{shown_rule(spec)}: ' if spec.follow else ''}{tag} is {answer.digest}")
+    yield Fact("registry", f"tags {'known ' if answer.partial else ''}on that digest: {', '.join(sorted(answer.tags))}")
+    if answer.label:
+        yield Fact("registry", f"the image says that it is version {answer.label}")
     if answer.pushed_at:
         age = shown(now - answer.pushed_at)
         yield Fact("registry", f"pushed at {answer.pushed_at.isoformat(timespec='seconds')}, {age} ago")

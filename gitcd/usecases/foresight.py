@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gitcd.manifests import reading
 from gitcd.model.declaration import ContainerVersion, Origin
+from gitcd.model.following import newest_unknown
 from gitcd.model.layout import FILE_NAME, ConfigRepository
 from gitcd.model.problem import Problem
 from gitcd.model.reference import EcrRegistry
@@ -45,7 +46,6 @@ def foresee(
     named = {each.declaration.origin: each for each in inputs.declared}
     fields = {
         each.origin: [
-            *unsupported.in_declaration(each.spec),
             *_about_registry(each, registries),
             *_about_paths(named[each.origin], files),
         ]
@@ -70,13 +70,10 @@ def _about_layout(layout: ConfigRepository, files: _Files) -> Iterator[Problem]:
 
 
 def _about_registry(declaration: ContainerVersion, registries: Collection[str]) -> Iterator[Problem]:
-    host = declaration.spec.repository.registry
-    if EcrRegistry.parse(host) is None and host not in registries:
-        yield Problem(
-            f"{host} is not private Amazon ECR, the only kind of registry that is supported yet",
-            "Name a private ECR repository, such as a pull-through cache or a copy of this one.",
-            ("spec", "imageRepo"),
-        )
+    spec, host = declaration.spec, declaration.spec.repository.registry
+    if spec.follow and spec.follow.newest and EcrRegistry.parse(host) is None and host not in registries:
+        failure = newest_unknown(spec.repository)
+        yield Problem(failure.message, failure.remedy, ("spec", "follow", "newest"))
 
 
 def _about_paths(declared: Declared, files: _Files) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, OutcomeKind, PlannedCommit, PlannedPull
 from gitcd.model.registry import Image
 from gitcd.model.tree import Tree
-from gitcd.model.version import pick_version
+from gitcd.planning.followed import followed_image, followed_tag, followed_version
 from gitcd.planning.inputs import read_inputs
 from gitcd.planning.moments import moment
 from gitcd.planning.pulls import FOLDER, plan_id, propose
@@ -201,9 +201,9 @@ def _rejections(step: Step, planned: Planned, request: RollbackRequest, context:
     names = {image.digest: image.tag for image in step.present.images if image.digest}
     if step.present.digest:
         names.setdefault(step.present.digest, step.present.name)
-    tagged = planned.answers.get(spec.repository, spec.tag)
+    tagged, tag = followed_image(spec, planned.answers), followed_tag(spec, planned.answers)
     if isinstance(tagged, Image) and not planned.inputs.scopes.layout_of(identity.environment).promote_from:
-        version = pick_version(tagged.tags, spec.version_syntax, followed=spec.tag)
+        version = followed_version(spec, str(tag), tagged.tags, tagged.label)
         names.setdefault(tagged.digest, version if isinstance(version, str) else "")
     kept = {step.target.digest} if step.target else set()
     return [

@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitcd.git.branch import Branch, read_branches
+from gitcd.git.branch import Branch
 from gitcd.git.history import History, Landed
-from gitcd.git.mirror import Mirror
 from gitcd.git.worktree import WorkTree
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.hold import Hold
@@ -18,10 +17,10 @@ from gitcd.model.memory import FORGETFUL
 from gitcd.model.overview import EnvironmentStatus, Item, Overview, Provenance, State
 from gitcd.model.plan import Outcome
 from gitcd.model.reference import Repository, short
-from gitcd.model.registry import Answers, Image, Query
+from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.model.trailers import Move, persons, verbs
-from gitcd.model.version import pick_version
 from gitcd.planning import holds
+from gitcd.planning.followed import followed_image, followed_tag, followed_version, shown_rule
 from gitcd.planning.holds import NoHistory
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.limits import limit
@@ -160,7 +159,11 @@ def provenance(landed: Landed, identity: Identity, digest: str, *, first: bool) 
 def _tag_queries(surveyed: Iterable[Surveyed], stands: Mapping[Identity, Standing]) -> list[Query]:
     """The followed tags, and the tags that stand in places without a digest."""
     return merged(
-        Query(spec.repository, frozenset({spec.tag, *_bare(stands[each.declared.identity])} - {""}))
+        Query(
+            spec.repository,
+            frozenset({spec.tag, *_bare(stands[each.declared.identity])} - {""}),
+            follows=frozenset({spec.follow} if spec.follow else ()),
+        )
         for each in surveyed
         for spec in (each.declared.declaration.spec,)
     )
@@ -190,9 +193,16 @@ class _Scene:
         states += _held(self.inputs.holds.get(identity), self.now)
         states += _behind(stand, identity, self.inputs.scopes, self.stands)
         states += _pending(stand, identity, self.proposals)
-        states += _tag_drift(stand, spec, self.answers) if self.answers and spec.tag else ()
+        states += _tag_drift(stand, spec, self.answers) if self.answers else ()
         since = self.since.get(identity)
-        return Item(identity, str(spec.repository), spec.tag, stand.name, stand.digest, since, tuple(states), where)
+        return Item(
+            identity, str(spec.repository), self._tag(spec), stand.name, stand.digest, since, tuple(states), where
+        )
+
+    def _tag(self, spec: Spec) -> str:
+        """The followed tag; empty where a rule chooses it and the registry was not asked."""
+        tag = followed_tag(spec, self.answers) if self.answers else spec.tag
+        return tag if isinstance(tag, str) else ""
 
 
 def _doubts(stand: Standing) -> Iterator[State]:
@@ -242,16 +252,16 @@ def _pending(stand: Standing, identity: Identity, proposed: Iterable[Branch]) ->
 
 def _tag_drift(stand: Standing, spec: Spec, answers: Answers) -> Iterator[State]:
     """How the followed tag differs from what git deploys."""
-    repository, tag = spec.repository, spec.tag
-    answer = answers.get(repository, tag)
-    if not isinstance(answer, Image):
-        yield State("TagUnknown", f"the tag {tag}: {answer.message}")
+    repository, tag, answer = spec.repository, followed_tag(spec, answers), followed_image(spec, answers)
+    if not isinstance(answer, Image) or isinstance(tag, Failure):
+        why = answer.message if isinstance(answer, Failure) else ""
+        yield State("TagUnknown", why if spec.follow else f"the tag {tag}: {why}")
         return
     held = {image.digest or _digest(answers, repository, image.tag) for image in stand.images}
     if stand.value and held != {answer.digest}:
-        version = pick_version(answer.tags, spec.version_syntax, followed=tag)
+        version = followed_version(spec, tag, answer.tags, answer.label)
         name = f"{version} ({short(answer.digest)})" if isinstance(version, str) else short(answer.digest)
-        yield State("TagDrift", f"the tag {tag} names {name}")
+        yield State("TagDrift", f"{shown_rule(spec)} is {name}" if spec.follow else f"the tag {tag} names {name}")
 
 
 def _digest(answers: Answers, repository: Repository, tag: str) -> str:

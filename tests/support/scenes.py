@@ -13,11 +13,13 @@ from gitcd.git.commit import Author
 from gitcd.git.history import ensure_history
 from gitcd.git.mirror import Mirror, open_mirror
 from gitcd.git.remote import Remote
-from gitcd.model.registry import Answer, Answers, Failure, Image, Query
+from gitcd.model.reference import Repository
+from gitcd.model.registry import Answer, Answers, Candidate, Failure, Image, Query
 from gitcd.usecases.history import recall_from
 from gitcd.usecases.planner import Context, Planned, Selection
 from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import reconcile
+from tests.support.follows import with_follows
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -42,13 +44,16 @@ class Tags:
         self.moving[name, tag] = version
 
     def __call__(self, queries: Sequence[Query]) -> Answers:
-        return Answers(
-            {
-                (query.repository, each): self._answer(query.repository.path, each)
-                for query in queries
-                for each in query.tags | query.digests
-            }
-        )
+        answers = {
+            (query.repository, each): self._answer(query.repository.path, each)
+            for query in queries
+            for each in query.tags | query.digests
+        }
+        return with_follows(answers, queries, self._listed)
+
+    def _listed(self, repository: Repository) -> list[Candidate]:
+        images = [self._answer(repository.path, version) for version in self.versions.get(repository.path, [])]
+        return [Candidate(tag, image) for image in images if isinstance(image, Image) for tag in image.tags]
 
     def _answer(self, name: str, asked: str) -> Answer:
         for age, version in enumerate(reversed(self.versions.get(name, []))):

@@ -65,10 +65,12 @@ def test_what_the_registry_does_not_know_is_told():
     assert any(fact.startswith("registry: TagNotFound") for fact in facts)
 
 
-def test_what_follows_no_tag_is_not_said_to_have_been_asked_for():
+def test_a_rule_is_told_with_the_tag_that_it_chooses():
     files = app_files("app")
     path = "envs/dev/app/cv.yaml"
     files[path] = files[path].replace(b"tag: env-dev", b"follow: {semver: '>=1'}")
     facts = explained({"gitcd.yaml": LAYOUT} | files, moving())
-    assert any(fact.startswith("follows: ") and "/team/app, by spec.follow, pin" in fact for fact in facts)
-    assert not any(fact.startswith("registry") for fact in facts)
+    assert any(
+        fact.startswith("follows: ") and "/team/app, the highest version in >=1, pin Version" in fact for fact in facts
+    )
+    assert any(fact.startswith("registry: the highest version in >=1: 1.1.0 is sha256:") for fact in facts)

@@ -179,5 +179,5 @@ def test_nothing_that_a_plan_follows_from_is_forgotten():
         "resolve", "recall", "now", "selection", "limits", "inspect", "given", "source", "failures", "aims", "soak", "share",
         "line",
     ]  # fmt: skip
-    assert named[Image] == ["digest", "tags", "pushed_at", "size", "media_type", "archived"]
+    assert named[Image] == ["digest", "tags", "pushed_at", "size", "media_type", "archived", "partial", "label"]
     assert len(named[Outcome]) == 18

@@ -8,11 +8,12 @@ from typing import ClassVar
 import pytest
 
 from gitcd.model.plan import OutcomeKind
-from gitcd.model.registry import Answers, Failure, Image
+from gitcd.model.registry import Candidate, Failure, Image
 from gitcd.model.tree import MemoryTree, blob_id
 from gitcd.usecases import increment
 from gitcd.usecases.increment import plan_tip
 from gitcd.usecases.planner import Context, Selection, make_plan
+from tests.support.follows import with_follows
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -27,6 +28,13 @@ QUIRKS = (
     "gates: {minAge: 9000h}",
     "pin: TagAndDigest",
     "places: [{file: place.yaml, pointer: /image, format: reference}]",
+)
+FOLLOWED = (
+    "tag: env",
+    "tag: edge",
+    "tag: edge",
+    "follow: {semver: '>=1.0 <1.2', deny: '.*-.*'}",
+    "follow: {newest: {match: '1[.].*'}}",
 )
 STEPS = 20
 RARELY = 0.2
@@ -90,6 +98,7 @@ class World:
     files: dict[str, bytes] = field(default_factory=dict)
     tags: dict[tuple[str, str], int] = field(default_factory=dict)
     gone: set[tuple[str, str]] = field(default_factory=set)
+    pushed: dict[str, int] = field(default_factory=dict)  # how many generations a list of tags tells
 
     def __post_init__(self):
         self.files["gitcd.yaml"] = (
@@ -113,10 +122,10 @@ class World:
 
     def declare(self, app):
         more = self.dice.choice(("", "", "", "", f"container: {{name: {app}}}", *QUIRKS))
-        image, tag = IMAGES[APPS.index(app) % 5], self.dice.choice(["env", "edge"])
+        image, followed = IMAGES[APPS.index(app) % 5], self.dice.choice(FOLLOWED)
         self.files[f"{self.place(app)}/{app}.cv.yaml"] = (
             f"apiVersion: gitcd.io/v1\nkind: ContainerVersion\nmetadata: {{name: {app}, namespace: team}}\n"
-            f"spec:\n  imageRepo: {HOST}/{image}\n  tag: {tag}\n  selector: {{app: {app}}}\n  {more}\n"
+            f"spec:\n  imageRepo: {HOST}/{image}\n  {followed}\n  selector: {{app: {app}}}\n  {more}\n"
         ).encode()
 
     def deploy(self, app, image="", reference=""):
@@ -135,6 +144,7 @@ class World:
             case 0 | 1 | 2 | 3 | 4:
                 self.tags[self.image, self.dice.choice(["env", "edge"])] = self.dice.randrange(3)
                 self.gone ^= {(self.image, "env")} if self.dice.random() < RARELY else set()
+                self.pushed[self.image] = self.dice.randrange(4)
             case 5 | 6 | 7:
                 self.deploy(app)
             case 8 if self.dice.random() < RARELY:
@@ -168,7 +178,11 @@ class World:
 
     def resolve(self, queries):
         keys = {(query.repository, name) for query in queries for name in query.tags | query.digests}
-        return Answers({key: self.answer(key[0].path, key[1]) for key in keys})
+        return with_follows({key: self.answer(key[0].path, key[1]) for key in keys}, queries, self.listed)
+
+    def listed(self, repository):
+        answers = [self.answer(repository.path, version(each)) for each in range(self.pushed.get(repository.path, 1))]
+        return [Candidate(tag, each) for each in answers if isinstance(each, Image) for tag in each.tags]
 
     def answer(self, image, name):
         names = {version(each): each for each in range(3)} | {digest(image, each): each for each in range(3)}

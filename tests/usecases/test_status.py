@@ -11,7 +11,8 @@ from gitcd.usecases.keeping import Source
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.promote import Promotion
 from gitcd.usecases.settle_tags import settle
-from gitcd.usecases.status import Beside, differing, overview, proposals
+from gitcd.usecases.pulls import proposals
+from gitcd.usecases.status import Beside, differing, overview
 from gitcd.usecases.status_history import events
 from tests.support.repos import git, make_bare, make_worktree
 from tests.support.scenes import HOST, NOW, app_files, digest, mirror_of, run
@@ -240,7 +241,9 @@ class TestSettling:
         remote.commit({path: remote.show(path).replace(b"tag: env-prod", b"follow: {semver: '>=1'}")})
         found = self.settled(remote)
         assert (found.tags, found.warnings) == ({}, ("prod/team/app names no tag, so none is moved",))
-        assert "TagUnknown" not in [kind for kind, _ in states(items(remote, resolve=tags)["prod/team/app"])]
+        item = items(remote, resolve=tags)["prod/team/app"]
+        assert "TagUnknown" not in [kind for kind, _ in states(item)]
+        assert item.tag == max(tags.versions["team/app"])
 
     def test_a_tag_of_two_images_is_left_alone(self, remote):
         files = app_files("app", "1.0.7", environment="prod")

@@ -211,20 +211,20 @@ class TestForesight:
 
     def test_every_field_that_is_not_supported_yet_is_named_where_it_stands(self):
         layout = self.LAYOUT + "  markers: true\n  gates: {minSoak: 24h}\n"
-        follow = "  selector: {app: tiles}\n  follow: {semver: '>=1'}\n"
-        found = warnings(self.files(ecr(follow).replace("  tag: env\n", ""), layout))
+        found = warnings(self.files(ecr(), layout))
         assert [each.partition(" is not supported")[0] for each in found] == [
-            "envs/dev/cv.yaml:7:3: maps/tiles: spec.follow:",
             "gitcd.yaml:6:3: environments[0].markers:",
             "gitcd.yaml:7:11: environments[0].gates.minSoak:",
         ]
-        assert "Give spec.tag" in found[0]
 
-    def test_a_registry_that_is_not_read_yet_is_named(self):
-        files = self.files(cv(more="  selector: {app: tiles}\n"))
+    def test_any_registry_will_do_and_a_rule_by_age_where_the_age_is_told(self):
+        plain = cv(more="  selector: {app: tiles}\n")
+        files = self.files(plain)
         files["envs/dev/app.yaml"] = DEPLOYMENT.replace(REPO, "registry.example.com/maps/tiles")
+        assert warnings(files) == []
+        files["envs/dev/cv.yaml"] = plain.replace("  tag: env\n", "  follow: {newest: {match: '.*'}}\n")
         (found,) = warnings(files)
-        assert found.startswith("envs/dev/cv.yaml:5:3: maps/tiles: spec.imageRepo: registry.example.com is not private")
+        assert found.startswith("envs/dev/cv.yaml:6:12: maps/tiles: spec.follow.newest: registry.example.com/maps/tiles")
         report = validate(MemoryTree({path: text.encode() for path, text in files.items()}), ["registry.example.com"])
         assert report.warnings == ()
 
