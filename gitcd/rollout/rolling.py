@@ -25,7 +25,15 @@ def table(release: Release) -> Table:
         Step(ARRIVE, done=_runs, late=_did_not_arrive, timeout=timeout)
         if release.external
         else Step(APPLY, done=_runs, action=_apply, timeout=timeout),
-        Step(SETTLE, done=settled, action=_free, failed=failure, holds=suspended, timeout=timeout),
+        Step(
+            SETTLE,
+            done=settled,
+            precondition=lacking,
+            action=_free,
+            failed=failure,
+            holds=suspended,
+            timeout=timeout,
+        ),
     ]
     if spec.strategy.verify and not release.back:
         steps.append(_verify(release))
@@ -50,11 +58,15 @@ def failure(facts: Facts) -> Trouble | None:
     return Trouble(found.reason or "Unhealthy", _message(found), found)
 
 
+def lacking(facts: Facts) -> str:
+    """Which workload does not run yet what it shall; empty: none."""
+    return next((f"{each.ref} does not run what the commit says" for each in facts.pending), "")
+
+
 def unsettled(facts: Facts) -> str:
     """What has to be waited for until every workload is as it shall be; empty: nothing."""
-    if late := facts.pending:
-        return f"{late[0].ref} does not run what the commit says"
-    return next((_message(each) for each in _healths(facts) if each.state is not State.CURRENT), "")
+    unwell = (_message(each) for each in _healths(facts) if each.state is not State.CURRENT)
+    return lacking(facts) or next(unwell, "")
 
 
 def _verify(release: Release) -> Step:
