@@ -7,6 +7,7 @@
         proxy.expire_watch(path="watch=")    # a watch that answers 200 and then an ERROR event of 410, as a real one does
         proxy.cut(path="watch=", after=100)  # the connection breaks after so many bytes of the body
         proxy.delay(0.5, method="GET")
+        proxy.say("a line of a log", path="/log")  # 200 and that text
         proxy.close_streams()                # every watch that is open now ends
         proxy.seen                           # (method, path with query) of every request
 
@@ -22,11 +23,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from tests.support.controlplane import ControlPlane
@@ -53,6 +55,7 @@ class Fault:
     event: bool = False  # the status comes as an event of a watch
     cut_after: int | None = None
     seconds: float = 0
+    text: str | None = None
 
     def takes(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in {"", method} and re.search(self.path, path) is not None
@@ -84,6 +87,9 @@ class Proxy:
 
     def delay(self, seconds: float, *, path: str = "", method: str = "", times: int = 1) -> None:
         self.faults.append(Fault(method, path, times, seconds=seconds))
+
+    def say(self, text: str, *, path: str = "", method: str = "", times: int = 1) -> None:
+        self.faults.append(Fault(method, path, times, text=text))
 
     def close_streams(self) -> None:
         with self._lock:
@@ -146,7 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.proxy.pick(self.command, self.path)
         if fault and fault.seconds:
             time.sleep(fault.seconds)
-        if fault and fault.status:
+        if fault and fault.text is not None:
+            self._answer(200, "text/plain", fault.text.encode())
+        elif fault and fault.status:
             self._say(fault)
         else:
             self._forward(body, fault.cut_after if fault else None)
@@ -167,11 +175,13 @@ class _Handler(BaseHTTPRequestHandler):
             "code": fault.status,
         }
         content = json.dumps({"type": "ERROR", "object": status} if fault.event else status).encode() + b"\n"
-        self.send_response(200 if fault.event else fault.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        if fault.retry_after is not None:
-            self.send_header("Retry-After", str(fault.retry_after))
+        wait = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        self._answer(200 if fault.event else fault.status, "application/json", content, wait)
+
+    def _answer(self, status: int, kind: str, content: bytes, more: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **more}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
