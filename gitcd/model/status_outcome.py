@@ -80,6 +80,8 @@ def _conditions(
         "Reconciling": "True" if going_on or outcome.transient else "False",
         "Stalled": "True" if outcome.kind in BROKEN and not outcome.transient else "False",
     }
+    if states["Stalled"] == "False" and _is_stalled_by_rollout(known):
+        del states["Stalled"]
     common: dict[str, str | int] = {"reason": _reason(outcome), "observedGeneration": generation}
     message: dict[str, str | int] = {"message": _message(outcome)}  # said once, and again where it is bad news
     return [
@@ -92,6 +94,12 @@ def _conditions(
         }
         for name, state in states.items()
     ]
+
+
+def _is_stalled_by_rollout(known: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether it stands still for what a rollout has come to, and so till the next one, whatever is planned."""
+    stalled, verified = known.get("Stalled", {}), known.get("Verified", {})
+    return stalled.get("status") == "True" and bool(verified) and stalled.get("reason") == verified.get("reason")
 
 
 def _ready(outcome: Outcome) -> str:

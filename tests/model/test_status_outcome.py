@@ -148,3 +148,26 @@ class TestNotes:
         note = note_of(broken, {})
         assert (note.type, len(note.text.encode())) == ("Warning", 1024)
         assert note_of(broken, status_of(broken, 1, {}, NOW)) is None
+
+
+def _after_a_rollout_that_failed(present):
+    """What the status holds when the writer of rollouts has said that somebody must act."""
+    told = {"status": "True", "reason": "CrashLoopBackOff", "message": "pod app-1", "lastTransitionTime": "x"}
+    kept = [each for each in present["conditions"] if each["type"] != "Stalled"]
+    verified = {**told, "type": "Verified", "status": "False"}
+    return {**present, "conditions": [*kept, verified, {**told, "type": "Stalled"}]}
+
+
+def test_who_plans_leaves_alone_what_a_rollout_has_come_to():
+    present = _after_a_rollout_that_failed(status_of(outcome(), 1, {}, NOW))
+    assert status_of(outcome(), 1, present, NOW) is None
+    moved = status_of(outcome(OutcomeKind.HELD, reason="Rejected", message="no"), 1, present, NOW)
+    assert "Stalled" not in states(moved)
+
+
+def test_a_plan_that_fails_is_told_whatever_a_rollout_has_come_to():
+    present = _after_a_rollout_that_failed(status_of(outcome(), 1, {}, NOW))
+    broken = status_of(outcome(OutcomeKind.FAILED, reason="TagNotFound", message="no"), 1, present, NOW)
+    assert states(broken)["Stalled"] == "True"
+    healed = status_of(outcome(), 1, {**present, "conditions": [*broken["conditions"]]}, NOW)
+    assert states(healed)["Stalled"] == "False"
