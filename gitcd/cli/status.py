@@ -39,7 +39,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """
     from gitcd.git.mirror import Mirror
     from gitcd.usecases.keeping import source_of
-    from gitcd.usecases.status import BROKEN, UNCLEAR, Beside, overview, proposals
+    from gitcd.usecases.pulls import proposals
+    from gitcd.usecases.status import BROKEN, UNCLEAR, Beside, overview
 
     run = session.workspace(arguments)
     with run.open() as target:

@@ -119,6 +119,7 @@ class PlannedPull:
     """A pull request that shall exist: one commit on top of the base, by itself, whatever else the plan does.
 
     The commit's outcomes are told of as what they are once it is merged. `id` stands for the images that it brings.
+    One that is `insisted` on was asked for by a person, whatever somebody said to the same content before.
     """
 
     environment: str
@@ -126,6 +127,7 @@ class PlannedPull:
     id: str
     commit: PlannedCommit
     standing: bool = False  # whether the branch carries exactly this already
+    insisted: bool = False
 
 
 class PullAct(StrEnum):

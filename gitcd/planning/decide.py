@@ -202,6 +202,9 @@ def _decide_resolved(decision: Decision, resolved: Resolved, environment: Enviro
     goals = tuple(each for each in asked if isinstance(each, Wanted))
     decision = replace(decision, wanted=goals)
     if environment.promote_from and decision.aim is None:
+        decision = replace(
+            decision, outcome=replace(decision.outcome, old_digest=_deployed(sites, spec, facts.answers))
+        )
         return _await_promotion(decision, environment, _drift(sites, spec, resolved, facts.answers))
     if sites.live and all(_is_live(site, spec, facts.answers, resolved) for site in sites.live):
         return decision.stop(OutcomeKind.CURRENT, "Live", f"{sites.live_name} is live and holds it")
@@ -240,7 +243,18 @@ def _await_promotion(decision: Decision, environment: Environment, drift: str) -
     if not drift:
         return decision.stop(OutcomeKind.PROMOTED, "PromotionOnly", message)
     remedy = f"`gitcd promote --settle {environment.promote_from} {environment.name}` moves the tag to what git says."
-    return decision.stop(OutcomeKind.PROMOTED, "TagDrift", f"{message}; {drift}", remedy)
+    spec = decision.surveyed.declared.declaration.spec
+    return decision.stop(OutcomeKind.PROMOTED, "TagDrift", f"{message}; {drift}", "" if spec.follow else remedy)
+
+
+def _deployed(sites: _Sites, spec: Spec, answers: Answers) -> str:
+    """The digest that git deploys; empty where its places differ, or it is not known."""
+    digests = set()
+    for site in carriers(sites.live or sites.all):
+        present = held(site, spec.repository)
+        tagged = answers.get(spec.repository, present.tag) if present.tag and not present.digest else None
+        digests.add(tagged.digest if isinstance(tagged, Image) else present.digest)
+    return digests.pop() if len(digests) == 1 else ""
 
 
 def _drift(sites: _Sites, spec: Spec, resolved: Resolved, answers: Answers) -> str:

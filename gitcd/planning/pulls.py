@@ -22,6 +22,7 @@ from gitcd.planning.settling import group_of
 FOLDER = "gitcd/"
 ONE = "env"  # the group that is a whole environment
 EACH = "app"  # the group that is every declaration by itself
+_BACK = "rollback/"
 _LOCK = ".lock"  # no ref may end so
 _AT = "@"  # which neither an environment nor a group holds
 
@@ -31,15 +32,30 @@ def branch_name(environment: str, group: str) -> str:
     return f"{FOLDER}{environment}/{group}{'-' if group.endswith(_LOCK) else ''}"
 
 
+def way_back(identity: Identity, line: str = "") -> str:
+    """The branch of the pull request that takes a declaration back, beside that of its environment."""
+    name = branch_name(f"{_BACK}{identity.environment}", f"{identity.namespace}.{identity.name}")
+    return f"{name}{_AT}{line}" if line else name
+
+
 def is_branch(name: str, line: str = "") -> bool:
     """Whether a branch has the name of one that pull requests to this base come from, and not of one that takes back.
 
     `line` is the base where it is not the repository's default branch.
     """
+    return _is_below(FOLDER, name, line)
+
+
+def is_way_back(name: str, line: str = "") -> bool:
+    """Whether a branch has the name of one that takes a declaration back on this base."""
+    return _is_below(f"{FOLDER}{_BACK}", name, line)
+
+
+def _is_below(folder: str, name: str, line: str) -> bool:
     own, at, base = name.partition(_AT)
     if (at, base) != (_AT if line else "", line):
         return False
-    return own.startswith(FOLDER) and own.count("/") == branch_name("environment", "group").count("/")
+    return own.startswith(folder) and own.removeprefix(folder).count("/") == 1
 
 
 def on_line(plan: Plan, line: str) -> Plan:
@@ -129,17 +145,32 @@ class Fate:
 CARRY_ON = Fate()
 
 
+def is_merged(carried: Mapping[Identity, str], outcomes: Mapping[Identity, Outcome]) -> bool:
+    """Whether git deploys by now what a branch moves its declarations to, by digest."""
+    return bool(carried) and all(_deploys(outcomes.get(each), digest) for each, digest in carried.items())
+
+
+def _deploys(outcome: Outcome | None, digest: str) -> bool:
+    if outcome is None or not digest:
+        return False
+    if outcome.kind is OutcomeKind.CURRENT:
+        return outcome.resolved is not None and outcome.resolved.digest == digest
+    return outcome.old_digest == digest
+
+
 def fate(
-    carried: Collection[Identity],
+    carried: Mapping[Identity, str],
     proposed: Collection[Identity],
     outcomes: Mapping[Identity, Outcome],
     known: Callable[[Identity], bool],
 ) -> Fate:
-    """What a run may do to a branch that carries these declarations, and shall carry the proposed ones.
+    """What a run may do to a branch that moves these declarations to digests, and shall carry the proposed ones.
 
     A branch is left as it is while that cannot be said of all of them: the registry did not answer, the environment is
     frozen, they were not selected. `known`: whether a declaration that has no outcome is surely gone.
     """
+    if not proposed and is_merged(carried, outcomes):
+        return Fate(close=True, reason=_together(dict.fromkeys(sorted(carried), "is current")))
     dropped = sorted(set(carried) - set(proposed))
     for identity in dropped:
         if why := _undecided(identity, outcomes.get(identity), known):

@@ -147,7 +147,7 @@ class _Delivery:
 
     def _refused(self, stand: Stand, pull: PlannedPull) -> PullRequest | ForgeFailure | None:
         """The pull request with this very content that somebody closed, or took back after its merge."""
-        if self.planned.inputs.scopes.layout_of(pull.environment).delivery.on_closed != "hold":
+        if pull.insisted or self.planned.inputs.scopes.layout_of(pull.environment).delivery.on_closed != "hold":
             return None
         closed = self.forge.find_closed(stand.name, self.base, pull.id)
         if not isinstance(closed, PullRequest) or closed.state is PullState.CLOSED:

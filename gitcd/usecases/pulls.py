@@ -11,7 +11,7 @@ from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedPull
 from gitcd.model.registry import Failure
-from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, propose
+from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, is_merged, is_way_back, propose
 from gitcd.usecases.planner import Planned, Selection
 
 
@@ -34,10 +34,23 @@ class Stand:
         return self.pull.commit.outcomes if self.pull else ()
 
 
+def proposals(mirror: Mirror) -> tuple[Branch, ...]:
+    """The branches of pull requests to this base that are at the remote.
+
+    Raises:
+        ConfigError: no permission.
+        TransientError: the remote cannot be reached.
+    """
+    line = mirror.line()
+    return tuple(
+        each for name, each in read_branches(mirror).items() if is_branch(name, line) or is_way_back(name, line)
+    )
+
+
 def stands(
     mirror: Mirror, planned: Planned, selection: Selection, author: Author, *, of_tree: bool = True
 ) -> list[Stand]:
-    """Every branch of a pull request that there is or that should be.
+    """Every branch of a pull request that there is or that should be. A way back is left alone until it is merged.
 
     `of_tree`: whether the tree alone says what is declared. A cluster knows nothing of what others declare.
 
@@ -47,8 +60,13 @@ def stands(
     """
     pulls = {pull.branch: pull for pull in planned.plan.pulls}
     line, heads = mirror.line(), read_branches(mirror)
-    there = {name: each for name, each in heads.items() if is_branch(name, line) or name in pulls}
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
+
+    def is_ours(name: str, branch: Branch) -> bool:
+        done = is_way_back(name, line) and is_merged(branch.digests, outcomes)
+        return name in pulls or is_branch(name, line) or done
+
+    there = {name: each for name, each in heads.items() if is_ours(name, each)}
     gone = _gone(planned, selection) if of_tree else lambda _: False
     found = []
     for name in sorted(there.keys() | pulls.keys()):
@@ -88,7 +106,7 @@ def _judged(
     if not branch.is_by(author):
         return replace(stand, foreign=True)
     proposed = [each.identity for each in stand.outcomes]
-    judged = fate(branch.carried, proposed, outcomes, gone)
+    judged = fate(branch.digests, proposed, outcomes, gone)
     same = pull is not None and carries(mirror, branch, mirror.tip, pull.commit.files)
     return replace(stand, fate=judged, same=same)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gitcd.errors import ConfigError, RefusedError
+from gitcd.git.branch import read_branches
 from gitcd.git.commit import NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
@@ -19,7 +20,7 @@ from gitcd.model.tree import Tree
 from gitcd.planning.followed import followed_image, followed_tag, followed_version
 from gitcd.planning.inputs import read_inputs
 from gitcd.planning.moments import moment
-from gitcd.planning.pulls import FOLDER, plan_id, propose
+from gitcd.planning.pulls import plan_id, propose, way_back
 from gitcd.usecases.holding import find_identity
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.promote import Pen, with_words
@@ -38,6 +39,16 @@ from gitcd.usecases.rollback_steps import (
 
 __all__ = ["RollbackRequest", "Sources", "plan_rollback", "preview_rollback", "rollback"]
 
+Proposed = Callable[[str], Tree | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trees:
+    """What is changed, and the branch that proposes a change of it already, if there is one."""
+
+    base: Tree
+    proposed: Tree | None
+
 
 def plan_rollback(
     tree: Tree,
@@ -47,8 +58,11 @@ def plan_rollback(
     *,
     base: str = "",
     memory: Memory = FORGETFUL,
+    proposed: Proposed = lambda _: None,
 ) -> Planned:
     """What the rollback would change in a tree: at most one commit, that of the images and of the holds.
+
+    `proposed` answers the tree of a branch that may propose it already.
 
     Raises:
         ConfigError: the operand or a value is wrong, or git never held what is asked for.
@@ -65,8 +79,11 @@ def plan_rollback(
     aims = {each.surveyed.declared.identity: aim_of(each) for each in steps}
     selection = Selection(apps=frozenset(map(str, aims)))
     planned = make_plan(tree, replace(context, aims=aims, selection=selection), base=base, memory=memory)
-    planned = _with_notes(_with_holds(planned, moving, tree, request, context), steps)
-    return _proposed(planned, identity) if request.by_pull or asks_for_pulls(unit, inputs) else planned
+    by_pull = request.by_pull or asks_for_pulls(unit, inputs)
+    branch = way_back(identity, context.line()) if by_pull else ""
+    trees = _Trees(tree, proposed(branch) if branch else None)
+    planned = _with_notes(_with_holds(planned, moving, trees, request, context), steps)
+    return _proposed(planned, identity, branch) if branch else planned
 
 
 def rollback(
@@ -79,8 +96,8 @@ def rollback(
     """
     left: list[Mapping[Identity, str]] = []
 
-    def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
-        planned = plan_rollback(tree, context, request, sources, base=tip, memory=mirror.memory)
+    def compute(tree: CommitTree, _: str) -> tuple[Planned, Sequence[NewCommit]]:
+        planned = _planned(mirror, tree, context, request, sources)
         left.append({each.identity: each.old_digest for each in planned.plan.outcomes if each.old_digest})
         _check_unmoved(left)
         planned = with_rollback_messages(planned, request, pen)
@@ -97,10 +114,17 @@ def rollback(
 
 def preview_rollback(mirror: Mirror, context: Context, request: RollbackRequest, sources: Sources, pen: Pen) -> Planned:
     """What `rollback` would commit to the branch's tip; nothing is written."""
-    tip = mirror.fetch()
-    tree = CommitTree(mirror.git, tip)
-    planned = plan_rollback(tree, context, request, sources, base=tip, memory=mirror.memory)
+    tree = CommitTree(mirror.git, mirror.fetch())
+    planned = _planned(mirror, tree, context, request, sources)
     return with_rollback_messages(planned, request, pen)
+
+
+def _planned(mirror: Mirror, tree: CommitTree, context: Context, request: RollbackRequest, sources: Sources) -> Planned:
+    def proposed(branch: str) -> Tree | None:
+        there = read_branches(mirror).get(branch)
+        return CommitTree(mirror.git, there.tip) if there else None
+
+    return plan_rollback(tree, context, request, sources, base=tree.commit, memory=mirror.memory, proposed=proposed)
 
 
 def with_rollback_messages(planned: Planned, request: RollbackRequest, pen: Pen) -> Planned:
@@ -124,20 +148,20 @@ def _check_unmoved(left: Sequence[Mapping[Identity, str]]) -> None:
         )
 
 
-def _proposed(planned: Planned, identity: Identity) -> Planned:
+def _proposed(planned: Planned, identity: Identity, branch: str) -> Planned:
     """The same, its commit in a pull request of its own, beside that of the environment.
 
-    Who asks again wants another one, also where the last was closed: so the time of its holds is part of its id.
+    Its id stands for the holds, too: who asks for the same with another reason has it told to reviewers.
     """
     plan = planned.plan
     if not plan.commits:
         return planned
     (commit,) = plan.commits
-    branch = f"{FOLDER}rollback/{identity.environment}/{identity.namespace}.{identity.name}"
     seal = repr([plan_id(commit.outcomes), *(file.after for file in commit.files)])
     moved = {each.identity for each in commit.outcomes}
     outcomes = tuple(propose(each, branch) if each.identity in moved else each for each in plan.outcomes)
-    pull = PlannedPull(identity.environment, branch, hashlib.sha256(seal.encode()).hexdigest(), commit)
+    number = hashlib.sha256(seal.encode()).hexdigest()
+    pull = PlannedPull(identity.environment, branch, number, commit, insisted=True)
     return replace(planned, plan=replace(plan, outcomes=outcomes, commits=(), pulls=(pull,)))
 
 
@@ -147,7 +171,7 @@ def _with_notes(planned: Planned, steps: Sequence[Step]) -> Planned:
 
 
 def _with_holds(
-    planned: Planned, moving: Mapping[Identity, Step], tree: Tree, request: RollbackRequest, context: Context
+    planned: Planned, moving: Mapping[Identity, Step], trees: _Trees, request: RollbackRequest, context: Context
 ) -> Planned:
     """All in one commit, with the holds on what is left; or nothing, where a part of it cannot move.
 
@@ -162,7 +186,8 @@ def _with_holds(
     changes = []
     for identity, step in sorted(moving.items()):
         rejections = _rejections(step, planned, request, context)
-        change = hold_change(tree, identity, planned.inputs.holds.get(identity, Hold()), rejections)
+        hold = planned.inputs.holds.get(identity, Hold())
+        change = hold_change(trees.base, identity, hold, rejections, trees.proposed)
         changes += [change] if change else []
     if not (plan.files or changes):  # so has somebody asked before, and the switch is still to come
         return replace(planned, plan=replace(plan, commits=(), pulls=(), shared=()))

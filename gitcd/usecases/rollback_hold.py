@@ -31,22 +31,40 @@ class Rejection:
         return Reject(self.digest, self.version, self.reason, self.by, stamp, self.until)
 
 
-def hold_change(tree: Tree, identity: Identity, hold: Hold, rejections: Iterable[Rejection]) -> FileChange | None:
+def hold_change(
+    tree: Tree, identity: Identity, hold: Hold, rejections: Iterable[Rejection], proposed: Tree | None = None
+) -> FileChange | None:
     """The hold file with these rejections in place of what it said of their digests; None: it is so already.
+
+    `proposed` is the tree of a branch that proposes it already: what it says in the same words keeps its time.
 
     Raises:
         ConfigError: a value is none that a hold file can have.
     """
     new = {each.digest: each.entry for each in rejections}
+    for said in _proposed(proposed, identity) if proposed else ():
+        if said.digest in new:
+            new[said.digest] = _newer(said, new[said.digest])
     allow = tuple(each for each in hold.allow if each.digest not in new)
     kept = [_newer(each, new.pop(each.digest, each)) for each in hold.reject]
     path, data = hold_path(identity), render_hold(replace(hold, reject=(*kept, *new.values()), allow=allow))
     _, problems = read_hold(path, data)
     if problems:
         raise ConfigError("; ".join(f"{each.pointer}: {each.message}" for each in problems))
-    entries = [entry for entry in tree.entries() if entry.path == path]
-    before = next((found for _, found in list(tree.read(entries))), None)
+    before = _text(tree, path)
     return None if before == data else FileChange(path, Mode.FILE, before, data)
+
+
+def _text(tree: Tree, path: str) -> bytes | None:
+    entries = [entry for entry in tree.entries() if entry.path == path]
+    return next((found for _, found in list(tree.read(entries))), None)
+
+
+def _proposed(tree: Tree, identity: Identity) -> tuple[Reject, ...]:
+    path = hold_path(identity)
+    data = _text(tree, path)
+    hold, _ = read_hold(path, data) if data is not None else (None, ())
+    return hold.reject if hold else ()
 
 
 def _newer(old: Reject, new: Reject) -> Reject:

@@ -49,15 +49,6 @@ class Beside:
     resolve: Resolve | None = None
 
 
-def proposals(mirror: Mirror) -> tuple[Branch, ...]:
-    """The branches of pull requests at the remote.
-
-    Raises:
-        TransientError: the remote cannot be reached.
-    """
-    return tuple(read_branches(mirror).values())
-
-
 def overview(
     source: Source, selection: Selection, now: datetime, *, base: str = "", beside: Beside | None = None
 ) -> Overview:

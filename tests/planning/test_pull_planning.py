@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from gitcd.git.remote import check_branch
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan, Resolved
-from gitcd.planning.pulls import branch_name, fate, is_branch, on_line, plan_id, propose
+from gitcd.planning.pulls import (
+    Fate,
+    branch_name,
+    fate,
+    is_branch,
+    is_way_back,
+    on_line,
+    plan_id,
+    propose,
+    way_back,
+)
 
 A, B = Identity("prod", "team", "a"), Identity("prod", "team", "b")
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?(\.(lock|[a-z0-9]{1,5}))?", fullmatch=True)
@@ -20,7 +30,7 @@ def outcome(identity=A, kind=OutcomeKind.CURRENT, digest="sha256:1", **more):
 def judged(*outcomes, carried=(A, B), gone=True):
     found = {each.identity: each for each in outcomes}
     proposed = [each.identity for each in outcomes if each.kind is OutcomeKind.PROPOSED]
-    return fate(carried, proposed, found, lambda _: gone)
+    return fate(dict.fromkeys(carried, "sha256:0"), proposed, found, lambda _: gone)
 
 
 @given(NAMES, NAMES)
@@ -57,6 +67,26 @@ def test_nothing_is_closed_or_dropped_while_something_is_undecided():
             assert judged(first, undecided).leave, undecided
     assert judged(outcome(), gone=False).leave
     assert "holidays" in judged(frozen).reason
+
+
+def test_what_is_merged_is_cleared_whatever_else_is_said_of_it():
+    """Where an environment moves by promotion, nothing else tells a reconcile so."""
+    for kind in (OutcomeKind.PROMOTED, OutcomeKind.HELD, OutcomeKind.FROZEN, OutcomeKind.FAILED):
+        there = [outcome(each, kind, old_digest="sha256:0") for each in (A, B)]
+        assert judged(*there) == Fate(close=True, reason="prod/team/a and prod/team/b are current")
+        assert not judged(there[0], outcome(B, kind, old_digest="sha256:2")).reason.endswith("are current")
+    assert judged(outcome(digest="sha256:0"), outcome(B, digest="sha256:0")).close
+
+
+def test_a_way_back_is_for_one_base():
+    assert way_back(A) == "gitcd/rollback/prod/team.a"
+    assert way_back(A, "live/eu") == "gitcd/rollback/prod/team.a@live/eu"
+    assert check_branch(way_back(Identity("prod", "team", "a.lock")))
+    assert is_way_back(way_back(A))
+    assert is_way_back(way_back(A, "live/eu"), "live/eu")
+    assert not is_way_back(way_back(A), "live")
+    assert not is_way_back(way_back(A, "live"))
+    assert not is_way_back("gitcd/prod/env")
 
 
 def test_what_failed_is_dropped_and_closes_nothing():

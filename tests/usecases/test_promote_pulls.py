@@ -9,6 +9,7 @@ from gitcd.git.history import ensure_history
 from gitcd.model.plan import OutcomeKind, PullAct
 from gitcd.model.pull import PullState
 from gitcd.usecases.promote import Pen, Promotion, preview_promotion, promote
+from gitcd.usecases.pulls import proposals
 from gitcd.usecases.rollback import RollbackRequest, Sources, rollback
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import make_bare
@@ -113,6 +114,7 @@ class TestPromotion:
             found = outcome(reconciled(remote, tags, forge))
             assert (found.kind, found.reason) == (OutcomeKind.PROMOTED, "TagDrift")
         assert remote.tip == tip
+        assert BRANCH not in remote.git("branch"), "a reconcile clears what was merged"
         assert outcome(promoted(remote, tags, forge)).kind is OutcomeKind.CURRENT
         assert remote.tip == tip
         assert history(remote, "prod/team/app")[0].act == "promoted"
@@ -191,11 +193,42 @@ class TestRollback:
         assert len(forge.pulls) == number
         assert b"very slow" in remote.show(HOLD, BACK)
 
-    def test_asked_for_again_after_a_no_it_is_opened_anew(self, remote, tags, forge):
+    def test_asked_for_again_in_the_same_words_nothing_is_written(self, remote, tags, forge):
+        back(remote, tags, forge, reason="slow", by="dana", until="2026-12-24")
+        head, writes = forge.head(BACK), forge.writes
+        for minutes in (5, 10):
+            now = NOW + timedelta(minutes=minutes)
+            again = back(remote, tags, forge, reason="slow", by="dana", until="2026-12-24", now=now)
+            assert acts(again)[BACK] is PullAct.UNCHANGED
+        assert (forge.head(BACK), forge.writes) == (head, writes)
+
+    @pytest.mark.parametrize("reason", ["slow", "really"])
+    def test_asked_for_again_after_a_no_it_is_opened_anew(self, remote, tags, forge, reason):
         back(remote, tags, forge, reason="slow")
+        number = len(forge.pulls)
         forge.close(forge.pulls[-1])
-        back(remote, tags, forge, reason="really", now=NOW + timedelta(minutes=5))
+        back(remote, tags, forge, reason=reason, now=NOW + timedelta(minutes=5))
         assert forge.pulls[-1].state is PullState.OPEN
+        assert len(forge.pulls) == number + 1
+
+    @pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
+    def test_once_merged_its_branch_is_cleared(self, remote, tags, forge, method):
+        back(remote, tags, forge, reason="slow")
+        forge.merged(forge.pulls[-1], method)
+        assert acts(reconciled(remote, tags, forge))[BACK] is PullAct.CLEARED
+        assert BACK not in remote.git("branch")
+        with mirror_of(remote.url) as mirror:
+            assert proposals(mirror) == ()
+
+    def test_two_bases_have_a_way_back_each(self, remote, tags, forge):
+        remote.git("branch", "live", "main")
+        back(remote, tags, forge, reason="slow")
+        with mirror_of(remote.url, branch="live") as mirror:
+            sources = Sources(lambda: ensure_history(mirror, mirror.tip), lambda *_: {})
+            request = RollbackRequest("prod/team/app", reason="slow")
+            rollback(mirror, context(mirror, tags), request, sources, Pen(AUTHOR, desk=desk(forge)))
+            assert [each.name for each in proposals(mirror)] == [f"{BACK}@live"]
+        assert [(pull.branch, pull.base) for pull in forge.pulls[-2:]] == [(BACK, "main"), (f"{BACK}@live", "live")]
 
     def test_a_reconcile_leaves_it_alone(self, remote, tags, forge):
         back(remote, tags, forge, reason="slow")

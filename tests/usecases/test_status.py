@@ -10,8 +10,8 @@ from gitcd.git.worktree import WorkTree
 from gitcd.usecases.keeping import Source
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.promote import Promotion
-from gitcd.usecases.settle_tags import settle
 from gitcd.usecases.pulls import proposals
+from gitcd.usecases.settle_tags import settle
 from gitcd.usecases.status import Beside, differing, overview
 from gitcd.usecases.status_history import events
 from tests.support.repos import git, make_bare, make_worktree
