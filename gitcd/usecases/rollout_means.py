@@ -22,7 +22,26 @@ POLL = timedelta(seconds=1)  # between two looks at what is under way
 TIP_EVERY = timedelta(seconds=5)  # between two looks at the branch
 
 Carry = Callable[[Manifest], None]
-Check = Callable[[Release, str, Verify, int, datetime], Measurement | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One measurement that is asked for: of the check that `key` names, the one after `number` others.
+
+    `round` tells this try of the rollout from others, and `owner` is the UID of its ContainerVersion in the cluster;
+    both are empty where there is none.
+    """
+
+    release: Release
+    key: str
+    verify: Verify
+    number: int
+    now: datetime
+    round: str = ""
+    owner: str = ""
+
+
+Check = Callable[[Question], Measurement | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +61,9 @@ class TakenBack:
 TakeBack = Callable[[Release, Trouble], TakenBack]
 
 
-def unmeasured(_release: Release, _key: str, _verify: Verify, _number: int, now: datetime) -> Measurement:
+def unmeasured(question: Question) -> Measurement:
     """For those who can measure nothing."""
-    return Measurement(now, Verdict.INCONCLUSIVE, "nothing can be measured here")
+    return Measurement(question.now, Verdict.INCONCLUSIVE, "nothing can be measured here")
 
 
 def not_taken_back(_release: Release, _trouble: Trouble) -> TakenBack:
@@ -75,7 +94,7 @@ def _silent(_release: Release, _text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """`carry` takes one manifest to the cluster by the rules of apply; `check` takes one measurement.
+    """`carry` takes one manifest to the cluster by the rules of apply; `check` takes one measurement, if it is there.
 
     `switch` commits that the Service of a release in git selects its other slot, and answers the release of that
     commit. `superseded` tells which of the releases a newer commit wants otherwise. `until` is the moment of

@@ -17,8 +17,9 @@ from gitcd.errors import TransientError
 from gitcd.model.health import Around, Health
 from gitcd.model.live import Json, Ref
 from gitcd.model.status_outcome import Note
+from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Measurement
-from gitcd.rollout import book
+from gitcd.rollout import book, record
 from gitcd.rollout.actions import Action, Apply, CommitSwitch, Delete, Measure, Scale, Select, Weigh
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.facts import Facts, Release, images
@@ -28,7 +29,7 @@ from gitcd.rollout.record import Record
 from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
 from gitcd.usecases.evidence import Onlooker, with_log
-from gitcd.usecases.rollout_means import Means
+from gitcd.usecases.rollout_means import Means, Question
 
 _MAX_NOTE = 1024  # bytes, as the API server counts them
 
@@ -189,14 +190,19 @@ class Run:
             case Weigh():
                 raise AssertionError("no table weighs yet")
             case Measure(key, verify):
-                found = self._measured[key]
-                measured = self._means.check(self.release, key, verify, len(found), facts.now)
-                found += [measured] if measured else []
+                measured = self._means.check(self._question(key, verify, facts.now))
+                self._measured[key] += [measured] if measured else []
             case Delete(ref, uid, version):
                 objects.delete(ref, uid=uid, resource_version=version)
             case CommitSwitch():
                 self.release = self._means.switch(self.release)
                 self._table = table_of(self.release)
+
+    def _question(self, key: str, verify: Verify, now: datetime) -> Question:
+        begun = self._page.record
+        owner = self._progress.live.uid if self._progress else ""
+        mark = f"{record.shown(begun.started_at)}/{begun.attempt}"
+        return Question(self.release, key, verify, len(self._measured[key]), now, mark, owner)
 
     def _may_retry(self, facts: Facts) -> bool:
         order = facts.orders.retry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,17 +13,39 @@ from gitcd.cluster.objects import Objects
 from gitcd.cluster.prometheus import Prometheus
 from gitcd.cluster.services import Services
 from gitcd.errors import RefusedError
-from gitcd.model.registry import Failure
+from gitcd.model.declaration import Spec
+from gitcd.model.reference import Reference
+from gitcd.model.reference import ReferenceError as NotAReference
+from gitcd.model.registry import Answers, Failure, Query
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.rollout.looks import Look
+from gitcd.usecases.rollout_means import Question
 
 Resolve = Callable[[Verify], str | Failure]
+Ask = Callable[[Sequence[Query]], Answers]
+
+_LATEST = "latest"
 
 
 def by_tag(verify: Verify) -> str:
     """The image of a check as it is declared, where no registry is asked for its digest."""
     return f"{verify.image}:{verify.tag}" if verify.tag else verify.image
+
+
+def by_digest(ask: Ask) -> Resolve:
+    """Have a registry say which image the tag of a check names: a registry that the operator does not allow is none."""
+
+    def resolve(verify: Verify) -> str | Failure:
+        try:
+            reference = Reference.parse(by_tag(verify))
+        except NotAReference as error:
+            return Failure("NoImage", str(error))
+        repository, wanted = reference.repository, reference.digest or reference.tag or _LATEST
+        answer = ask([Query(repository, tags=frozenset({wanted}))]).get(repository, wanted)
+        return answer if isinstance(answer, Failure) else f"{repository}@{answer.digest}"
+
+    return resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,14 @@ class Subject:
         }
 
 
+def preview(spec: Spec) -> str:
+    """The Service behind which the new version alone stands while it is checked; empty where there is none."""
+    strategy = spec.strategy
+    if strategy.blue_green is not None:
+        return strategy.blue_green.verification_service_name
+    return strategy.canary.http_route.canary_service if strategy.canary is not None else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Running:
     check: Check
@@ -79,6 +109,24 @@ class Measuring:
     resolve: Resolve = by_tag
     _running: dict[str, _Running] = field(default_factory=dict)
     _services: Services | None = None
+
+    def answer(self, question: Question) -> Measurement | None:
+        """The measurement that a rollout asks for; see `measure`."""
+        release = question.release
+        identity, spec = release.identity, release.spec
+        owner = Owner(identity.name, question.owner) if question.owner else None
+        subject = Subject(
+            identity.namespace,
+            identity.name,
+            release.version,
+            release.digest,
+            release.commit,
+            question.round,
+            spec.timeouts.verify,
+            preview(spec),
+            owner,
+        )
+        return self.measure(subject, question.key, question.verify, question.number, question.now)
 
     def measure(self, subject: Subject, key: str, verify: Verify, number: int, now: datetime) -> Measurement | None:
         """One measurement of the check of that key, the one after `number` others; None while it is not there yet.
