@@ -37,9 +37,13 @@ from gitcd.usecases.rollback_steps import (
     find_unit,
 )
 
-__all__ = ["RollbackRequest", "Sources", "plan_rollback", "preview_rollback", "rollback"]
+__all__ = ["MovedError", "RollbackRequest", "Sources", "plan_rollback", "preview_rollback", "rollback"]
 
 Proposed = Callable[[str], Tree | None]
+
+
+class MovedError(RefusedError):
+    """Something else stands in the places than what was to be left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def plan_rollback(
     identity = find_identity(inputs, request.app)
     unit = find_unit(tree, inputs, identity, context, memory)
     steps = find_steps(unit, inputs, context, request, sources)
+    _check_there(steps[0], request)
     moving = {each.surveyed.declared.identity: each for each in steps if each.target}
     aims = {each.surveyed.declared.identity: aim_of(each) for each in steps}
     selection = Selection(apps=frozenset(map(str, aims)))
@@ -83,7 +88,7 @@ def plan_rollback(
     branch = way_back(identity, context.line()) if by_pull else ""
     trees = _Trees(tree, proposed(branch) if branch else None)
     planned = _with_notes(_with_holds(planned, moving, trees, request, context), steps)
-    return _proposed(planned, identity, branch) if branch else planned
+    return _proposed(planned, identity, branch, request) if branch else planned
 
 
 def rollback(
@@ -148,20 +153,32 @@ def _check_unmoved(left: Sequence[Mapping[Identity, str]]) -> None:
         )
 
 
-def _proposed(planned: Planned, identity: Identity, branch: str) -> Planned:
+def _check_there(step: Step, request: RollbackRequest) -> None:
+    """Whether what is to be left is what stands there.
+
+    Raises:
+        MovedError: it is not.
+    """
+    if request.leaving and step.present.digest != request.leaving:
+        raise MovedError(f"{request.app} moved meanwhile", remedy="Look at `gitcd history`.")
+
+
+def _proposed(planned: Planned, identity: Identity, branch: str, request: RollbackRequest) -> Planned:
     """The same, its commit in a pull request of its own, beside that of the environment.
 
-    Its id stands for the holds, too: who asks for the same with another reason has it told to reviewers.
+    Its id stands for the holds, too: who asks for the same with another reason has it told to reviewers. Where nobody
+    asks it stands for the images alone, so that the same is not proposed again to those who have declined.
     """
     plan = planned.plan
     if not plan.commits:
         return planned
     (commit,) = plan.commits
-    seal = repr([plan_id(commit.outcomes), *(file.after for file in commit.files)])
+    holds = () if request.automatic else (file.after for file in commit.files)
+    seal = repr([plan_id(commit.outcomes), *(each.old_digest for each in commit.outcomes), *holds])
     moved = {each.identity for each in commit.outcomes}
     outcomes = tuple(propose(each, branch) if each.identity in moved else each for each in plan.outcomes)
     number = hashlib.sha256(seal.encode()).hexdigest()
-    pull = PlannedPull(identity.environment, branch, number, commit, insisted=True)
+    pull = PlannedPull(identity.environment, branch, number, commit, insisted=not request.automatic)
     return replace(planned, plan=replace(plan, outcomes=outcomes, commits=(), pulls=(pull,)))
 
 
@@ -221,13 +238,17 @@ def _may_land(outcome: Outcome | None) -> bool:
 
 
 def _rejections(step: Step, planned: Planned, request: RollbackRequest, context: Context) -> list[Rejection]:
-    """What is held off: all that is deployed now, and what the tag names, which the next run would write."""
+    """What is held off: all that is deployed now, and what the tag names, which the next run would write.
+
+    Without a person to ask for it, what the tag names by now has not been tried: that comes next, and is no way back.
+    """
     spec, identity = step.surveyed.declared.declaration.spec, step.surveyed.declared.identity
     names = {image.digest: image.tag for image in step.present.images if image.digest}
     if step.present.digest:
         names.setdefault(step.present.digest, step.present.name)
     tagged, tag = followed_image(spec, planned.answers), followed_tag(spec, planned.answers)
-    if isinstance(tagged, Image) and not planned.inputs.scopes.layout_of(identity.environment).promote_from:
+    follows = not (request.automatic or planned.inputs.scopes.layout_of(identity.environment).promote_from)
+    if isinstance(tagged, Image) and follows:
         version = followed_version(spec, str(tag), tagged.tags, tagged.label)
         names.setdefault(tagged.digest, version if isinstance(version, str) else "")
     kept = {step.target.digest} if step.target else set()

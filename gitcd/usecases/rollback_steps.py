@@ -38,7 +38,11 @@ _MOST = 500  # commits of one declaration that are looked at
 
 @dataclass(frozen=True, slots=True)
 class RollbackRequest:
-    """What to take back, where to (a version or digest that git held; empty: the one before), and why."""
+    """What to take back, where to (a version or digest that git held; empty: the one before), and why.
+
+    `leaving` is the digest that has to stand there still; empty: any. `automatic`: no person asks, so what the tag
+    names by now is not held off unread, and a pull request that somebody closed is not opened again.
+    """
 
     app: str
     to: str = ""
@@ -47,6 +51,8 @@ class RollbackRequest:
     until: str = ""
     any_platform: bool = False
     by_pull: bool = False
+    leaving: str = ""
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
