@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitcd.manifests.chunks import EditRefused
-from gitcd.manifests.compose import is_null
+from gitcd.manifests.compose import Document, is_null
 from gitcd.manifests.cursor import Cursor
 from gitcd.model.reference import Reference, Repository, is_digest, split_reference
 from gitcd.model.reference import ReferenceError as NotAReference
 from gitcd.model.site import Form, Found, Owner, Refusal, Service, Site, Span
 
 _MARKER = b"$imagepolicy"
+_LINE = re.compile(rb"[^\r\n]*")
 _TEMPLATE = re.compile(r"\{\{|\$[({A-Za-z_]")
 
 
@@ -24,7 +25,6 @@ class Collector:
     """Collects for one file. `needles`: None for everything, else what a spot must hold to be worth a refusal."""
 
     needles: Collection[bytes] | None
-    markers: bool
     sites: list[Site] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Collector:
     def found(self) -> Found:
         return Found(tuple(self.sites), tuple(self.services), tuple(dict.fromkeys(self.refusals)))
 
-    def image(self, cursor: Cursor, text: str, **of_workload: Any) -> None:
+    def image(self, cursor: Cursor, text: str, form: Form = Form.IMAGE, **of_workload: Any) -> None:
         """A scalar that may end in a whole reference, `text`."""
         text = text.strip()
         try:
@@ -50,7 +50,7 @@ class Collector:
         if not cursor.text.endswith(text):
             self._refuse(cursor, [cursor], "ends in white space or a line break; write the reference on one line")
             return
-        self._add(cursor, Form.IMAGE, {"image": cursor}, Reference(Repository.parse(name), tag, digest), **of_workload)
+        self._add(cursor, form, {"image": cursor}, Reference(Repository.parse(name), tag, digest), **of_workload)
 
     def entry(self, cursor: Cursor, form: Form, parts: Mapping[str, Cursor | None], name: str) -> None:
         """A mapping that holds repository, tag and digest apart; `name` is the repository as written."""
@@ -101,9 +101,6 @@ class Collector:
         except EditRefused as error:
             self._refuse(cursor, parts.values(), error.refusal.reason, error.refusal.line)
             return
-        if not self.markers and (marked := _marked(cursor, spans)):
-            self._refuse(cursor, parts.values(), "left to its $imagepolicy marker", marked.line)
-            return
         self.sites.append(
             Site(
                 document.path,
@@ -115,6 +112,7 @@ class Collector:
                 reference.tag,
                 reference.digest,
                 owner=self.owner,
+                marked=any(_is_marked(document, span) for span in spans.values()),
                 spans=spans,
                 **of_workload,
             ),
@@ -136,17 +134,12 @@ def text_of(cursor: Cursor | None) -> str:
     return "" if cursor is None or is_null(cursor.node) else cursor.text
 
 
-def _marked(cursor: Cursor, spans: Mapping[str, Span]) -> Span | None:
-    """The span on whose line a Flux setter comment stands."""
-    document = cursor.document
+def _is_marked(document: Document, span: Span) -> bool:
+    """Whether a setter comment of Flux stands on the line of a scalar."""
     if _MARKER not in document.raw:
-        return None
-    for span in spans.values():
-        start = span.end - document.start
-        end = min((at for at in (document.raw.find(b, start) for b in (b"\n", b"\r")) if at >= 0), default=None)
-        if _MARKER in document.raw[start:end].partition(b"#")[2]:
-            return span
-    return None
+        return False
+    rest = _LINE.match(document.raw, span.end - document.start)
+    return rest is not None and _MARKER in rest[0].partition(b"#")[2]
 
 
 def _is_template(text: str) -> bool:

@@ -67,6 +67,11 @@ class Cursor:
             for key, child in self.document.fields(self.node).nodes.items():
                 yield key, Cursor(self.document, child, f"{self.pointer}/{escape(key)}", doubt)
 
+    def scalars(self) -> Iterator[Cursor]:
+        """The scalars right below, in a mapping or a sequence."""
+        below = (child for _, child in self.children()) if isinstance(self.node, MappingNode) else self.items()
+        return (child for child in below if isinstance(child.node, ScalarNode))
+
     def texts(self) -> dict[str, str]:
         """The entries of a mapping that are scalars."""
         return {key: child.text for key, child in self.children() if isinstance(child.node, ScalarNode)}
@@ -81,7 +86,11 @@ class Cursor:
         return cursor
 
     def mappings(self) -> Iterator[Cursor]:
-        """Every mapping here and below.
+        """Every mapping here and below. Raises as `collections` does."""
+        return (cursor for cursor in self.collections() if isinstance(cursor.node, MappingNode))
+
+    def collections(self) -> Iterator[Cursor]:
+        """Every mapping and sequence here and below, itself first.
 
         Raises:
             EditRefused: aliases make the tree endless or unreasonably large.
@@ -95,8 +104,7 @@ class Cursor:
             seen.add(id(cursor.node))
             if depth > MAX_DEPTH:
                 raise self.document.refuse(cursor.node, f"is nested more than {MAX_DEPTH} levels deep")
-            if isinstance(cursor.node, MappingNode):
-                yield cursor
+            yield cursor
             stack += [(child, depth + 1) for child in reversed(list(_collections(cursor)))]
 
     def step(self, token: str) -> Cursor | None:

@@ -7,7 +7,7 @@ from itertools import chain
 
 from yaml.nodes import ScalarNode
 
-from gitcd.manifests import configmaps, helm, kustomize, workloads
+from gitcd.manifests import configmaps, helm, kustomize, markers, workloads
 from gitcd.manifests.chunks import Chunk, EditRefused, is_disguised, spelled_out, split, unreadable
 from gitcd.manifests.collect import Collector
 from gitcd.manifests.compose import compose
@@ -21,17 +21,17 @@ _FINDERS: tuple[Callable[[Cursor, Collector], None], ...] = (
     kustomize.find,
     helm.find,
     configmaps.find,
+    markers.find,
 )
 
 
-def find(path: str, data: bytes, needles: Collection[bytes] | None = None, *, markers: bool = False) -> Found:
+def find(path: str, data: bytes, needles: Collection[bytes] | None = None) -> Found:
     """Find all sites, Services and reasons to keep out in one file.
 
     Args:
         path: the file's path, for messages and because kustomize knows its file by name.
         data: its bytes.
         needles: where given, only documents that hold one of them are parsed.
-        markers: whether scalars under a Flux `$imagepolicy` comment are ours too.
     """
     if needles is not None:
         needles = _mentioned(needles, data)
@@ -39,7 +39,7 @@ def find(path: str, data: bytes, needles: Collection[bytes] | None = None, *, ma
             return Found()
     if refusal := unreadable(path, data):
         return Found(refusals=(refusal,))
-    collector = Collector(needles, markers)
+    collector = Collector(needles)
     for chunk in split(data):
         if needles is None or _mentioned(needles, data[chunk.start : chunk.end]):
             _read(path, data, chunk, collector)

@@ -88,7 +88,7 @@ class _Writer:
         """Take one edit on; a spot may be named twice if both want the same."""
         site = edit.site
         match site.form:
-            case Form.IMAGE:
+            case Form.IMAGE | Form.MARKED:
                 name = site.spans["image"].value.removesuffix(suffix(site.tag, site.digest))
                 self._set(site, "image", name + suffix(*self._content(edit)))
             case Form.KUSTOMIZE:

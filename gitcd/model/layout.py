@@ -65,7 +65,7 @@ class Environment:
     )
     freeze: Annotated[tuple[Freeze, ...], Items(max=64), Doc("Times in which nothing moves.")] = ()
     applier: Annotated[Literal["gitcd", "external"], Doc("Who takes commits to the cluster.")] = "gitcd"
-    markers: Annotated[bool, Doc("Whether Flux setter comments are honoured.")] = False
+    markers: Annotated[bool, Doc("Whether what Flux setter comments mark is gitcd's to change.")] = False
     helm_tag: Annotated[
         Literal["VersionAndDigest", "Version"],
         Doc("What a Helm `tag` without a sibling `digest` holds."),

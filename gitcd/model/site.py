@@ -14,6 +14,7 @@ class Form(StrEnum):
     """The shape of a site; docs/places.md describes each."""
 
     IMAGE = "image"  # one scalar holds the whole reference
+    MARKED = "marked"  # the same, known by its setter comment alone
     KUSTOMIZE = "kustomize"  # an entry of `images:` with name, newName, newTag, digest
     HELM = "helm"  # a map with repository, tag and maybe registry and digest
     CONFIG = "config"  # a key of a ConfigMap
@@ -53,7 +54,7 @@ class Owner:
 class Site:
     """One spot that holds an image (or, for CONFIG and PLACE, a value derived from one).
 
-    `pointer` leads to the scalar (IMAGE, CONFIG, PLACE) or to the map (KUSTOMIZE, HELM) inside document number
+    `pointer` leads to the scalar (IMAGE, MARKED, CONFIG, PLACE) or to the map (KUSTOMIZE, HELM) inside document number
     `document` of the file; of Argo CD's parameters to the one that holds the tag, else the digest. `spans` holds the
     scalars that exist, by key: `image`, or `name`, `newName`, `newTag`, `digest`, or `registry`, `repository`, `tag`,
     `digest`, or `value`.
@@ -72,6 +73,7 @@ class Site:
     container: str = ""
     init: bool = False
     workload: bool = False  # whether the owner has a pod template and this site is a container of it
+    marked: bool = False  # whether a setter comment of Flux stands beside it
     spans: Mapping[str, Span] = field(default_factory=dict)
     format: Literal["", "reference", "tag", "digest", "version"] = ""  # of a PLACE: what its scalar holds
 

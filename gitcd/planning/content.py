@@ -41,7 +41,7 @@ class Held:
 def held(site: Site, repository: Repository) -> Held:
     """What a site names, read as its form and format say."""
     if site.repository is not None:
-        unsaid = _UNSAID if site.form is Form.IMAGE and not site.digest else ""
+        unsaid = _UNSAID if site.form in {Form.IMAGE, Form.MARKED} and not site.digest else ""
         return Held(site.tag or unsaid, site.digest)
     text = site.value or ""
     match site.format:

@@ -13,6 +13,7 @@ from gitcd.errors import ConfigError, RefusedError
 from gitcd.manifests.reading import read_hold
 from gitcd.model.declaration import ContainerVersion, Identity
 from gitcd.model.hold import hold_path
+from gitcd.model.layout import Environment
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.tree import Tree
 from gitcd.planning.inputs import Inputs, read_inputs
@@ -55,7 +56,7 @@ def _in_environments(
         raise ConfigError(
             f"gitcd.yaml has no environment {' and no '.join(unknown)}", remedy=f"It has: {', '.join(sorted(known))}."
         )
-    candidates = tuple(_declared(declaration, name, None) for name in chosen or sorted(known))
+    candidates = tuple(_declared(declaration, inputs.scopes.layout_of(name), None) for name in chosen or sorted(known))
     if chosen or len(candidates) == 1:
         return candidates
     fitting = _fitting(survey(candidates, tree, inputs.scopes))
@@ -75,7 +76,7 @@ def _without_layout(
             f"--environment {chosen[0]}: the repository has no gitcd.yaml, which says what its environments are",
             remedy="Leave the flag out, or add that file.",
         )
-    declared = _declared(declaration, DEFAULT_ENVIRONMENT, "")
+    declared = _declared(declaration, inputs.scopes.layout_of(DEFAULT_ENVIRONMENT), "")
     (surveyed,) = survey([declared], tree, inputs.scopes)
     folders = sorted({site.path.rpartition("/")[0] or "." for site in surveyed.image_sites})
     if len(folders) > 1:
@@ -86,10 +87,11 @@ def _without_layout(
     return (declared,)
 
 
-def _declared(declaration: ContainerVersion, environment: str, folder: str | None) -> Declared:
-    spec = replace(declaration.spec, environment=environment)
-    identity = Identity(environment, declaration.namespace, declaration.metadata.name)
-    reach = Reach(environment, folder, tuple(map(Pattern.compile, spec.paths)))
+def _declared(declaration: ContainerVersion, environment: Environment, folder: str | None) -> Declared:
+    name = environment.name
+    spec = replace(declaration.spec, environment=name)
+    identity = Identity(name, declaration.namespace, declaration.metadata.name)
+    reach = Reach(name, folder, tuple(map(Pattern.compile, spec.paths)), markers=environment.markers)
     return Declared(replace(declaration, spec=spec), identity, reach)
 
 

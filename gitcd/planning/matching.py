@@ -67,8 +67,7 @@ class Surveyed:
 
     @property
     def near(self) -> list[NearMiss]:
-        declaration = self.declared.declaration
-        passed = (NearMiss(site.where, _described(site), mismatch(declaration, site)) for site in self.passed)
+        passed = (NearMiss(site.where, _described(site), _mismatch(self.declared, site)) for site in self.passed)
         return [*passed, *self.noted]
 
     def in_order(self) -> Surveyed:
@@ -84,7 +83,10 @@ class Surveyed:
 
     def take(self, site: Site) -> None:
         """Own the site, or note why not."""
-        if not mismatch(self.declared.declaration, site):
+        honoured = self.declared.reach.markers
+        if site.form is Form.MARKED and not honoured:
+            return
+        if not _mismatch(self.declared, site):
             self._take_container(site)
         elif len(self.passed) < MOST_PASSED:
             self.passed.append(site)
@@ -92,8 +94,11 @@ class Surveyed:
     def _take_container(self, site: Site) -> None:
         spec = self.declared.declaration.spec
         same_repository = site.repository == spec.repository
+        left = site.marked and not self.declared.reach.markers
         named = spec.container is None or not site.workload or site.container == spec.container.name
-        if same_repository and named:
+        if same_repository and named and left:
+            self.refusals.append(Refusal(site.path, site.line, "left to its $imagepolicy marker"))
+        elif same_repository and named:
             self.sites.append(site)
         elif same_repository and spec.container:
             self._leave_alone(site, spec.container.name)
@@ -117,19 +122,19 @@ class Surveyed:
         )
 
 
-def mismatch(declaration: ContainerVersion, site: Site) -> str:
+def _mismatch(declared: Declared, site: Site) -> str:
     """Why the declaration's workload selection leaves this site out; empty when it does not."""
     if not site.workload:
         return ""
-    spec, owner = declaration.spec, site.owner
-    if owner.namespace not in {"", declaration.namespace}:
-        return f"its namespace is {owner.namespace}, the declaration's is {declaration.namespace}"
+    spec, owner, namespace = declared.declaration.spec, site.owner, declared.declaration.namespace
+    if owner.namespace not in {"", namespace}:
+        return f"its namespace is {owner.namespace}, the declaration's is {namespace}"
     if spec.workload:
         wanted = f"{spec.workload.kind}/{spec.workload.name}"
         return "" if wanted == str(owner) else f"spec.workload is {wanted}"
-    if not spec.selector:
-        return UNSELECTED
-    return "" if owner.matches(spec.selector) else _label_reason(spec.selector, owner)
+    if spec.selector:
+        return "" if owner.matches(spec.selector) else _label_reason(spec.selector, owner)
+    return "" if site.marked and declared.reach.markers else UNSELECTED
 
 
 def _label_reason(selector: dict[str, str], owner: Owner) -> str:
@@ -139,7 +144,7 @@ def _label_reason(selector: dict[str, str], owner: Owner) -> str:
 
 
 def _described(site: Site) -> str:
-    if site.form is Form.IMAGE and site.workload:
+    if site.workload:
         kind = "init container" if site.init else "container"
         return f"{site.owner} {kind} {site.container} ({site.shown})"
     return f"{site.form} {site.shown}"

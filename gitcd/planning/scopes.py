@@ -189,7 +189,8 @@ class Scopes:
                     f"the path {path!r} leaves the repository", "Write a plain path relative to its root."
                 )
         folder = declaration.origin.path.rpartition("/")[0] if self._without_layout else None
-        return Reach(environment, folder, tuple(Pattern.compile(path) for path in paths))
+        patterns = tuple(Pattern.compile(path) for path in paths)
+        return Reach(environment, folder, patterns, markers=self.layout_of(environment).markers)
 
     def layout_of(self, environment: str) -> Environment:
         """The environment's settings; defaults where there is no gitcd.yaml."""
@@ -206,13 +207,15 @@ class ScopeError:
 class Reach:
     """The files of an environment, or, without gitcd.yaml, a folder and all below it.
 
-    `paths` is what the declaration narrows that to, `bounds` what the operator does; empty: neither does.
+    `paths` is what the declaration narrows that to, `bounds` what the operator does; empty: neither does. `markers` is
+    whether what stands beside a setter comment of Flux may be changed there.
     """
 
     environment: str
     folder: str | None
     paths: tuple[Pattern, ...]
     bounds: tuple[Pattern, ...] = ()
+    markers: bool = False
 
     def holds(self, path: str, environment: str | None) -> bool:
         """Whether a file (which `environment` owns) is within reach."""

@@ -11,8 +11,6 @@ from gitcd.model.registry import Failure
 
 def in_environment(environment: Environment) -> Iterator[Problem]:
     """One problem for each such field of an environment; steps lead from the environment."""
-    if environment.markers:
-        yield _unsupported(("markers",), "Remove it; spec.places names the spots that the comments mark.")
     if not environment.promote_from and environment.gates.min_soak:
         yield _unsupported(
             ("gates", "minSoak"), "Remove it; gates.minAge waits for a time that is counted from the push."

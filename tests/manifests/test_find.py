@@ -247,19 +247,32 @@ def test_only_documents_with_a_needle_are_parsed() -> None:
     assert manifests.find("x.yaml", data, [b"absent"]) == manifests.find("x.yaml", b"")
 
 
-def test_flux_markers_are_left_alone_unless_wanted() -> None:
+def test_what_stands_beside_a_setter_comment_is_told() -> None:
     data = (
         b'image: r.example/a/b:v1 # {"$imagepolicy": "flux-system:b"}\n'
         b'x: {image: {repository: r.example/a/b, tag: v1}} # {"$imagepolicy": "flux-system:b:tag"}\n'
-        b"free: {image: r.example/a/b:v1}\n"
+        b"free: {image: r.example/a/b:v1} # b\n"
     )
-    result = manifests.find("x.yaml", data)
-    assert [site.pointer for site in result.sites] == ["/free/image"]
-    assert {(each.line, each.reason) for each in result.refusals} == {
-        (1, "left to its $imagepolicy marker"),
-        (2, "left to its $imagepolicy marker"),
+    sites = manifests.find("x.yaml", data).sites
+    assert {site.pointer: site.marked for site in sites} == {"/image": True, "/x/image": True, "/free/image": False}
+
+
+def test_a_setter_comment_makes_a_whole_reference_known_in_any_form() -> None:
+    data = (
+        b"kind: Function\napiVersion: x/v1\nspec:\n"
+        b'  runtime: r.example/a/b:v1 # {"$imagepolicy": "flux-system:b"}\n'
+        b"  args:\n"
+        b'  - "r.example/a/b:v1"   # why {"$imagepolicy": "flux-system:b"} here\n'
+        b'  version: v1 # {"$imagepolicy": "flux-system:b:tag"}\n'
+        b'  name: r.example/a/b # {"$imagepolicy": "flux-system:b:name"}\n'
+        b'  both: {one: r.example/a/b:v1, two: r.example/a/b:v2} # {"$imagepolicy": "flux-system:b"}\n'
+        b'  other: r.example/a/b:v1 # {"$imagepolicy"}\n'
+    )
+    sites = manifests.find("x.yaml", data).sites
+    assert {site.pointer: (site.form, site.marked) for site in sites} == {
+        "/spec/runtime": (Form.MARKED, True),
+        "/spec/args/0": (Form.MARKED, True),
     }
-    assert len(manifests.find("x.yaml", data, markers=True).sites) == 3
 
 
 def test_odd_entries_are_passed_over_or_refused() -> None:

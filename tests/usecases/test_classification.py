@@ -286,9 +286,7 @@ class TestWhatOwnsNothing:
 
     def test_all_that_is_not_supported_yet_is_named(self):
         outcome = only(plan(app(), layout=LAYOUT % ", markers: true, gates: {minSoak: 1h}"))
-        assert outcome.message == (
-            "environments[dev].markers, environments[dev].gates.minSoak are not supported by this version of gitcd"
-        )
+        assert outcome.message == "environments[dev].gates.minSoak is not supported by this version of gitcd"
 
     @pytest.mark.parametrize("name", ["app.YAML", "app.json", "app.yaml.tmpl", ".github/app.yaml"])
     def test_a_file_with_another_ending_is_named(self, name):

@@ -337,9 +337,9 @@ class TestFailures:
         assert [outcome.reason for outcome in result.outcomes] == ["DuplicateDeclaration"] * 2
 
     def test_what_has_no_effect_yet_is_refused_by_name(self):
-        outcome = only(plan(app(), layout=LAYOUT % ", markers: true"))
+        outcome = only(plan(app(), layout=LAYOUT % ", gates: {minSoak: 1h}"))
         assert outcome.reason == "NotSupportedYet"
-        assert "markers" in outcome.message
+        assert "minSoak" in outcome.message
 
     def test_no_version_on_the_digest_names_the_tags_and_the_way_out(self):
         outcome = only(plan(app(), Registry(app=[["1.0.0"], ["env-dev", "nightly"]])))

@@ -213,7 +213,6 @@ class TestForesight:
         layout = self.LAYOUT + "  markers: true\n  gates: {minSoak: 24h}\n"
         found = warnings(self.files(ecr(), layout))
         assert [each.partition(" is not supported")[0] for each in found] == [
-            "gitcd.yaml:6:3: environments[0].markers:",
             "gitcd.yaml:7:11: environments[0].gates.minSoak:",
         ]
 
