@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from gitcd.cluster import legacy
 from gitcd.cluster.api import Api, DeclinedError, Json, Query
 from gitcd.errors import ConfigError
 from gitcd.model.declaration import API_VERSION, ContainerVersion, Document, Origin
@@ -18,6 +20,7 @@ from gitcd.model.status import OWNED
 GROUP_PATH = f"/apis/{API_VERSION.partition('/')[0]}"
 PLURAL = "containerversions"
 _PATH = f"/apis/{API_VERSION}"
+_TITLE = f"{PLURAL}.{API_VERSION.partition('/')[0]}"
 _INSTALL = "Install it: gitcd schema crd | kubectl apply --server-side -f -"
 
 Key = tuple[str, str]
@@ -46,7 +49,9 @@ class Live:
 class Invalid:
     """A ContainerVersion that the API server took and gitcd does not; `group` is that of its rollout."""
 
-    live: Live
+    namespace: str
+    name: str
+    origin: Origin
     problems: tuple[Problem, ...]
     environment: str = ""
     group: str = ""
@@ -56,7 +61,8 @@ class Invalid:
 class Listing:
     """What one run read. `unread` are the namespaces that could not be, each with the reason.
 
-    `whole`: they were read all at once, and not namespace by namespace.
+    `live` are the objects that take a status. Those of `old` kinds do not. `whole`: they were read all at once, and not
+    namespace by namespace.
     """
 
     declarations: tuple[ContainerVersion, ...] = ()
@@ -64,66 +70,111 @@ class Listing:
     live: Mapping[Key, Live] = field(default_factory=dict)
     unread: Mapping[str, Failure] = field(default_factory=dict)
     whole: bool = True
+    old: tuple[legacy.Kind, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """Namespace and name of all that was read."""
+        read = [(each.namespace, each.metadata.name) for each in self.declarations]
+        return frozenset([*self.live, *read, *((each.namespace, each.name) for each in self.invalid)])
 
 
 def list_all(api: Api, namespaces: Iterable[str]) -> Listing:
     """Every ContainerVersion of the cluster; where that is forbidden, those of the named namespaces that may be read.
 
-    What is being deleted declares nothing any more.
+    Where the kinds of cvmanager and kcd are installed, their objects are read as well. What is being deleted declares
+    nothing any more.
 
     Raises:
-        ConfigError: the cluster knows no ContainerVersion of this version, or does not accept the credentials.
+        ConfigError: the cluster knows no ContainerVersion of any version read here, or does not accept the credentials.
         TransientError: it cannot be reached.
     """
-    unread: dict[str, Failure] = {}
-    whole = True
-    found: list[ContainerVersion | Invalid | None] = []
+    old = legacy.installed(api)
     live: dict[Key, Live] = {}
 
-    def take(item: Json) -> ContainerVersion | Invalid | None:
-        if item["metadata"].get("deletionTimestamp"):
-            return None
+    def take(item: Json) -> ContainerVersion | Invalid:
         each = live_of(item)
         live[each.namespace, each.name] = each
         return _declared(item, each)
 
+    reader = _Reader(api, sorted(set(namespaces)))
     try:
-        found = api.collect(f"{_PATH}/{PLURAL}", take)
+        reader.read(path, take, _TITLE)
     except DeclinedError as answer:
-        if answer.status != HTTPStatus.FORBIDDEN:
+        if not (old and answer.status == HTTPStatus.NOT_FOUND):
             raise _missing(api, answer) from answer
-        whole = False
-        for namespace in sorted(set(namespaces)):
-            try:
-                found += api.collect(f"{_PATH}/namespaces/{namespace}/{PLURAL}", take)
-            except DeclinedError as refusal:
-                if refusal.status != HTTPStatus.FORBIDDEN:
-                    raise _missing(api, refusal) from refusal
-                unread[namespace] = _forbidden(namespace, refusal)
+    for kind in old:
+        reader.read(kind.path, partial(_legacy, kind), kind.title)
     return Listing(
-        tuple(each for each in found if isinstance(each, ContainerVersion)),
-        tuple(each for each in found if isinstance(each, Invalid)),
+        tuple(each for each in reader.found if isinstance(each, ContainerVersion)),
+        tuple(each for each in reader.found if isinstance(each, Invalid)),
         live,
-        unread,
-        whole,
+        reader.unread,
+        reader.whole,
+        tuple(old),
     )
 
 
-def names(api: Api, namespace: str, labels: str) -> frozenset[Key]:
+@dataclass(slots=True)
+class _Reader:
+    """Collects the objects of several kinds, all at once where that is allowed, else namespace by namespace."""
+
+    api: Api
+    namespaces: Sequence[str]
+    found: list[ContainerVersion | Invalid] = field(default_factory=list)
+    unread: dict[str, Failure] = field(default_factory=dict)
+    whole: bool = True
+
+    def read(self, path: Callable[[str], str], take: Callable[[Json], ContainerVersion | Invalid], title: str) -> None:
+        """Read one kind; `path` answers where it is listed in a namespace, or in all for the empty name.
+
+        Raises:
+            DeclinedError: for another reason than a missing permission.
+        """
+        try:
+            self._collect(path(""), take)
+        except DeclinedError as answer:
+            if answer.status != HTTPStatus.FORBIDDEN:
+                raise
+            self.whole = False
+            for namespace in self.namespaces:
+                self._read_one(namespace, path(namespace), take, title)
+
+    def _read_one(
+        self, namespace: str, path: str, take: Callable[[Json], ContainerVersion | Invalid], title: str
+    ) -> None:
+        try:
+            self._collect(path, take)
+        except DeclinedError as answer:
+            if answer.status != HTTPStatus.FORBIDDEN:
+                raise
+            self.unread.setdefault(namespace, _forbidden(namespace, title, answer))
+
+    def _collect(self, path: str, take: Callable[[Json], ContainerVersion | Invalid]) -> None:
+        found = self.api.collect(path, lambda item: None if item["metadata"].get("deletionTimestamp") else take(item))
+        self.found += [each for each in found if each is not None]
+
+
+def names(api: Api, namespace: str, labels: str, old: Iterable[legacy.Kind] = ()) -> frozenset[Key]:
     """Namespace and name of those that a label selector meets; `namespace` empty: in all.
 
     Raises:
         ConfigError: the selector is not valid.
         DeclinedError: they may not be listed.
     """
-    path = f"{_PATH}/namespaces/{namespace}/{PLURAL}" if namespace else f"{_PATH}/{PLURAL}"
     query: Query = {"labelSelector": labels} if labels else {}
+    paths = [path(namespace), *(kind.path(namespace) for kind in old)]
     try:
-        return frozenset(api.collect(path, _key, query))
+        return frozenset(key for each in paths for key in api.collect(each, _key, query))
     except DeclinedError as answer:
         if answer.status == HTTPStatus.BAD_REQUEST:
             raise ConfigError(f"--selector {labels}: {answer.words}") from answer
         raise
+
+
+def path(namespace: str = "") -> str:
+    """Where they are listed: in a namespace, or in all."""
+    return f"{_PATH}/namespaces/{namespace}/{PLURAL}" if namespace else f"{_PATH}/{PLURAL}"
 
 
 def get(api: Api, live: Live) -> Live | None:
@@ -160,6 +211,14 @@ def _key(item: Json) -> Key:
     return metadata["namespace"], metadata["name"]
 
 
+def _legacy(kind: legacy.Kind, item: Json) -> ContainerVersion | Invalid:
+    namespace, name = _key(item)
+    read = kind.read(item)
+    if isinstance(read, ContainerVersion):
+        return read
+    return Invalid(namespace, name, kind.origin(namespace, name), tuple(read))
+
+
 def _declared(item: Json, live: Live) -> ContainerVersion | Invalid:
     metadata = {"name": live.name, "namespace": live.namespace}
     document = {
@@ -173,14 +232,15 @@ def _declared(item: Json, live: Live) -> ContainerVersion | Invalid:
         return ContainerVersion(value.metadata, value.spec, origin(live.namespace, live.name))
     spec = item.get("spec") or {}
     group = (spec.get("strategy") or {}).get("group", "")
-    return Invalid(live, tuple(problems), spec.get("environment", ""), group)
+    where = origin(live.namespace, live.name)
+    return Invalid(live.namespace, live.name, where, tuple(problems), spec.get("environment", ""), group)
 
 
-def _forbidden(namespace: str, answer: DeclinedError) -> Failure:
+def _forbidden(namespace: str, title: str, answer: DeclinedError) -> Failure:
     return Failure(
         "NamespaceForbidden",
         f"the ContainerVersions of namespace {namespace} may not be read: {answer.words}",
-        f"Allow the verb list on {PLURAL}.{API_VERSION.partition('/')[0]} there, with a Role and a RoleBinding.",
+        f"Allow the verb list on {title} there, with a Role and a RoleBinding.",
     )
 
 

@@ -54,13 +54,24 @@ class Mapped:
 
     def _place_all(self, inputs: Inputs) -> tuple[list[Declared], list[Outcome]]:
         placed, lost = [], []
+        origins = self._origins()
         for declaration in self.declarations:
-            found = self._place(declaration, inputs)
+            others = origins[f"{declaration.namespace}/{declaration.metadata.name}"] - {declaration.origin}
+            found = _named_twice(declaration, others) if others else self._place(declaration, inputs)
             if isinstance(found, Declared):
                 placed.append(found)
             else:
                 lost.append(found)
         return placed, lost
+
+    def _origins(self) -> Mapping[str, set[Origin]]:
+        """Where each name is declared: in one place, but for names that kinds old and new have in common."""
+        origins: defaultdict[str, set[Origin]] = defaultdict(set)
+        for declaration in self.declarations:
+            origins[f"{declaration.namespace}/{declaration.metadata.name}"].add(declaration.origin)
+        for each in self.unreadable:
+            origins[each.outcome.identity.app].add(each.outcome.origin)
+        return origins
 
     def _place(self, declaration: ContainerVersion, inputs: Inputs) -> Declared | Outcome:
         environment = self._environment(declaration, inputs)
@@ -149,6 +160,12 @@ def _apart_from(declared: Iterable[Declared], inputs: Inputs) -> tuple[list[Decl
 def _says_the_same(one: ContainerVersion, other: ContainerVersion) -> bool:
     """Whether two specs are equal, but for naming the environment, which one of them may know by its place."""
     return replace(one.spec, environment="") == replace(other.spec, environment="")
+
+
+def _named_twice(declaration: ContainerVersion, others: Iterable[Origin]) -> Outcome:
+    named = " and ".join(sorted(map(str, [declaration.origin, *others])))
+    error = ScopeError(f"{named} have the same name", "Remove all but one of them, the old ones first.")
+    return _failed(declaration, "", "DuplicateDeclaration", error)
 
 
 def _doubled(each: Declared, where: str) -> Outcome:

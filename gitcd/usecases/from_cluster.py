@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api, DeclinedError
-from gitcd.cluster.containerversions import Invalid, Listing, list_all, names, origin
+from gitcd.cluster.containerversions import Invalid, Listing, list_all, names
 from gitcd.errors import ConfigError
 from gitcd.model.declaration import Identity
 from gitcd.model.fields import DNS_LABEL
@@ -109,10 +109,10 @@ def _among(
     """The selected as `namespace/name`; None: all."""
     if selector:
         at_once = listing.whole or namespace
-        places = [namespace] if at_once else sorted({place for place, _ in listing.live})
-        met = [key for place in places if place not in unread for key in names(api, place, selector)]
+        places = [namespace] if at_once else sorted({place for place, _ in listing.keys})
+        met = [key for place in places if place not in unread for key in names(api, place, selector, listing.old)]
     elif namespace:
-        met = [key for key in listing.live if key[0] == namespace]
+        met = [key for key in listing.keys if key[0] == namespace]
     else:
         return None
     return frozenset("/".join(key) for key in met)
@@ -137,10 +137,9 @@ def _elsewhere(api: Api, settings: Settings) -> frozenset[str]:
 
 
 def _unreadable(invalid: Invalid) -> Unreadable:
-    live = invalid.live
     outcome = Outcome(
-        Identity(invalid.environment, live.namespace, live.name),
-        origin(live.namespace, live.name),
+        Identity(invalid.environment, invalid.namespace, invalid.name),
+        invalid.origin,
         OutcomeKind.FAILED,
         reason="InvalidDeclaration",
         message=_listed(invalid.problems),

@@ -67,11 +67,17 @@ def tell_cluster(source: ClusterSource, outcomes: Iterable[Outcome], now: dateti
 def _news(source: ClusterSource, outcomes: Iterable[Outcome], now: datetime) -> Iterator[_News]:
     for outcome in outcomes:
         live = source.listing.live.get((outcome.identity.namespace, outcome.identity.name))
-        if live is None:
+        if live is None or _is_old(source, outcome):
             continue
         status = status_of(outcome, live.generation, live.status, now)
         if status is not None:
             yield _News(live, status, note_of(outcome, live.status))
+
+
+def _is_old(source: ClusterSource, outcome: Outcome) -> bool:
+    """Whether it is about an object of an old kind, which takes no status, though one that does has its name."""
+    identity = outcome.identity
+    return any(outcome.origin == kind.origin(identity.namespace, identity.name) for kind in source.listing.old)
 
 
 def _write_statuses(api: Api, news: list[_News], deadline: float) -> tuple[list[_News], tuple[Failure, ...]]:

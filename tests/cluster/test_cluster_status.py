@@ -92,7 +92,7 @@ def test_F32_a_second_run_writes_nothing(scene):
     tip, versions = scene.remote.tip, [scene.get(name)["metadata"]["resourceVersion"] for name in ("app", "other")]
     mark = scene.plane.audit.mark()
     published = scene.run(now=LATER)
-    asked = scene.plane.audit.since(mark, user="admin", agent="gitcd/")
+    asked = [each for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/") if each.resource]
     assert {kind for _, kind, _ in outcomes(published.work)} == {"Current"}
     assert writes(asked) == []
     assert {(each.verb, each.resource) for each in asked} == {("list", "containerversions")}
@@ -274,7 +274,8 @@ def test_many_are_read_page_by_page(scene, monkeypatch):
     assert {name for place, name in source.listing.live if place == scene.namespace} == {
         f"app-{each}" for each in range(5)
     }
-    paths = [each.path for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/")]
+    asked = scene.plane.audit.since(mark, user="admin", agent="gitcd/")
+    paths = [each.path for each in asked if each.resource]
     assert len(paths) >= 3
     assert all("limit=2" in each for each in paths)
     live = containerversions.get(source.api, source.listing.live[scene.namespace, "app-0"])
@@ -292,7 +293,8 @@ def test_pages_become_shorter_where_objects_are_large(scene, monkeypatch):
     assert {name for place, name in source.listing.live if place == scene.namespace} == {
         f"app-{each}" for each in range(5)
     }
-    limits = [each.path.partition("limit=")[2] for each in scene.plane.audit.since(mark, user="admin", agent="gitcd/")]
+    asked = scene.plane.audit.since(mark, user="admin", agent="gitcd/")
+    limits = [each.path.partition("limit=")[2] for each in asked if each.resource]
     assert limits[:2] == ["500", "125"]
     assert int(limits[-1]) < 5
 
