@@ -49,6 +49,10 @@ def _nothing(_: Facts) -> tuple[Action, ...]:
     return ()
 
 
+def _never(_: Facts) -> bool:
+    return False
+
+
 def _no_word(_: Facts) -> str:
     return ""
 
@@ -90,11 +94,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The steps of one release. `strategy` is its name in records, `watched` are objects besides the release's own."""
+    """The steps of one release. `strategy` is its name in records, `watched` are objects besides the release's own.
+
+    `due`: there is something to do although the release runs and was found good.
+    """
 
     strategy: str
     steps: tuple[Step, ...]
     watched: tuple[Ref, ...] = ()
+    due: Test = _never
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,4 +195,4 @@ def _unfinished(facts: Facts) -> str:
 
 
 def _told(health: Health) -> str:
-    return f"{health.ref}: {health.message or health.state}"
+    return health.message or f"{health.ref} is {health.state}"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gitcd.cluster.objects import Objects
-from gitcd.errors import RefusedError
 from gitcd.model.declaration import Identity
 from gitcd.model.live import Manifest
 from gitcd.model.registry import Failure
@@ -49,16 +48,18 @@ class TakenBack:
     """What came of taking a release back, with all that goes back with it.
 
     `releases` are what has to run now, in place of what failed; none where nothing could be taken back: then `refusal`
-    says why. `commit` is the revert, or `pull` the address where somebody has to merge it.
+    says why. `commit` is the revert, which somebody has to merge at the address `pull`, where there is one.
+    `superseded`: git wants something else by now.
     """
 
     releases: tuple[Release, ...] = ()
     commit: str = ""
     pull: str = ""
     refusal: Failure | None = None
+    superseded: bool = False
 
 
-TakeBack = Callable[[Release, Trouble], TakenBack]
+TakeBack = Callable[[Release, Trouble, str], TakenBack]
 
 
 def unmeasured(question: Question) -> Measurement:
@@ -66,18 +67,14 @@ def unmeasured(question: Question) -> Measurement:
     return Measurement(question.now, Verdict.INCONCLUSIVE, "nothing can be measured here")
 
 
-def not_taken_back(_release: Release, _trouble: Trouble) -> TakenBack:
+def not_taken_back(_release: Release, _trouble: Trouble, _good: str) -> TakenBack:
     """For those who cannot commit."""
     return TakenBack(refusal=Failure("NotTakenBack", "nothing can be committed here"))
 
 
-def not_switched(_release: Release) -> Release:
-    """For those who cannot commit.
-
-    Raises:
-        RefusedError: always.
-    """
-    raise RefusedError("the switch cannot be committed here")
+def not_switched(_release: Release) -> Failure:
+    """For those who cannot commit."""
+    return Failure("NotSwitched", "the switch cannot be committed here")
 
 
 def _now() -> datetime:
@@ -88,6 +85,10 @@ def _none(_: Sequence[Release]) -> frozenset[Identity]:
     return frozenset()
 
 
+def _unforeseen(_release: Release, _good: str) -> str:
+    return ""
+
+
 def _silent(_release: Release, _text: str) -> None:
     return None
 
@@ -96,16 +97,21 @@ def _silent(_release: Release, _text: str) -> None:
 class Means:
     """`carry` takes one manifest to the cluster by the rules of apply; `check` takes one measurement, if it is there.
 
+    `take_back` gets the release that failed, why, and the digest that was found healthy last, where that is known;
+    `foresee` answers why a release could not be taken back, before it begins.
+
     `switch` commits that the Service of a release in git selects its other slot, and answers the release of that
-    commit. `superseded` tells which of the releases a newer commit wants otherwise. `until` is the moment of
-    `time.monotonic()` at which the run has to end. `tell` hears what every release is at, whenever that changes.
+    commit, or what stands against it. `superseded` tells which of the releases a newer commit wants otherwise. `until`
+    is the moment of `time.monotonic()` at which the run has to end. `tell` hears what every release is at, whenever
+    that changes.
     """
 
     objects: Objects
     carry: Carry
     check: Check = unmeasured
     take_back: TakeBack = not_taken_back
-    switch: Callable[[Release], Release] = not_switched
+    foresee: Callable[[Release, str], str] = _unforeseen
+    switch: Callable[[Release], Release | Failure] = not_switched
     superseded: Callable[[Sequence[Release]], frozenset[Identity]] = _none
     tell: Callable[[Release, str], None] = _silent
     until: float = math.inf

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
 from typing import Literal
 
 from gitcd import redact
@@ -15,7 +16,8 @@ from gitcd.cluster.progress import Progress, read_progress, write_progress
 from gitcd.cluster.status import write_event
 from gitcd.errors import TransientError
 from gitcd.model.health import Around, Health
-from gitcd.model.live import Json, Ref
+from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.registry import Failure
 from gitcd.model.status_outcome import Note
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Measurement
@@ -52,9 +54,9 @@ class Run:
         """Whether there is anything to do: it does not run, or was never found good, or a rollout is under way."""
         facts = self._look()
         page = self._page
-        if facts.pending or page.record.new_digest or self._progress is None:
-            return bool(facts.pending or page.record.new_digest)
-        return page.good != self.release.digest
+        if facts.pending or page.record.new_digest or self._table.due(facts):
+            return True
+        return self._progress is not None and page.good != self.release.digest
 
     def turn(self) -> Decision:
         """Look, and do what is to be done now; the answer says what that was, or how it ended."""
@@ -66,6 +68,8 @@ class Run:
             case Do(step, actions):
                 self._enter(step, facts)
                 for action in actions:
+                    if isinstance(action, CommitSwitch):
+                        return self._switch(step) or decision
                     self._act(action, facts)
             case Wait(step, why, deadline):
                 self._enter(step, facts, is_held=deadline is None)
@@ -108,6 +112,11 @@ class Run:
         if text != self.said:
             self.said = text
             self._means.tell(self.release, text)
+
+    @property
+    def good(self) -> str:
+        """The digest that was found healthy last, where that is known."""
+        return self._page.good
 
     @property
     def _page(self) -> Page:
@@ -184,9 +193,7 @@ class Run:
             case Scale(ref, replicas):
                 objects.scale(ref, replicas)
             case Select(manifest, version):
-                selector = (manifest.value.get("spec") or {}).get("selector")
-                patch = {"op": "replace", "path": "/spec/selector", "value": selector}
-                objects.patch(manifest.ref, [patch], resource_version=version)
+                self._select(manifest, version)
             case Weigh():
                 raise AssertionError("no table weighs yet")
             case Measure(key, verify):
@@ -195,8 +202,29 @@ class Run:
             case Delete(ref, uid, version):
                 objects.delete(ref, uid=uid, resource_version=version)
             case CommitSwitch():
-                self.release = self._means.switch(self.release)
-                self._table = table_of(self.release)
+                raise AssertionError("the switch is committed by itself")
+
+    def _switch(self, step: str) -> Failed | None:
+        """Commit the switch, and go on with what that commit says; what stands against it is nobody's failure."""
+        self.say(str(CommitSwitch()))
+        switched = self._means.switch(self.release)
+        if isinstance(switched, Failure):
+            if not switched.transient:
+                return Failed(step, Trouble(switched.reason, switched.message, blames=False))
+            self.say(f"{step}: {switched.message}")
+            return None
+        self.release, self._table = switched, table_of(switched)
+        return None
+
+    def _select(self, manifest: Manifest, version: str) -> None:
+        """Server-side apply to the very version that was looked at. Of another one nothing is known: look again."""
+        metadata = {**manifest.value["metadata"], "resourceVersion": version}
+        try:
+            self._means.carry(replace(manifest, value={**manifest.value, "metadata": metadata}))
+        except DeclinedError as error:
+            if error.status != HTTPStatus.CONFLICT or error.causes:
+                raise
+            _log.info("%s has changed meanwhile: %s", manifest.ref, error)
 
     def _question(self, key: str, verify: Verify, now: datetime) -> Question:
         begun = self._page.record

@@ -94,24 +94,33 @@ class Team:
         """Clear away what the rollout had put there; then take it back in git, and from there on in the cluster."""
         if any(run.undo(how.step if run is failed else "") for run in self._runs):
             return
-        trouble, release = how.trouble, failed.release
-        self._back = self._taken_back(release, trouble)
+        self._back = self._taken_back(failed, how.trouble)
+        if self._back.superseded:
+            self._end(End.SUPERSEDED, "a newer commit wants it otherwise")
+            return
         if not self._back.releases:
-            failed.fail(trouble)
-            self._end(End.FAILED, trouble.message)
+            failed.fail(_with_refusal(how.trouble, self._back))
+            self._end(End.FAILED, how.trouble.message)
             return
         self._left = self._runs
         self._runs = tuple(Run(replace(each, back=True), self._means) for each in self._back.releases)
 
-    def _taken_back(self, release: Release, trouble: Trouble) -> TakenBack:
+    def _taken_back(self, failed: Run, trouble: Trouble) -> TakenBack:
         if not trouble.blames:
             return TakenBack()
-        if not release.spec.rollback.enabled:
+        if not failed.release.spec.rollback.enabled:
             return TakenBack(refusal=Failure("RollbackDisabled", "spec.rollback.enabled is false"))
-        return self._means.take_back(release, trouble)
+        return self._means.take_back(failed.release, trouble, failed.good)
 
     def _end(self, end: End, text: str = "") -> None:
         trouble = self._failed[1].trouble if self._failed else None
         self.ended = tuple(
             Rolled(run.release, end, text or run.said, trouble, self._back) for run in self._left or self._runs
         )
+
+
+def _with_refusal(trouble: Trouble, back: TakenBack) -> Trouble:
+    """The trouble with why it was not taken back."""
+    if back.refusal is None:
+        return trouble
+    return replace(trouble, message=f"{trouble.message}; it was not taken back: {back.refusal.message}")

@@ -117,10 +117,10 @@ class Rollouts:
         return [(each["reason"], each["note"]) for each in found if each["regarding"]["name"] == name]
 
 
-def back_to(*releases: Release) -> Callable[[Release, Trouble], TakenBack]:
+def back_to(*releases: Release) -> Callable[[Release, Trouble, str], TakenBack]:
     """A revert that brings these, with the hold on what failed."""
 
-    def take_back(failed: Release, trouble: Trouble) -> TakenBack:
+    def take_back(failed: Release, trouble: Trouble, _good: str) -> TakenBack:
         rejected = {failed.digest: trouble.message}
         return TakenBack(tuple(replace(each, rejected=rejected) for each in releases), commit="r" * 40)
 

@@ -1,0 +1,131 @@
+"""A rollout that failed is taken back in git: revert and hold in one commit, or in a pull request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from gitcd import redact
+from gitcd.errors import ConfigError, RefusedError
+from gitcd.git.branch import read_branches
+from gitcd.git.mirror import Mirror
+from gitcd.model.declaration import Identity
+from gitcd.model.plan import OutcomeKind, Plan, PullAct
+from gitcd.model.reference import is_digest
+from gitcd.model.registry import Failure
+from gitcd.rendering.text import plain_line
+from gitcd.rollout.facts import Release
+from gitcd.rollout.table import Trouble
+from gitcd.usecases.planner import Context, Planned
+from gitcd.usecases.promote import Pen
+from gitcd.usecases.publish import Published
+from gitcd.usecases.rollback import MovedError, RollbackRequest, Sources, preview_rollback, rollback
+from gitcd.usecases.rollout_means import TakenBack
+
+BY = "gitcd apply"
+
+_log = logging.getLogger(__name__)
+_THERE = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
+_MOVED = frozenset({OutcomeKind.BUMPED, OutcomeKind.PIN_ONLY, OutcomeKind.PROPOSED})
+
+Came = TypeVar("Came")
+Releases = Callable[[str, Collection[Identity]], Iterable[Release]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reverter:
+    """Takes releases back on one branch. `releases` answers what a commit says that declarations shall run."""
+
+    mirror: Mirror
+    context: Context
+    sources: Sources
+    pen: Pen
+    releases: Releases
+    now: Callable[[], datetime]
+
+    def take_back(self, failed: Release, trouble: Trouble, good: str) -> TakenBack:
+        """Revert and hold, also what goes back with it. `good` is the digest that was found healthy last, if known.
+
+        Raises:
+            TransientError: the remote, or the registry, is in trouble.
+        """
+        request = _request(failed, trouble.message)
+        try:
+            published = self._tried(self._rolled_back, request, good)
+            if published.failure and published.failure.reason == "PushDeclined":
+                published = self._tried(self._rolled_back, replace(request, by_pull=True), good)
+        except MovedError:
+            return TakenBack(superseded=True)
+        except (ConfigError, RefusedError) as error:
+            return TakenBack(refusal=Failure("NotTakenBack", error.message, error.remedy))
+        return self._taken_back(published)
+
+    def foresee(self, release: Release, good: str) -> str:
+        """Why it could not be taken back, were it to fail; empty where nothing is known against that.
+
+        Raises:
+            TransientError: the remote is in trouble.
+        """
+        if not release.spec.rollback.enabled:
+            return ""
+        try:
+            plan = self._tried(self._previewed, _request(release, ""), good).plan
+        except MovedError:
+            return ""
+        except (ConfigError, RefusedError) as error:
+            return error.message
+        return "" if plan.commits or plan.pulls else _why_not(plan)
+
+    def _rolled_back(self, request: RollbackRequest) -> Published[Planned]:
+        return rollback(self.mirror, self._present(), request, self.sources, self.pen)
+
+    def _previewed(self, request: RollbackRequest) -> Planned:
+        return preview_rollback(self.mirror, self._present(), request, self.sources, self.pen)
+
+    def _tried(self, act: Callable[[RollbackRequest], Came], request: RollbackRequest, good: str) -> Came:
+        """To what was found healthy last, if git can go back there; else to what git held before."""
+        if is_digest(good) and good != request.leaving:
+            try:
+                return act(replace(request, to=good, any_platform=True))
+            except MovedError:
+                raise
+            except (ConfigError, RefusedError) as error:
+                _log.info("%s does not go back to what was good last: %s", request.app, error.message)
+        return act(request)
+
+    def _present(self) -> Context:
+        return replace(self.context, now=self.now())
+
+    def _taken_back(self, published: Published[Planned]) -> TakenBack:
+        plan = published.work.plan
+        moved = frozenset(each.identity for each in plan.outcomes if each.kind in _MOVED)
+        if published.failure:
+            return TakenBack(refusal=published.failure)
+        if published.commits:
+            commit = published.commits[-1]
+            return TakenBack(tuple(self.releases(commit, moved)), commit)
+        pull = next((each for each in published.pulls if each.act in _THERE), None)
+        if pull is None:
+            told = next((each.reason for each in published.pulls if each.reason), "")
+            return TakenBack(refusal=Failure("NotTakenBack", told or _why_not(plan)))
+        tip = read_branches(self.mirror)[pull.branch].tip
+        return TakenBack(tuple(self.releases(tip, moved)), tip, pull.url)
+
+
+def _request(failed: Release, reason: str) -> RollbackRequest:
+    return RollbackRequest(
+        str(failed.identity),
+        reason=plain_line(redact.clean(reason)),
+        by=BY,
+        leaving=failed.digest if is_digest(failed.digest) else "",
+        automatic=True,
+    )
+
+
+def _why_not(plan: Plan) -> str:
+    """Why nothing goes back where nothing was refused."""
+    said = [*plan.warnings, *(each.message for each in plan.outcomes if each.message)]
+    return next(iter(said), "there is nothing to go back to")
