@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from gitcd.rollout import rolling
+from gitcd.rollout import bluegreen, rolling
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Table
 
 
 def table_of(release: Release) -> Table:
     """The steps of the release's strategy; what goes back goes the shortest way."""
+    if release.spec.strategy.kind == bluegreen.STRATEGY:
+        return bluegreen.table(release)
     return rolling.table(release)
