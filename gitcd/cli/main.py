@@ -34,6 +34,7 @@ class Verb(NamedTuple):
 VERBS = {
     "diff": Verb("diff", "Show what a reconcile would change."),
     "reconcile": Verb("reconcile", "Commit and push what the declarations and the registry say."),
+    "apply": Verb("apply", "Take what the branch says to the cluster."),
     "promote": Verb("promote", "Move what one environment deploys into the next."),
     "rollback": Verb("rollback", "Take a declaration back to what git held before."),
     "explain": Verb("explain", "Say why an image did, or did not, move."),

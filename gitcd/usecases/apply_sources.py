@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from posixpath import dirname, join, normpath
 
@@ -31,8 +31,8 @@ class Found:
     charts: tuple[str, ...] = ()
 
 
-def read_environment(tree: Tree, scopes: Scopes, environment: str) -> Found:
-    """Read and build every manifest of an environment.
+def read_environment(tree: Tree, scopes: Scopes, environment: str, beside: Collection[str] = ()) -> Found:
+    """Read and build every manifest of an environment. `beside` are files that are read wherever they lie.
 
     Raises:
         ConfigError: there is a kustomization, and no program that builds it.
@@ -42,6 +42,8 @@ def read_environment(tree: Tree, scopes: Scopes, environment: str) -> Found:
     charts = sorted({dirname(each.path) for each in entries if _name(each) == _CHART})
     passed = [*kustomized.parts, *charts]
     plain = [each for each in entries if _is_plain(each) and not _below(each.path, passed)]
+    known = {each.path for each in plain}
+    plain += [each for each in tree.entries() if each.path in beside and each.path not in known]
     found = [(entry.path, read_objects(entry.path, data)) for entry, data in tree.read(plain)]
     found += build(tree, kustomized.roots) if kustomized.roots else []
     return Found(

@@ -1,0 +1,182 @@
+"""`gitcd apply`: take commits to the cluster."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcd.cli import options, output, session
+from gitcd.cli.promote import branch_of, repository
+from gitcd.cli.terminal import Console
+from gitcd.errors import ExitCode
+
+if TYPE_CHECKING:
+    from gitcd.model.applied import Applied
+    from gitcd.rollout.facts import Release
+    from gitcd.usecases.apply import Report
+    from gitcd.usecases.apply_verb import Wish
+    from gitcd.usecases.rollout_team import Rolled
+
+_HEADER = ("OBJECT", "RESULT", "WHERE", "WHY")
+_SHOWN = 3  # fields of a change in a line
+
+
+@click.command("apply")
+@repository
+@click.option("--revision", metavar="COMMIT", default="", help="A commit of the branch; default: its tip.")
+@options.selection
+@click.option("--all", "everything", is_flag=True, help="Every manifest of the environment, not only those that stand "
+              "beside a declaration's image.")  # fmt: skip
+@click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none", show_default=True,
+              help="Show what would be written, and write nothing; client only reads, server lets the API server "
+              "judge.")  # fmt: skip
+@click.option("--wait/--no-wait", default=True, show_default=True,
+              help="Wait until what was written is healthy; what was begun goes on with the next run.")  # fmt: skip
+@click.option("--prune", is_flag=True, help="Delete what apply wrote once and git no longer has.")
+@click.option("--yes-prune", "prune_many", is_flag=True, help="Delete even more than a tenth of a hundred or 20%.")
+@options.kubernetes
+@click.option("--namespace", "-n", envvar="GITCD_APPLY_NAMESPACE", show_envvar=True, default="gitcd", show_default=True,
+              metavar="NAME", help="Where the record of what was applied is kept, and the Lease.")  # fmt: skip
+@options.access
+@options.output("table", "json", "yaml", "name")
+@options.verb
+def command(console: Console, form: Any, **arguments: Any) -> int:
+    """Take what the branch says to the cluster of its environment.
+
+    What differs is written by server-side apply, in order: definitions and namespaces, configuration, Services,
+    workloads, and what leads to them. An image moves by the strategy of its declaration and is waited for. Fields that
+    somebody else owns are left to them and reported. Nothing is deleted without --prune.
+    """
+    from gitcd.usecases.apply_verb import apply
+
+    run = session.workspace(arguments)
+    reports = []
+    with run.open(local=False) as target:
+        heard = _Listener(console)
+        for report in apply(run, branch_of(target), _wish(arguments), heard.note, heard.say):
+            reports.append(report)
+            _summarise(console, report)
+    _show(console, form, reports)
+    codes = {report.code for report in reports}
+    order = (ExitCode.ROLLOUT_FAILED, ExitCode.ITEMS_FAILED, ExitCode.TRANSIENT)
+    return next((code for code in order if code in codes), ExitCode.OK)
+
+
+class _Listener:
+    """Tells what goes on: a line for each object that is written or cannot be, and on a terminal what is waited for."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def note(self, applied: Applied) -> None:
+        from gitcd.model.applied import BROKEN, Fate
+
+        if applied.fate in BROKEN:
+            return  # told at the end, with the remedy
+        if applied.fate is Fate.UNCHANGED:
+            self._console.err.show_status(f"{applied.ref}: unchanged")
+            return
+        self._console.say(f"{applied.fate.value.lower()} {applied.ref}")
+
+    def say(self, release: Release, text: str) -> None:
+        line = f"{release.identity}: {text}"
+        if self._console.err.is_terminal:
+            self._console.err.show_status(line)
+        else:
+            self._console.say(line)
+
+
+def _wish(arguments: dict[str, Any]) -> Wish:
+    from gitcd.usecases.apply_verb import Wish
+    from gitcd.usecases.apply_write import DryRun
+
+    names = ("kubeconfig", "context", "namespace", "revision", "everything", "wait", "prune", "prune_many")
+    return Wish(
+        session.selection(arguments),
+        dry_run=DryRun(arguments["dry_run"]),
+        **{name: arguments[name] for name in names},
+    )
+
+
+def _summarise(console: Console, report: Report) -> None:
+    """What went wrong in one environment, and how many things did not."""
+    from gitcd.usecases.apply_report import problems
+
+    for line in problems(report):
+        console.error(line)
+    for applied in (*report.results, *report.want.barred):
+        _tell_applied(console, applied)
+    for health in report.unhealthy:
+        console.error(f"{health.ref}: {health.message}", report="".join(f"  {line}\n" for line in health.log))
+    for rolled in report.rolled:
+        _tell_rolled(console, rolled)
+    _tell_left(console, report)
+    console.say(f"{report.environment} at {report.commit[:12]}: {_counts(report)}")
+
+
+def _tell_applied(console: Console, applied: Applied) -> None:
+    from gitcd.model.applied import BROKEN, Fate
+
+    where = f"{applied.origin}: " if applied.origin.path else ""
+    if applied.fate in BROKEN:
+        console.error(f"{where}{applied.ref}: {applied.message}", applied.remedy)
+    elif applied.fate is Fate.SKIPPED:
+        console.say(f"{where}{applied.ref} is left out: {applied.message}")
+
+
+def _tell_left(console: Console, report: Report) -> None:
+    """What was not touched."""
+    for folder in report.want.charts:
+        console.warn(f"{folder or 'the root'} is a Helm chart, and charts are not applied")
+    for ref, why in report.kept:
+        console.warn(f"{ref} is no longer in git, and is kept: {why}")
+    if report.left_over and not report.kept:
+        console.warn(f"{output.counted(len(report.left_over), 'object')} no longer in git: --prune deletes them")
+    if passed := report.want.passed:
+        console.say(f"{output.counted(passed, 'manifest')} beside no declaration's image; --all applies them")
+
+
+def _tell_rolled(console: Console, rolled: Rolled) -> None:
+    from gitcd.usecases.rollout_team import End
+
+    line = (
+        f"{rolled.release.identity} {rolled.release.version}: {rolled.end}{f': {rolled.text}' if rolled.text else ''}"
+    )
+    if rolled.end not in {End.FAILED, End.ROLLED_BACK}:
+        console.say(line)
+        return
+    trouble, back = rolled.trouble, rolled.back
+    log = "".join(f"  {each}\n" for each in trouble.log) if trouble else ""
+    remedy = back.refusal.message if back and back.refusal else ""
+    console.error(f"{line}{f' ({trouble.message})' if trouble else ''}", remedy, report=log)
+
+
+def _counts(report: Report) -> str:
+    counts = Counter(each.fate.value.lower() for each in report.results if each.fate.value != "Unchanged")
+    told = [f"{number} {name}" for name, number in sorted(counts.items())]
+    same = report.unchanged + sum(each.fate.value == "Unchanged" for each in report.results)
+    return ", ".join([*told, f"{same} unchanged"])
+
+
+def _show(console: Console, form: Any, reports: Sequence[Report]) -> None:
+    from gitcd.usecases.apply_report import as_data
+
+    results = [each for report in reports for each in report.results if each.fate.value != "Unchanged"]
+    match form:
+        case "table":
+            console.out.write(output.table(_HEADER, map(_row, results)))
+        case "name":
+            output.write_names(console.out, (str(each.ref) for each in results))
+        case _:
+            items = [as_data(each) for each in reports]
+            output.write_document(console.out, output.document("ApplyReport", environments=items), form)
+
+
+def _row(applied: Applied) -> tuple[str, ...]:
+    fields = [each.path for each in applied.differences[:_SHOWN]]
+    more = len(applied.differences) - len(fields)
+    why = applied.message or ", ".join([*fields, *([f"{more} more"] if more else [])])
+    return str(applied.ref), applied.fate.value, str(applied.origin) or "-", why or "-"

@@ -1,0 +1,285 @@
+"""Take a commit to a cluster: what differs is written in order, and images move by their declaration's strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from gitcd.cluster.objects import MANAGER, Objects
+from gitcd.errors import ExitCode, TransientError
+from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
+from gitcd.model.health import Health
+from gitcd.model.live import Manifest, Ref
+from gitcd.planning.applying_fields import differs
+from gitcd.planning.applying_prune import leftovers
+from gitcd.planning.applying_scope import workloads_of
+from gitcd.rollout.facts import Release
+from gitcd.usecases.apply_lease import Holds, held
+from gitcd.usecases.apply_live import Live, read_live
+from gitcd.usecases.apply_prune import Pruner
+from gitcd.usecases.apply_record import Record, read_record, write_record
+from gitcd.usecases.apply_release import declaration_ref, is_due, release_of
+from gitcd.usecases.apply_want import Want, scaled
+from gitcd.usecases.apply_waves import Note, Progress, Waves
+from gitcd.usecases.apply_write import DryRun, Writer
+from gitcd.usecases.rollout_team import End, Rolled
+
+_PATIENCE = 10.0  # seconds to wait for another run that applies the same environment
+
+Roll = Callable[[Sequence[Release], Writer, Holds], list[Rolled]]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What was asked for. `roll` takes releases live by their strategies; `until` is when the run has to end.
+
+    `narrowed`: only some declarations were asked for, so what is missing among their manifests says nothing.
+    """
+
+    namespace: str
+    holder: str
+    roll: Roll
+    until: float
+    dry_run: DryRun = DryRun.NONE
+    wait: bool = True
+    prune: bool = False
+    prune_many: bool = False
+    narrowed: bool = False
+    kinds: frozenset[str] = frozenset()
+    note: Note = field(default=lambda _: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one environment. `left_over` are objects that git no longer has, and that are still there."""
+
+    environment: str
+    commit: str
+    want: Want
+    results: tuple[Applied, ...] = ()
+    rolled: tuple[Rolled, ...] = ()
+    unhealthy: tuple[Health, ...] = ()
+    left_over: tuple[Ref, ...] = ()
+    kept: tuple[tuple[Ref, str], ...] = ()
+    unchanged: int = 0
+    notices: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> ExitCode:
+        if self.unhealthy or any(each.end in {End.FAILED, End.ROLLED_BACK} for each in self.rolled):
+            return ExitCode.ROLLOUT_FAILED
+        broken = [each for each in (*self.results, *self.want.barred) if each.fate in BROKEN]
+        if self.want.refusals or self.want.broken or any(not each.transient for each in broken):
+            return ExitCode.ITEMS_FAILED
+        return ExitCode.TRANSIENT if broken else ExitCode.OK
+
+
+def apply_environment(objects: Objects, environment: str, commit: str, want: Want, how: How) -> Report:
+    """Make a cluster what a commit wants of an environment; where nothing differs, nothing is written at all.
+
+    Raises:
+        ConfigError: record or Lease may not be had.
+        DeclinedError: something may not be read.
+        TransientError: the cluster is in trouble, or somebody else is applying this environment.
+    """
+    run = _Run(objects, environment, commit, want, how)
+    run.look()
+    if how.dry_run is not DryRun.NONE or not run.has_work:
+        return run.finish(lambda: True)
+    with held(objects.api, how.namespace, environment, how.holder, _PATIENCE) as holds:
+        if run.is_stale():
+            run.look()
+        return run.finish(holds)
+
+
+class _Run:
+    """One environment in one run."""
+
+    def __init__(self, objects: Objects, environment: str, commit: str, want: Want, how: How) -> None:
+        self._objects, self._environment, self._commit = objects, environment, commit
+        self._want, self._how = want, how
+        self._writer = Writer(
+            objects, environment, workloads_of(want.parts), scaled(want.manifests, objects), how.dry_run
+        )
+        self._progress = Progress(how.note)
+        self._record = Record(how.namespace, environment, Inventory())
+        self._live: Live = {}
+        self._work: dict[Ref, Manifest] = {}
+        self._due: list[Release] = []
+        self._rolled: list[Rolled] = []
+        self._left: list[Entry] = []
+        self._same = 0
+
+    def look(self) -> None:
+        """See what there is, and find what differs."""
+        wanted = [each for wave in self._want.waves for each in wave.manifests]
+        self._record = read_record(self._objects.api, self._how.namespace, self._environment)
+        entries = self._record.inventory.by_ref
+        self._left = leftovers(entries.values(), self._want.manifests, (each.ref for each in self._want.barred))
+        if self._how.narrowed:
+            self._left = []
+        self._live = read_live(self._objects, [*(each.ref for each in wanted), *(each.ref for each in self._left)])
+        prepared = map(self._writer.prepare, wanted)
+        self._work = {
+            each.ref: each
+            for each in prepared
+            if not self._writer.is_unchanged(each, self._live.get(each.ref), entries.get(each.ref))
+        }
+        self._same = len(wanted) - len(self._work)
+        self._due = list(self._releases())
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._work or self._due or (self._left and self._how.prune) or self._record_is_old)
+
+    @property
+    def _record_is_old(self) -> bool:
+        return not self._how.narrowed and self._record.inventory.commit != self._commit
+
+    def is_stale(self) -> bool:
+        """Whether somebody has applied something since the look."""
+        now = read_record(self._objects.api, self._how.namespace, self._environment)
+        return now.version != self._record.version
+
+    def finish(self, holds: Holds) -> Report:
+        """Do what is to be done."""
+        is_real = self._how.dry_run is DryRun.NONE
+        if is_real and (self._work or self._due):
+            self._announce()
+        self._write(holds)
+        pruned, kept = self._prune() if self._how.prune else ((), ())
+        if is_real:
+            self._remember(pruned)
+        gone = {each.ref for each in pruned}
+        return Report(
+            self._environment,
+            self._commit,
+            self._want,
+            (*self._progress.results.values(), *pruned),
+            tuple(self._rolled),
+            tuple(self._progress.unhealthy),
+            tuple(each.ref for each in self._left if each.ref in self._live and each.ref not in gone),
+            kept,
+            self._same,
+        )
+
+    def _releases(self) -> Iterator[Release]:
+        """The declarations of which something has to move."""
+        writable = {each.ref for each in self._want.manifests}
+        for part in self._want.parts:
+            release = release_of(part, self._commit, self._want.rejected.get(part.identity, {}))
+            if release is None or not {each.ref for each in part.workloads} <= writable:
+                continue
+            if is_due(release, self._live, self._live.get(declaration_ref(part))):
+                yield release
+
+    def _write(self, holds: Holds) -> None:
+        """Everything in its order; what moves by a strategy when the turn of its workloads has come."""
+
+        def keep() -> None:
+            if not holds():
+                raise TransientError(f"the Lease of {self._environment} was lost", remedy="Run again.")
+
+        is_real = self._how.dry_run is DryRun.NONE
+        moving = {each.ref for release in self._due for each in _objects_of(release)} if is_real else set()
+        direct = {ref: each for ref, each in self._work.items() if ref not in moving}
+        waves = Waves(self._objects, self._writer, self._how.until, keep)
+        turn = self._turn() if is_real else -1
+        for number, wave in enumerate(self._want.waves):
+            waves.write(wave, direct, self._live, self._progress)
+            if number == turn:
+                self._roll(holds)
+        if is_real and self._how.wait:
+            waves.settle([ref for ref in direct if self._was_written(ref)], self._progress)
+
+    def _turn(self) -> int:
+        """The wave after which releases are taken live: the last one that has a workload of theirs."""
+        workloads = {each.ref for release in self._due for each in release.workloads}
+        numbers = [
+            number
+            for number, wave in enumerate(self._want.waves)
+            if not workloads.isdisjoint(each.ref for each in wave.manifests)
+        ]
+        return max(numbers, default=-1)
+
+    def _was_written(self, ref: Ref) -> bool:
+        result = self._progress.results.get(ref)
+        return result is not None and result.fate in {Fate.CREATED, Fate.CHANGED}
+
+    def _roll(self, holds: Holds) -> None:
+        """Take the releases live; what is left of their manifests is written once they are."""
+        free: list[Release] = []
+        for release in self._due:
+            obstacles = [self._progress.obstacle(each) for each in release.workloads]
+            if obstacle := next(filter(None, obstacles), None):
+                for each in _objects_of(release):
+                    self._progress.leave(each, f"{obstacle.ref} comes first, and failed")
+            else:
+                free.append(release)
+        self._rolled = self._how.roll(free, self._writer, holds) if free else []
+        for ended in self._rolled:
+            self._complete(ended)
+
+    def _complete(self, rolled: Rolled) -> None:
+        for each in _objects_of(rolled.release):
+            if rolled.end in {End.IDLE, End.DONE}:
+                self._carry(each)
+            elif rolled.end is not End.ROLLED_BACK:
+                self._progress.leave(each, f"its rollout is {rolled.end}")
+
+    def _carry(self, manifest: Manifest) -> None:
+        before = self._live.get(manifest.ref)
+        prepared = self._writer.prepare(manifest)
+        applied, entry = self._writer.write(prepared, self._objects.get(manifest.ref))
+        if applied.fate is Fate.UNCHANGED and manifest.ref in self._work:  # the rollout wrote it
+            then = self._objects.get(manifest.ref)
+            found = differs(before, then, MANAGER) if before and then else ()
+            applied = replace(applied, fate=Fate.CHANGED if before else Fate.CREATED, differences=found)
+        if applied.fate is Fate.UNCHANGED:
+            self._same += 1
+            self._progress.entries |= {manifest.ref: entry} if entry else {}
+            return
+        self._progress.add(applied, entry)
+
+    def _prune(self) -> tuple[tuple[Applied, ...], tuple[tuple[Ref, str], ...]]:
+        """Delete what has left git; last, and only where everything else went well."""
+        if not self._left:
+            return (), ()
+        if not self._want.is_whole or not self._went_well:
+            return (), tuple((each.ref, "not everything could be applied") for each in self._left)
+        pruner = Pruner(self._objects, self._environment, self._how.kinds, self._how.note, self._how.dry_run)
+        wanted = [each.ref for each in self._want.manifests]
+        total = len(self._record.inventory.entries)
+        return pruner.prune(self._left, self._live, wanted, total, many=self._how.prune_many)
+
+    @property
+    def _went_well(self) -> bool:
+        fine = all(each.end in {End.IDLE, End.DONE} for each in self._rolled)
+        broken = BROKEN | {Fate.LEFT}
+        return (
+            fine
+            and not self._progress.unhealthy
+            and not any(each.fate in broken for each in self._progress.results.values())
+        )
+
+    def _announce(self) -> None:
+        """Write down what is going to be written, so that a run that is killed leaves nothing that nobody knows of."""
+        known = self._record.inventory.by_ref
+        new = [Entry(ref) for ref in self._work if ref not in known]
+        self._save(Inventory(self._record.inventory.commit, (*self._record.inventory.entries, *new)))
+
+    def _remember(self, pruned: Sequence[Applied]) -> None:
+        kept = self._record.inventory.by_ref | self._progress.entries
+        gone = {each.ref for each in pruned if each.fate is Fate.PRUNED}
+        gone |= {each.ref for each in self._left if each.ref not in self._live}
+        is_whole = self._went_well and not self._how.narrowed
+        commit = self._commit if is_whole else self._record.inventory.commit
+        entries = (each for ref, each in kept.items() if ref not in gone)
+        self._save(Inventory(commit, tuple(sorted(entries, key=lambda each: each.ref))))
+
+    def _save(self, inventory: Inventory) -> None:
+        self._record = write_record(self._objects.api, self._record, inventory)
+
+
+def _objects_of(release: Release) -> tuple[Manifest, ...]:
+    return (*release.workloads, *release.others)

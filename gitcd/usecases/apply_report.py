@@ -1,0 +1,84 @@
+"""The report of an apply as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitcd.model.applied import Applied
+from gitcd.model.health import Health
+from gitcd.model.live import Ref
+from gitcd.model.site import Refusal
+from gitcd.usecases.apply import Report
+from gitcd.usecases.rollout_team import Rolled
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """One environment: keys in camel case, empty texts left out."""
+    want = report.want
+    return {
+        "environment": report.environment,
+        "commit": report.commit,
+        "objects": [_applied(each) for each in (*report.results, *want.barred)],
+        "unchanged": report.unchanged,
+        "rollouts": [_rolled(each) for each in report.rolled],
+        "unhealthy": [_health(each) for each in report.unhealthy],
+        "leftOver": [_ref(each) for each in report.left_over],
+        "kept": [{**_ref(ref), "message": why} for ref, why in report.kept],
+        "problems": problems(report),
+    }
+
+
+def problems(report: Report) -> list[str]:
+    """What of the environment's files could not be read or followed."""
+    want = report.want
+    return [
+        *(f"{each.where}: {each.reason}" if isinstance(each, Refusal) else str(each) for each in want.refusals),
+        *(f"{each.origin}: {each.identity}: {each.message}" for each in want.broken),
+    ]
+
+
+def _applied(each: Applied) -> dict[str, Any]:
+    told = {
+        "result": each.fate.value,
+        "message": each.message,
+        "remedy": each.remedy,
+        "path": each.origin.path,
+        "line": each.origin.line,
+        "differences": [{"path": one.path, "old": one.old, "new": one.new} for one in each.differences],
+    }
+    return {**_ref(each.ref), **{key: value for key, value in told.items() if value}}
+
+
+def _rolled(each: Rolled) -> dict[str, Any]:
+    release = each.release
+    told = {
+        "environment": release.identity.environment,
+        "namespace": release.identity.namespace,
+        "name": release.identity.name,
+        "version": release.version,
+        "digest": release.digest,
+        "result": each.end.value,
+        "message": each.text,
+        "reason": each.trouble.reason if each.trouble else "",
+        "log": list(each.trouble.log) if each.trouble else [],
+        "revert": each.back.commit if each.back else "",
+        "pull": each.back.pull if each.back else "",
+    }
+    return {key: value for key, value in told.items() if value}
+
+
+def _health(each: Health) -> dict[str, Any]:
+    told = {
+        "state": each.state.value,
+        "reason": each.reason,
+        "message": each.message,
+        "pod": each.pod,
+        "container": each.container,
+        "log": list(each.log),
+    }
+    return {**_ref(each.ref), **{key: value for key, value in told.items() if value}}
+
+
+def _ref(ref: Ref) -> dict[str, Any]:
+    told = {"group": ref.group, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+    return {key: value for key, value in told.items() if value}

@@ -1,0 +1,151 @@
+"""`gitcd apply`, from settings and flags to a report for each environment of this cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gitcd.cluster.access import find_access
+from gitcd.cluster.api import Api, DeclinedError
+from gitcd.cluster.objects import Objects
+from gitcd.errors import ConfigError
+from gitcd.git.mirror import Mirror
+from gitcd.git.tree import CommitTree
+from gitcd.model.applied import Applied
+from gitcd.model.settings import Settings
+from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.scopes import DEFAULT_ENVIRONMENT
+from gitcd.rollout.facts import Release
+from gitcd.usecases.apply import How, Report, apply_environment
+from gitcd.usecases.apply_lease import Holds
+from gitcd.usecases.apply_want import Bounds, read_want
+from gitcd.usecases.apply_write import DryRun, Writer
+from gitcd.usecases.planner import Selection, check_selection
+from gitcd.usecases.rollout import roll_out
+from gitcd.usecases.rollout_means import Means
+from gitcd.usecases.rollout_team import Rolled
+from gitcd.usecases.workspace import Workspace
+
+Note = Callable[[Applied], None]
+Say = Callable[[Release, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The flags of the verb. `namespace` is where record and Lease are kept; `budget` how long waiting may last."""
+
+    selection: Selection
+    kubeconfig: str = ""
+    context: str = ""
+    namespace: str = ""
+    revision: str = ""
+    everything: bool = False
+    dry_run: DryRun = DryRun.NONE
+    wait: bool = True
+    budget: timedelta | None = None
+    prune: bool = False
+    prune_many: bool = False
+
+
+def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> Iterator[Report]:
+    """Take the commit to every environment of this cluster that was asked for, one after another.
+
+    Raises:
+        ConfigError: the cluster is not that of the environment, or something that was given is wrong.
+        TransientError: cluster or remote are in trouble.
+    """
+    tip = mirror.fetch()
+    tree = CommitTree(mirror.git, tip)
+    inputs = read_inputs(tree, mirror.memory)
+    check_selection(wish.selection, inputs)
+    api = Api(find_access(wish.kubeconfig, wish.context), deadline=run.deadline)
+    objects = Objects(api)
+    environments = choose(inputs, wish.selection.environments, run.settings, api)
+    kinds = frozenset(run.settings.allow.kinds)
+    for environment in environments:
+        want = read_want(
+            tree,
+            environment,
+            objects,
+            Bounds(kinds, run.limits),
+            selection=wish.selection,
+            everything=wish.everything,
+            memory=mirror.memory,
+        )
+        how = How(
+            wish.namespace,
+            run.run,
+            _rolling(run, objects, wish, say),
+            run.deadline,
+            wish.dry_run,
+            wait=wish.wait,
+            prune=wish.prune,
+            prune_many=wish.prune_many,
+            narrowed=bool(wish.selection.apps),
+            kinds=kinds,
+            note=note,
+        )
+        yield apply_environment(objects, environment, tip, want, how)
+
+
+def choose(inputs: Inputs, asked: frozenset[str], settings: Settings, api: Api) -> list[str]:
+    """The environments that are applied: those asked for, else all that are said to be this cluster.
+
+    Raises:
+        ConfigError: one that was asked for is another cluster, or nobody says which it is.
+    """
+    known = sorted(inputs.scopes.environments) or [DEFAULT_ENVIRONMENT]
+    if strange := sorted(asked - set(known)):
+        raise ConfigError(f"gitcd.yaml has no environment {strange[0]}", remedy=f"It has: {', '.join(known)}.")
+    uid = cluster_uid(api)
+    said = {each.name: each.cluster for each in settings.environments}
+    chosen = [name for name in known if name in asked] if asked else [n for n in known if said.get(n) == uid]
+    for name in chosen or known[:1]:
+        if said.get(name) is None:
+            raise ConfigError(
+                f"nobody says which cluster {name} is, so it is applied to none",
+                remedy=f"If it is {api.server}, write into the settings file:\n"
+                f"    environments:\n      - {{name: {name}, cluster: {uid}}}",
+            )
+        if said[name] != uid:
+            raise ConfigError(
+                f"{api.server} is not the cluster of {name}: its kube-system has the UID {uid}, not {said[name]}",
+                remedy="Choose another --context, or correct the setting environments.",
+            )
+    return chosen
+
+
+def cluster_uid(api: Api) -> str:
+    """What tells this cluster from all others.
+
+    Raises:
+        ConfigError: it may not be asked.
+    """
+    try:
+        return str(api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
+    except (DeclinedError, KeyError) as error:
+        raise ConfigError(
+            f"it cannot be told which cluster this is: {error}",
+            remedy="Allow the verb get on the namespace kube-system.",
+        ) from error
+
+
+def _rolling(
+    run: Workspace, objects: Objects, wish: Wish, say: Say
+) -> Callable[[Sequence[Release], Writer, Holds], list[Rolled]]:
+    def roll(releases: Sequence[Release], writer: Writer, _holds: Holds) -> list[Rolled]:
+        until = (
+            run.deadline if wish.budget is None else min(run.deadline, time.monotonic() + wish.budget.total_seconds())
+        )
+        means = Means(
+            objects,
+            writer.carry,
+            tell=say,
+            until=until if wish.wait else time.monotonic(),
+            run=run.run,
+        )
+        return roll_out(releases, means)
+
+    return roll

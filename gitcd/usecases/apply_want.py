@@ -1,0 +1,207 @@
+"""What a commit wants of one environment: its manifests in order, those that may not be written, and by whose word."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitcd.cluster.api import DeclinedError
+from gitcd.cluster.discovery import UnknownKindError
+from gitcd.cluster.objects import Objects
+from gitcd.errors import TransientError
+from gitcd.model import schema
+from gitcd.model.applied import BROKEN, Applied, Fate
+from gitcd.model.declaration import API_VERSION, KIND, Identity, Origin
+from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.memory import FORGETFUL, Memory
+from gitcd.model.plan import Outcome
+from gitcd.model.problem import Problem
+from gitcd.model.site import Refusal
+from gitcd.model.tree import Tree
+from gitcd.planning.applying import Wave, waves
+from gitcd.planning.applying_parts import autoscaled, autoscalers, in_namespace
+from gitcd.planning.applying_rules import barred, twice
+from gitcd.planning.applying_scope import Part, Source, parts, placed
+from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.limits import Limits, limit
+from gitcd.planning.matching import Declared
+from gitcd.usecases.apply_sources import read_environment
+from gitcd.usecases.planner import Selection
+
+_DEFINITION = "CustomResourceDefinition"
+_AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
+_KUSTOMIZE = "kustomize.config.k8s.io"  # the group of what steers kustomize, and is nothing to apply
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the operator lets an environment write: kinds beyond the usual ones, and namespaces."""
+
+    kinds: frozenset[str] = frozenset()
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """An environment at one commit.
+
+    `waves` are what is written, in order; `manifests` all that may be written, also what was not asked for: whatever is
+    among them is not pruned. `barred` are those that are not written, and why; `broken` the declarations that cannot be
+    followed.
+    """
+
+    waves: tuple[Wave, ...]
+    manifests: tuple[Manifest, ...]
+    parts: tuple[Part, ...]
+    barred: tuple[Applied, ...] = ()
+    refusals: tuple[Refusal | Problem, ...] = ()
+    broken: tuple[Outcome, ...] = ()
+    charts: tuple[str, ...] = ()
+    passed: int = 0  # manifests that were not asked for
+    rejected: Mapping[Identity, Mapping[str, str]] = field(default_factory=dict)  # digests on hold, with the reason
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that stands in git could be read, so that what is missing has really gone."""
+        return not (self.refusals or self.broken or any(each.fate in BROKEN for each in self.barred))
+
+
+def read_want(
+    tree: Tree,
+    environment: str,
+    objects: Objects,
+    bounds: Bounds,
+    *,
+    selection: Selection,
+    everything: bool = False,
+    memory: Memory = FORGETFUL,
+) -> Want:
+    """Read what a tree wants of an environment; of its manifests those of the selected declarations, or all.
+
+    Raises:
+        ConfigError: gitcd.yaml is not valid, or there is a kustomization and no program that builds it.
+        DeclinedError: the cluster does not say how it serves a kind.
+        TransientError: the cluster is in trouble.
+    """
+    inputs = read_inputs(tree, memory)
+    declared, refused = limit(_of(inputs, environment), bounds.limits or {})
+    found = read_environment(tree, inputs.scopes, environment, {each.declaration.origin.path for each in declared})
+    sources = with_declarations(found.sources, declared)
+    all_parts = parts(declared, sources)
+    chosen = [each for each in all_parts if selection.takes(each.identity)]
+    manifests, unfit = _sorted_out(placed(sources, all_parts), environment, objects, bounds)
+    paths = {path for each in chosen for path in (*each.sources, each.declared.declaration.origin.path)}
+    wanted = [each for each in manifests if everything or each.origin.path in paths]
+    ordered, problems = waves(wanted)
+    broken = [each for each in (*inputs.broken, *refused) if each.identity.environment in {"", environment}]
+    return Want(
+        tuple(ordered),
+        tuple(manifests),
+        tuple(chosen),
+        tuple(each for each in unfit if everything or each.origin.path in paths),
+        (*found.refusals, *problems),
+        tuple(each for each in broken if selection.takes(each.identity)),
+        found.charts,
+        len(manifests) - len(wanted),
+        {identity: {one.digest: one.reason for one in hold.reject} for identity, hold in inputs.holds.items()},
+    )
+
+
+def scaled(manifests: Iterable[Manifest], objects: Objects) -> frozenset[Ref]:
+    """The workloads whose replicas an autoscaler sets, one of git's or one of the cluster's."""
+    wanted = list(manifests)
+    named = autoscaled(autoscalers(wanted))
+    counted = [each.ref for each in wanted if "replicas" in (each.value.get("spec") or {})]
+    if not counted:
+        return named
+    return named | autoscaled(_autoscalers(objects, sorted({each.namespace for each in counted})))
+
+
+def _autoscalers(objects: Objects, namespaces: Sequence[str]) -> Sequence[Json]:
+    """Those of the cluster, as far as they may be read."""
+    try:
+        if len(namespaces) > 1:
+            return objects.list_kind(*_AUTOSCALER)
+        return objects.list_kind(*_AUTOSCALER, namespace=namespaces[0])
+    except (DeclinedError, UnknownKindError, TransientError):
+        return []
+
+
+def _of(inputs: Inputs, environment: str) -> list[Declared]:
+    return [each for each in inputs.declared if each.identity.environment == environment]
+
+
+def _sorted_out(
+    sources: Sequence[Source], environment: str, objects: Objects, bounds: Bounds
+) -> tuple[list[Manifest], list[Applied]]:
+    """The manifests that may be written, and the others with the reason."""
+    found = [each for source in sources for each in source.manifests if each.ref.group != _KUSTOMIZE]
+    coming = {_defined(each) for each in found if each.ref.kind == _DEFINITION}
+    served = [_served(each, objects, coming) for each in found]
+    refused = [each for each in served if isinstance(each, Applied)]
+    kept: list[Manifest] = []
+    for each in (one for one in served if isinstance(one, Manifest)):
+        unfit = barred(each, environment, bounds.kinds, bounds.limits or {})
+        if unfit:
+            refused.append(unfit)
+        else:
+            kept.append(each)
+    doubled = list(twice(kept))
+    unclear = {each.ref for each in doubled}
+    return [each for each in kept if each.ref not in unclear], [*refused, *doubled]
+
+
+def _served(manifest: Manifest, objects: Objects, coming: Collection[tuple[str, str]]) -> Manifest | Applied:
+    """The manifest with a namespace, or with none, as the cluster serves its kind."""
+    ref = manifest.ref
+    try:
+        namespaced = objects.resource(manifest).namespaced
+    except UnknownKindError as error:
+        if (ref.group, ref.kind) in coming:
+            return manifest
+        return Applied(ref, Fate.REFUSED, manifest.origin, error.message, error.remedy)
+    except TransientError as error:
+        return Applied(ref, Fate.FAILED, manifest.origin, error.message, error.remedy, transient=True)
+    if not namespaced:
+        return in_namespace(manifest, "") if ref.namespace else manifest
+    if ref.namespace:
+        return manifest
+    message = "it names no namespace, and no declaration beside it says which"
+    return Applied(ref, Fate.REFUSED, manifest.origin, message, "Write metadata.namespace.")
+
+
+def _defined(definition: Manifest) -> tuple[str, str]:
+    """Group and kind that a CustomResourceDefinition brings."""
+    spec = definition.value.get("spec") or {}
+    return str(spec.get("group")), str((spec.get("names") or {}).get("kind"))
+
+
+def with_declarations(sources: Sequence[Source], declared: Sequence[Declared]) -> list[Source]:
+    """The sources with the environment's own declarations as objects, those in an older form in the present one."""
+    origins = {each.declaration.origin: each for each in declared}
+    result: list[Source] = []
+    for source in sources:
+        kept = [_declaration(each, origins) if each.ref.kind == KIND else each for each in source.manifests]
+        result.append(Source(source.path, tuple(each for each in kept if each)))
+    there = {each.origin for source in result for each in source.manifests if each.ref.kind == KIND}
+    return result + [Source(origin.path, (_rendered(each),)) for origin, each in origins.items() if origin not in there]
+
+
+def _declaration(manifest: Manifest, origins: dict[Origin, Declared]) -> Manifest | None:
+    declared = origins.get(manifest.origin)
+    if declared is None or manifest.api_version != API_VERSION:
+        return None
+    return in_namespace(manifest, declared.identity.namespace)
+
+
+def _rendered(declared: Declared) -> Manifest:
+    group, _, version = API_VERSION.partition("/")
+    ref = Ref(KIND, declared.identity.namespace, declared.identity.name, group)
+    metadata = {"name": ref.name, "namespace": ref.namespace}
+    spec = schema.plain(declared.declaration.spec)
+    return Manifest(
+        ref,
+        version,
+        {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec},
+        declared.declaration.origin,
+    )

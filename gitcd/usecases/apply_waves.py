@@ -1,0 +1,146 @@
+"""Wave after wave to the cluster: whatever failed stops what comes after it in the same folder, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from gitcd.cluster.api import Json
+from gitcd.cluster.objects import Objects
+from gitcd.errors import TransientError
+from gitcd.model.applied import BROKEN, Applied, Entry, Fate
+from gitcd.model.health import Health, State
+from gitcd.model.live import Manifest, Ref
+from gitcd.planning.applying import Wave
+from gitcd.usecases.apply_live import WORKERS
+from gitcd.usecases.apply_write import DryRun, Writer
+from gitcd.usecases.evidence import Onlooker, with_log
+
+_DEFINITION = "CustomResourceDefinition"
+_ESTABLISHED_WITHIN = timedelta(minutes=1)
+_POLL = 0.5  # seconds
+_AWAITED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
+
+Note = Callable[[Applied], None]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one run has done so far. `entries` are new words for the inventory."""
+
+    note: Note
+    results: dict[Ref, Applied] = field(default_factory=dict)
+    entries: dict[Ref, Entry] = field(default_factory=dict)
+    unhealthy: list[Health] = field(default_factory=list)
+    _stopped: dict[str, Applied] = field(default_factory=dict)  # by folder, the first that failed
+
+    def add(self, applied: Applied, entry: Entry | None = None) -> None:
+        self.results[applied.ref] = applied
+        if entry:
+            self.entries[applied.ref] = entry
+        if applied.fate in BROKEN:
+            self.stop(applied)
+        self.note(applied)
+
+    def stop(self, applied: Applied) -> None:
+        """Begin nothing more that depends on this."""
+        self._stopped.setdefault(folder(applied.origin.path), applied)
+        if applied.ref.kind == "Namespace":
+            self._stopped.setdefault(f"namespace {applied.ref.name}", applied)
+
+    def obstacle(self, manifest: Manifest) -> Applied | None:
+        """What failed that this depends on."""
+        of_namespace = self._stopped.get(f"namespace {manifest.ref.namespace}")
+        return of_namespace or self._stopped.get(folder(manifest.origin.path))
+
+    def leave(self, manifest: Manifest, why: str) -> None:
+        self.add(Applied(manifest.ref, Fate.LEFT, manifest.origin, why))
+
+
+def folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """Writes objects. `keep` is asked before each wave, and raises where this run must not go on."""
+
+    objects: Objects
+    writer: Writer
+    until: float  # a moment of `time.monotonic()`
+    keep: Callable[[], None]
+
+    def write(self, wave: Wave, work: Mapping[Ref, Manifest], live: Mapping[Ref, Json], progress: Progress) -> None:
+        """Write what of a wave is to be written, several at a time, and wait for what others come after."""
+        self.keep()
+        due = [work[each.ref] for each in wave.manifests if each.ref in work]
+        free = [each for each in due if not self._is_stopped(each, progress)]
+        for applied, entry in self._written(free, live):
+            progress.add(applied, entry)
+        if self.writer.dry_run is not DryRun.NONE:
+            return
+        definitions = [each for each in free if each.ref.kind == _DEFINITION]
+        self._await_served(definitions, progress)
+        self._await(sorted(wave.awaited & work.keys()), progress)
+
+    def settle(self, refs: Iterable[Ref], progress: Progress) -> None:
+        """Wait until these are healthy, or will not become so by themselves."""
+        self._await([ref for ref in refs if ref.kind in _AWAITED], progress)
+
+    def _is_stopped(self, manifest: Manifest, progress: Progress) -> bool:
+        if obstacle := progress.obstacle(manifest):
+            progress.leave(manifest, f"{obstacle.ref} comes first, and failed")
+        return obstacle is not None
+
+    def _written(
+        self, manifests: Sequence[Manifest], live: Mapping[Ref, Json]
+    ) -> Iterator[tuple[Applied, Entry | None]]:
+        def write(manifest: Manifest) -> tuple[Applied, Entry | None]:
+            return self.writer.write(manifest, live.get(manifest.ref))
+
+        if len(manifests) <= 1:
+            yield from map(write, manifests)
+            return
+        with ThreadPoolExecutor(min(WORKERS, len(manifests))) as pool:
+            yield from pool.map(write, manifests)
+
+    def _await_served(self, definitions: Collection[Manifest], progress: Progress) -> None:
+        """Wait until the server knows the kinds that these define."""
+        refs = [
+            each.ref for each in definitions if each.ref not in progress.results or not self._broken(each, progress)
+        ]
+        self._await(refs, progress, _ESTABLISHED_WITHIN)
+        for each in definitions:
+            self.objects.discovery.forget(str((each.value.get("spec") or {}).get("group", "")))
+
+    def _broken(self, manifest: Manifest, progress: Progress) -> bool:
+        return progress.results[manifest.ref].fate in BROKEN
+
+    def _await(self, refs: Sequence[Ref], progress: Progress, limit: timedelta | None = None) -> None:
+        until = min(self.until, time.monotonic() + limit.total_seconds()) if limit else self.until
+        eye, waiting = Onlooker(self.objects), list(refs)
+        while waiting:
+            self.keep()
+            found = [eye.look(ref, datetime.now(UTC)) for ref in waiting]
+            for health in found:
+                if health.state in {State.FAILED, State.MISSING}:
+                    self._fail(with_log(self.objects, health), progress)
+            waiting = [each.ref for each in found if each.state in {State.IN_PROGRESS, State.TERMINATING}]
+            if waiting and time.monotonic() >= until:
+                late = next(each for each in found if each.ref in waiting)
+                self._fail(late, progress, f"not healthy in time: {late.message}")
+                return
+            if waiting:
+                time.sleep(_POLL)
+
+    def _fail(self, health: Health, progress: Progress, message: str = "") -> None:
+        progress.unhealthy.append(health)
+        before = progress.results.get(health.ref)
+        origin = before.origin if before else None
+        text = message or health.message
+        if origin is None:
+            raise TransientError(f"{health.ref}: {text}")
+        progress.stop(Applied(health.ref, Fate.FAILED, origin, text))

@@ -1,0 +1,119 @@
+"""A config repository that is applied to the real control plane: files in, commands run, objects read.
+
+`scene` needs the fixtures `workloads` and `namespace`; every name is of that namespace, so that tests share a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitcd.cli import main
+from gitcd.manifests.dump import to_yaml
+from gitcd.model.crd import custom_resource_definition
+from tests.support.containerversions import _await_established
+from tests.support.controlplane import ControlPlane
+from tests.support.repos import Bare, make_bare
+
+LAYOUT = b"apiVersion: gitcd.io/v1\nkind: ConfigRepository\nenvironments:\n  - {name: prod, path: envs/prod}\n"
+REPO = "registry.example.com/team/web"
+
+
+def uid_of(plane: ControlPlane) -> str:
+    return str(plane.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
+
+
+def declaration(namespace: str, name: str = "web", **spec: Any) -> dict[str, Any]:
+    whole = {"imageRepo": f"registry.example.com/team/{name}", "tag": "env-prod", "selector": {"app": name}, **spec}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "gitcd.io/v1", "kind": "ContainerVersion", "metadata": metadata, "spec": whole}
+
+
+def deployment(namespace: str, name: str = "web", image: str = "", **spec: Any) -> dict[str, Any]:
+    container = {"name": name, "image": image or f"registry.example.com/team/{name}:1.0.0"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
+            **spec,
+        },
+    }
+
+
+def config_map(namespace: str, name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}
+
+
+def documents(*objects: dict[str, Any]) -> bytes:
+    return "---\n".join(map(to_yaml, objects)).encode()
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The only environment of the report."""
+        (found,) = json.loads(self.out)["environments"]
+        return found
+
+    @property
+    def results(self) -> dict[str, str]:
+        return {f"{each['kind']}/{each['name']}": each["result"] for each in self.report["objects"]}
+
+
+@dataclass
+class Scene:
+    plane: ControlPlane
+    namespace: str
+    remote: Bare
+    folder: Path
+    capsys: Any
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def commit(self, files: dict[str, bytes | None]) -> str:
+        return self.remote.commit(files)
+
+    def apply(self, *flags: str, form: str = "json", kubeconfig: Path | None = None) -> Ran:
+        path = self.folder / "settings.yaml"
+        path.write_text(
+            json.dumps({"environments": [{"name": "prod", "cluster": uid_of(self.plane)}], **self.settings})
+        )
+        words = ["apply", self.remote.url, "-n", self.namespace, "--config", str(path), "-o", form]
+        words += ["--kubeconfig", str(kubeconfig or self.plane.admin.kubeconfig), *flags]
+        self.capsys.readouterr()
+        code = main.run(words)
+        said = self.capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        base = {"deployments": "/apis/apps/v1", "containerversions": "/apis/gitcd.io/v1"}.get(kind, "/api/v1")
+        return self.plane.get(f"{base}/namespaces/{self.namespace}/{kind}/{name}")
+
+    def managers(self, kind: str, name: str) -> dict[str, dict[str, Any]]:
+        entries = self.get(kind, name)["metadata"]["managedFields"]
+        return {each["manager"]: each["fieldsV1"] for each in entries if not each.get("subresource")}
+
+
+@pytest.fixture(scope="session")
+def defined(workloads: ControlPlane) -> ControlPlane:
+    """The control plane with controllers, and the definition of ContainerVersion."""
+    workloads.apply(to_yaml(custom_resource_definition()))
+    _await_established(workloads)
+    return workloads
+
+
+@pytest.fixture
+def scene(defined: ControlPlane, namespace: str, tmp_path: Path, capsys: Any) -> Scene:
+    remote = make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT})
+    return Scene(defined, namespace, remote, tmp_path, capsys)
