@@ -16,6 +16,7 @@ from gitcd.rollout.record import Record
 
 _TEMPLATES: Mapping[str, tuple[str, ...]] = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
 _USUAL = ("spec", "template")
+_TELLING = frozenset({"f:template", "f:jobTemplate", "f:selector"})  # what a step waits for, once it is set
 _CONTAINERS = ("containers", "initContainers")
 
 
@@ -119,12 +120,11 @@ def images(value: Json) -> dict[str, str]:
 
 
 def changed_at(value: Json) -> datetime | None:
-    """When the pod template of a workload was last set by whoever owns it, as the API server remembers."""
+    """When a pod template, or what a Service selects, was last set by its owner, as the API server remembers."""
     entries = (value.get("metadata") or {}).get("managedFields") or ()
-    owners = (each for each in entries if not each.get("subresource") and _owns_template(each.get("fieldsV1") or {}))
+    owners = (each for each in entries if not each.get("subresource") and _owns_any(each.get("fieldsV1") or {}))
     return max((time for each in owners if (time := record.parsed(each.get("time")))), default=None)
 
 
-def _owns_template(fields: Mapping[str, Any]) -> bool:
-    spec = fields.get("f:spec") or {}
-    return "f:template" in spec or "f:jobTemplate" in spec
+def _owns_any(fields: Mapping[str, Any]) -> bool:
+    return not _TELLING.isdisjoint(fields.get("f:spec") or {})

@@ -6,7 +6,7 @@ EndpointSlices follow. So a test decides what is seen when. `invariant` is wheth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from gitcd.rollout import bluegreen, record
 from gitcd.rollout.actions import Action, Apply, CommitSwitch, Measure, Scale, Select
 from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.record import Record
-from gitcd.rollout.table import Decision, Do, Failed, Wait, advance
+from gitcd.rollout.table import Decision, Do, Wait, advance
 
 REPO = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app"
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -100,6 +100,10 @@ class World:
         for name in self.slots:
             self.bring_up(name)
         self.publish()
+
+    def turn_by_hand(self, name: str) -> None:
+        """Somebody switches the live Service in the cluster."""
+        self.selects["app"], self.selected["app"] = name, (self.now, "kubectl-edit")
 
     @property
     def invariant(self) -> bool:
@@ -272,6 +276,3 @@ class World:
 
 def _name(ref: Ref) -> str:
     return ref.name.removeprefix("app-")
-
-
-__all__ = ["Failed", "World", "digest", "image", "replace"]
