@@ -45,7 +45,8 @@ def command() -> None:
     """Read and move the tags of images in Amazon ECR.
 
     REPO is a name such as team/app, in the account and region of the AWS environment, or a full name such as
-    123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app.
+    123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app. By its full name it may be in any other registry, too, where
+    get, list and add work, with the credentials of `docker login`.
     """
 
 
@@ -186,10 +187,10 @@ def log(console: Console, form: Any, files: Sequence[str], ecr: Sequence[str], t
 
 
 def _registry(arguments: Mapping[str, Any]) -> EcrTags:
-    from gitcd.registry.tags import EcrTags
+    from gitcd.registry.any_tags import AnyTags
     from gitcd.usecases.tagging import settings_for
 
-    return EcrTags(settings_for(arguments, os.environ))
+    return AnyTags(settings_for(arguments, os.environ))
 
 
 def _repository(text: str) -> Repository:

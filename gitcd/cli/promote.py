@@ -111,7 +111,7 @@ def rehearsed(console: Console, form: Any, plan: Plan, *, check: bool) -> int:
 
 
 def _settled(console: Console, form: Any, run: Workspace, arguments: dict[str, Any]) -> int:
-    from gitcd.registry.tags import EcrTags
+    from gitcd.registry.any_tags import AnyTags
     from gitcd.usecases.keeping import source_of
     from gitcd.usecases.settle_tags import settle
     from gitcd.usecases.workspace import registry_settings
@@ -121,6 +121,6 @@ def _settled(console: Console, form: Any, run: Workspace, arguments: dict[str, A
         duties = settle(source_of(run, target), _request(arguments))
     for warning in duties.warnings:
         console.warn(warning)
-    registry = EcrTags(registry_settings(run.settings))
+    registry = AnyTags(registry_settings(run.settings))
     orders = duties.orders(registry, dry_run=arguments["dry_run"])
     return ecr_changes.carry_out(console, form, arguments, registry, orders, problems=duties.problems)

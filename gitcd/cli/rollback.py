@@ -73,9 +73,9 @@ def _request(console: Console, arguments: dict[str, Any]) -> RollbackRequest:
 
 
 def _sources(run: Workspace, mirror: Mirror) -> Sources:
-    from gitcd.registry.tags import EcrTags
+    from gitcd.registry.any_tags import AnyTags
     from gitcd.usecases.rollback import Sources
     from gitcd.usecases.workspace import registry_settings
 
-    registry = EcrTags(registry_settings(run.settings))
+    registry = AnyTags(registry_settings(run.settings))
     return Sources(lambda: run.history(mirror), registry.manifests)

@@ -7,13 +7,19 @@ of the same major, minor and patch number: npm and Cargo agree on that.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 MAX_LENGTH = 256
-# What ranges are written with. A range of blanks, or none at all, would be every version without saying so.
-PATTERN = r"[0-9A-Za-z.*^~<>=|, +-]*"
-_EVERY = "*"
+# The grammar of a range, in words that a JSON Schema and a CRD can carry; empty where there is none.
+_NUMBER = r"(x|X|\*|0|[1-9][0-9]*)"
+_IDENTIFIER = r"(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+_SUFFIX = rf"(-{_IDENTIFIER}(\.{_IDENTIFIER})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
+_VERSION = rf"v?{_NUMBER}(\.{_NUMBER}(\.{_NUMBER}{_SUFFIX})?)?"
+_COMPARATOR = rf"((>=|<=|>|<|=|~>?|\^) *)?{_VERSION}"
+_ALTERNATIVE = rf"({_VERSION} +- +{_VERSION}|{_COMPARATOR}(( *, *| +){_COMPARATOR})*)"
+PATTERN = rf"({_ALTERNATIVE}( *\|\| *{_ALTERNATIVE})*)?"
 
 
 class RangeError(ValueError):
@@ -54,12 +60,14 @@ def check_range(text: str) -> str:
 def _parsed(text: str) -> Any:
     from nodesemver import make_range
 
-    if len(text) > MAX_LENGTH:
-        raise RangeError(f"it is longer than {MAX_LENGTH} characters")
-    alternatives = [" ".join(each.replace(",", " ").split()) for each in text.split("||")]
-    if not all(alternatives):
-        raise RangeError(f"a part of it is empty; every version is {_EVERY}")
+    if len(text) > MAX_LENGTH or not text or not _grammar().fullmatch(text):
+        raise RangeError("it is no range of semantic versions, such as '>=1.2 <2', '^1.4' or '~1.4.2'")
     try:
-        return make_range(" || ".join(alternatives), loose=False)
-    except ValueError:
-        raise RangeError("it is no range of semantic versions, such as '>=1.2 <2', '^1.4' or '~1.4.2'") from None
+        return make_range(" ".join(text.replace(",", " ").split()), loose=False)
+    except ValueError as error:
+        raise RangeError(str(error)) from None
+
+
+@lru_cache(maxsize=1)
+def _grammar() -> re.Pattern[str]:
+    return re.compile(PATTERN)

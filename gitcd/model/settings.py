@@ -248,6 +248,17 @@ class RegistryAccess:
         str, Text(r"([A-Za-z0-9+=,.@:/_-]{2,})?", max=1224, hint="an external id"), Doc("What that role asks for.")
     ] = ""
     endpoint_url: Annotated[Url, Doc("Asked in place of the registry itself.")] = ""
+    kind: Annotated[
+        Literal["", "ecr", "oci"],
+        Doc(
+            "ecr: by the API of Amazon ECR; oci: as any other registry. Empty: by the host, or an endpoint in a region."
+        ),
+    ] = ""
+    username: Annotated[
+        str, Text(r"[^\x00-\x20\x7f:]*", max=255, hint="a user name"), Doc("Empty: what `docker login` keeps.")
+    ] = ""
+    password_env: Annotated[Variable, Doc("The environment variable that holds the password or token.")] = ""
+    plain_http: Annotated[bool, Doc("Whether it is asked without TLS, as registries on this machine are.")] = False
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -256,6 +267,18 @@ class RegistryAccess:
             lambda access: bool(access.host) != bool(access.account),
             "host",
             either("host", "account"),
+        ),
+        Rule(
+            "(has(self.username) && self.username != '') == (has(self.passwordEnv) && self.passwordEnv != '')",
+            "give both username and passwordEnv, or neither",
+            lambda access: bool(access.username) == bool(access.password_env),
+            "passwordEnv",
+            {
+                "oneOf": [
+                    {"allOf": [given("username"), given("passwordEnv")]},
+                    {"not": {"anyOf": [given("username"), given("passwordEnv")]}},
+                ]
+            },
         ),
     )
 

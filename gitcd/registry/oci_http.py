@@ -171,7 +171,7 @@ class Transport:
         if isinstance(error, trouble.SSLError):
             remedy = f"check the certificate, SSL_CERT_FILE, and the proxy; {CLOCK}"
             return Failure("TlsFailed", f"no trusted connection to {where}: {said}", remedy, transient=True)
-        if isinstance(error, trouble.TimeoutError):
+        if isinstance(error, trouble.TimeoutError) and not isinstance(error, trouble.NewConnectionError):
             return Failure("Timeout", f"no answer from {where}: {said}", "check the network", transient=True)
         remedy = "check the host's name, the network and the proxy"
         return Failure("ConnectionFailed", f"{where} cannot be reached: {said}", remedy, transient=True)

@@ -36,6 +36,10 @@ class OciImages(Oci):
         answers = super().look_up(repository, ids)
         return {name: self._labelled(repository, name, found) for name, found in answers.items()}
 
+    def plain_look_up(self, repository: Repository, ids: Sequence[str]) -> dict[str, Answer]:
+        """The same without a version, for those who ask for nothing but names."""
+        return super().look_up(repository, ids)
+
     def page(self, repository: Repository, token: str) -> Page | Failure:
         """One page of the tags; `token` is the address of a page, as the one before told it."""
         if not self._settings.allows(repository):

@@ -85,6 +85,10 @@ class EcrTags(EcrDocuments):
             done |= dict.fromkeys(batch, answer) if isinstance(answer, Failure) else answer
         return done
 
+    def irremovable(self, repository: Repository) -> Failure | None:  # noqa: ARG002 - others than ECR differ by it
+        """Why no tag of a repository can be taken away; None where it can."""
+        return None
+
     def images(self, repository: Repository) -> Iterator[Image | Failure]:
         """All images that have a tag, page by page in the registry's order; a failure is the last that comes."""
         token = ""

@@ -1,7 +1,7 @@
-"""Tags of ECR repositories, moved and taken away: `gitcd ecr-tags`.
+"""Tags of repositories, moved and taken away: `gitcd ecr-tags`.
 
-ECR has no compare-and-set. What can be had is: look, write, look again. So a move that another one overtook is seen and
-said; a move that another one made between the first look and the write is overwritten unseen.
+A registry has no compare-and-set. What can be had is: look, write, look again. So a move that another one overtook is
+seen and said; a move that another one made between the first look and the write is overwritten unseen.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def _decide(repository: Repository, tag: str, current: Answer, image: Image, exp
 
 def _noted(change: TagChange, current: Answer, left: set[str]) -> TagChange:
     """The change, with a note where the image that its tag `left` keeps none."""
-    if change.note or not change.writes or not isinstance(current, Image) or not left.issuperset(current.tags):
+    if change.note or not change.writes or not isinstance(current, Image):
+        return change
+    if current.partial or not left.issuperset(current.tags):
         return change
     note = f"{short(current.digest)} has no tag left; a lifecycle rule for untagged images may expire it"
     return replace(change, note=note)
@@ -201,7 +203,7 @@ def _landed(change: TagChange, record: Record) -> TagChange:
 def _overtaken(change: TagChange, digest: str) -> Failure:
     where = f"the tag {change.tag} of {change.repository}"
     if digest == change.old:
-        message = f"ECR took the move of {where} and still answers with what it named before"
+        message = f"the registry took the move of {where} and still answers with what it named before"
         return Failure("NotSeen", message, "run again", transient=True)
     message = f"{where} was moved, and names {digest or 'nothing'} now: another move came in between"
     return Failure("Overtaken", message, "look who else moves it, and decide which move is meant")

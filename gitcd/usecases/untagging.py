@@ -39,6 +39,8 @@ def remove(request: Remove, registry: EcrTags, repository: Repository, record: R
     ids = [*request.tags, *([request.version] if request.version else [])]
     found = registry.find(repository, list(dict.fromkeys(ids)))
     changes = {tag: _decide(repository, tag, found, request.version) for tag in request.tags}
+    if refusal := registry.irremovable(repository):
+        return [change.failed(refusal) if change.writes else change for change in changes.values()]
     if not request.delete_untagged:
         changes |= {change.tag: change for change in _last_ones(changes.values(), found)}
     pending = [change for change in changes.values() if change.writes]

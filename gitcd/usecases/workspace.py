@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gitcd import redact
 from gitcd.errors import ConfigError
 from gitcd.git.commit import Author
 from gitcd.git.history import History, MissingHistory, ensure_history, local_history
@@ -20,7 +21,7 @@ from gitcd.model import layout
 from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Failure, Query
-from gitcd.model.settings import Settings
+from gitcd.model.settings import RegistryAccess, Settings
 from gitcd.planning.limits import Limits
 from gitcd.registry.evidence import inspect
 from gitcd.registry.labels import ImageSource
@@ -205,15 +206,33 @@ def cache_dir(settings: Settings) -> Path | None:
 
 
 def registry_settings(settings: Settings) -> RegistrySettings:
-    """The operator's settings as the registry floor takes them."""
+    """The operator's settings as the registry floor takes them.
+
+    Raises:
+        ConfigError: a password is not where the settings say.
+    """
     return RegistrySettings(
         endpoint_url=settings.ecr.endpoint_url,
         region=settings.ecr.region,
-        access={
-            each.host or each.account: Access(each.role_arn, each.external_id, each.endpoint_url)
-            for each in settings.registries
-        },
+        access={each.host or each.account: _access(each) for each in settings.registries},
         allowed=settings.allow.registries,
+    )
+
+
+def _access(entry: RegistryAccess) -> Access:
+    password = os.environ.get(entry.password_env, "") if entry.password_env else ""
+    if entry.password_env and not password:
+        message = f"the registry {entry.host} takes its password from {entry.password_env}, which is not set"
+        raise ConfigError(message, remedy=f"Set {entry.password_env}.")
+    redact.register(password)
+    return Access(
+        entry.role_arn,
+        entry.external_id,
+        entry.endpoint_url,
+        entry.kind,
+        entry.username,
+        password,
+        entry.plain_http,
     )
 
 
