@@ -9,7 +9,7 @@ ARGS   ?=
 TESTS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench control-plane forge helm deploy lock clean distclean
+.PHONY: help setup demo test check format bench control-plane forge helm deploy schemas lock clean distclean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,10 @@ deploy: $(READY)  ## write what is generated in deploy/ anew
 	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --out deploy/kustomize/base
 	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --controller --out deploy/kustomize/controller
 	@$(BIN)/gitcd schema crd > deploy/helm/gitcd/crds/containerversions.yaml
+
+SCHEMAS := examples/config-repo/.gitcd/schema
+schemas: $(READY)  ## write the published JSON Schemas anew
+	@for kind in containerversion configrepository hold; do $(BIN)/gitcd schema $$kind > $(SCHEMAS)/$$kind.json; done
 
 # A lock holds versions and hashes and no address of any package index, so it fits every mirror (docs/adr/0001).
 # requirements.lock is for work on gitcd; requirements-run.lock is the part of it that the image runs.
