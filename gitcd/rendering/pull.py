@@ -24,7 +24,9 @@ from gitcd.rendering.diff import unified
 from gitcd.rendering.pull_markup import code, compare_link, fenced, html_code
 from gitcd.rendering.text import one_line
 
-_TRAILER = re.compile(rf"({trailers.ENVIRONMENT}|{trailers.APP}|{trailers.DIGEST}): [A-Za-z0-9._:/-]+(?<!-)")
+_REPEATED = (trailers.ENVIRONMENT, trailers.APP, trailers.DIGEST, trailers.VERB)
+# A person is named where nobody is called by it, and no comment is closed.
+_TRAILER = re.compile(rf"({'|'.join(_REPEATED)}): [A-Za-z0-9._:/-]+(?<!-)|{trailers.BY}: \w+([ .-]?\w+)*")
 PULL_TEMPLATE = "pull-request.j2"
 _MOST_TEXT = 1 << 20  # bytes of a body before it is fitted to a forge
 _FEWEST_LINES = 8  # of a diff that is shown in part

@@ -17,6 +17,7 @@ from gitcd.model.declaration import Identity, Origin
 from gitcd.model.evidence import Evidence, Findings, Scan, ScanStatus
 from gitcd.model.plan import Direction, FileChange, Outcome, OutcomeKind, PlannedCommit, PlannedPull, Resolved
 from gitcd.model.pull import Limits, plan_of
+from gitcd.model.trailers import parse, persons, verbs
 from gitcd.model.tree import Mode
 from gitcd.rendering.messages import commit_message
 from gitcd.rendering.pull import Details, Provenance, RenderedObject, pull_content
@@ -65,6 +66,20 @@ def table(text: str) -> list[list[str]]:
     """The cells of the table, as GitHub's Markdown divides them."""
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+
+
+class TestWhatASquashKeeps:
+    @pytest.mark.parametrize("by", ["dana", "Dana van-Dyk 3", "ci.bot"])
+    def test_the_trailers_with_who_asked_for_what(self, by):
+        told = commit_message(pull().commit, run="now", verb="rollback", by=by)
+        text = body(message=told)
+        assert (list(parse(text)), verbs(text), persons(text)) == (list(parse(told)), ["rollback"], [by])
+        assert "Gitcd-Run" not in text
+
+    @pytest.mark.parametrize("by", ["@dana", "dana --> out", "dana-- x", "<dana>", "d [x](http://x.example)"])
+    def test_nobody_whose_name_would_do_something(self, by):
+        text = body(message=commit_message(pull().commit, verb="rollback", by=by))
+        assert (verbs(text), persons(text)) == (["rollback"], [])
 
 
 class TestWhatItSays:

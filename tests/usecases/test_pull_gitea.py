@@ -185,6 +185,63 @@ def test_F33_after_a_merge_all_is_current_and_a_revert_is_heard(team, method):
     assert len(team.pulls()) == 1
 
 
+def everything(team) -> tuple:
+    """What the forge and the remote show to whoever looks: nothing of it changes where nothing is written."""
+    heads = {name: team.repository.head(name) for name in ["main", *team.branches()]}
+    told = [[each[name] for name in ("number", "state", "title", "body", "updated_at")] for each in team.pulls()]
+    return heads, told, [team.api("GET", f"/issues/{each['number']}/comments") for each in team.pulls()]
+
+
+@pytest.fixture
+def promoting(team):
+    """prod moves by promotion, and dev has gone on to 1.1.0."""
+    team.push({"gitcd.yaml": LAYOUT.replace(b"envs/prod,", b"envs/prod, promoteFrom: dev,")})
+    team.ecr.put("team/app", tags=["1.1.0", "env-dev"], manifest=built("1.1.0"))
+    team.gitcd("reconcile")
+    return team
+
+
+@pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
+def test_F38_after_a_promotion_is_merged_three_runs_with_the_old_tag_change_nothing(promoting, method):
+    team = promoting
+    team.gitcd("promote", "dev", "prod")
+    assert json.loads(team.gitcd("promote", "dev", "prod", "-o", "json")[0])["pulls"][0]["act"] == "unchanged"
+    team.merge(1, method)
+    assert "app:1.1.0@" in team.show()
+    first = team.report()
+    assert (act(first), team.branches()) == (["cleared"], [])
+    before = everything(team)
+    for _ in range(3):
+        report = team.report()
+        assert (outcomes(report)["prod"], act(report)) == (("AwaitsPromotion", "TagDrift"), [])
+    team.gitcd("promote", "dev", "prod")
+    assert everything(team) == before
+    told = json.loads(team.gitcd("history", "prod/team/app", "-o", "json")[0])
+    assert told["items"][0]["act"] == "promoted"
+
+
+def test_F38_a_rollback_is_proposed_once_however_often_it_is_asked_for(promoting):
+    """Asked again in the same words nothing is written; merged, it stays, and its branch goes."""
+    team = promoting
+    team.gitcd("promote", "dev", "prod")
+    team.merge(1, "squash")
+    team.gitcd("reconcile")
+    words = ["rollback", "prod/team/app", "--reason", "slow", "--by", "dana", "-o", "json"]
+    assert act(json.loads(team.gitcd(*words)[0])) == ["opened"]
+    before = everything(team)
+    for _ in range(2):
+        time.sleep(1)  # the next second: the hold says when it was asked for
+        assert act(json.loads(team.gitcd(*words)[0])) == ["unchanged"]
+        team.gitcd("reconcile")
+    assert everything(team) == before
+    team.api("PATCH", "/pulls/2", {"state": "closed"})
+    assert act(json.loads(team.gitcd(*words)[0])) == ["opened"], "who asks for it by name means it"
+    team.merge(3, "squash")
+    assert act(team.report()) == ["cleared"]
+    assert "app:1.0.0" in team.show()
+    assert team.branches() == []
+
+
 def test_F34_a_foreign_commit_stays_until_somebody_decides(team):
     team.gitcd("reconcile")
     theirs = team.repository.commit(BRANCH, "note.txt", "mine", user=team.repository.forge.reviewer)
