@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,20 @@ _HEADER = ("OBJECT", "RESULT", "WHERE", "WHY")
 _SHOWN = 3  # fields of a change in a line
 
 
+class _Duration(click.ParamType[timedelta]):
+    """`90s`, `4m`, `1h30m`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        from gitcd.model.duration import parse_duration
+
+        try:
+            return parse_duration(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no duration such as 90s or 4m", param, ctx)
+
+
 @click.command("apply")
 @repository
 @click.option("--revision", metavar="COMMIT", default="", help="A commit of the branch; default: its tip.")
@@ -35,6 +50,8 @@ _SHOWN = 3  # fields of a change in a line
               "judge.")  # fmt: skip
 @click.option("--wait/--no-wait", default=True, show_default=True,
               help="Wait until what was written is healthy; what was begun goes on with the next run.")  # fmt: skip
+@click.option("--budget", type=_Duration(), metavar="TIME", help="How long to wait at most, such as 4m; the next run "
+              "goes on from there.")  # fmt: skip
 @click.option("--prune", is_flag=True, help="Delete what apply wrote once and git no longer has.")
 @click.option("--yes-prune", "prune_many", is_flag=True, help="Delete even more than a tenth of a hundred or 20%.")
 @options.kubernetes
@@ -93,7 +110,7 @@ def _wish(arguments: dict[str, Any]) -> Wish:
     from gitcd.usecases.apply_verb import Wish
     from gitcd.usecases.apply_write import DryRun
 
-    names = ("kubeconfig", "context", "namespace", "revision", "everything", "wait", "prune", "prune_many")
+    names = ("kubeconfig", "context", "namespace", "revision", "everything", "wait", "prune", "prune_many", "budget")
     return Wish(
         session.selection(arguments),
         dry_run=DryRun(arguments["dry_run"]),

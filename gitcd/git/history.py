@@ -86,6 +86,22 @@ class History:
         """Whether the commit is the tip or lies below it."""
         return self._git.run("merge-base", "--is-ancestor", oid, self._tip, ok=ANY).status == 0
 
+    def tree_of(self, name: str) -> CommitTree | None:
+        """The files of a commit that is the tip or lies below it, by its id or the beginning of it; None: none is.
+
+        Raises:
+            ConfigError: no permission.
+            TransientError: the remote cannot be reached.
+        """
+        found = self._git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=ANY)
+        commit = found.stdout.decode().strip()
+        if found.status or not self.holds(commit):
+            return None
+        if self._origin:
+            listed = self._git.run("ls-tree", "-r", "--object-only", "--full-tree", commit).stdout.decode().split()
+            self._origin.fetch_objects(sorted(set(listed)))
+        return CommitTree(self._git, commit)
+
     def past_moves(self, paths: Sequence[str]) -> list[PastCommit]:
         """Commits that touched any of the paths and carry our trailers, newest first, by one process for all paths.
 

@@ -10,6 +10,7 @@ from gitcd.errors import ExitCode, TransientError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
 from gitcd.model.health import Health
 from gitcd.model.live import Manifest, Ref
+from gitcd.model.registry import Failure
 from gitcd.planning.applying_fields import differs
 from gitcd.planning.applying_prune import leftovers
 from gitcd.planning.applying_scope import workloads_of
@@ -18,7 +19,7 @@ from gitcd.usecases.apply_lease import Holds, held
 from gitcd.usecases.apply_live import Live, read_live
 from gitcd.usecases.apply_prune import Pruner
 from gitcd.usecases.apply_record import Record, read_record, write_record
-from gitcd.usecases.apply_release import declaration_ref, is_due, release_of
+from gitcd.usecases.apply_release import declaration_ref, is_due
 from gitcd.usecases.apply_want import Want, scaled
 from gitcd.usecases.apply_waves import Note, Progress, Waves
 from gitcd.usecases.apply_write import DryRun, Writer
@@ -26,7 +27,7 @@ from gitcd.usecases.rollout_team import End, Rolled
 
 _PATIENCE = 10.0  # seconds to wait for another run that applies the same environment
 
-Roll = Callable[[Sequence[Release], Writer, Holds], list[Rolled]]
+Roll = Callable[[Sequence[Release], Writer], list[Rolled]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +167,10 @@ class _Run:
     def _releases(self) -> Iterator[Release]:
         """The declarations of which something has to move."""
         writable = {each.ref for each in self._want.manifests}
-        for part in self._want.parts:
-            release = release_of(part, self._commit, self._want.rejected.get(part.identity, {}))
-            if release is None or not {each.ref for each in part.workloads} <= writable:
+        for identity, release in self._want.releases.items():
+            if not (isinstance(release, Release) and {each.ref for each in release.workloads} <= writable):
                 continue
-            if is_due(release, self._live, self._live.get(declaration_ref(part))):
+            if is_due(release, self._live, self._live.get(declaration_ref(identity))):
                 yield release
 
     def _write(self, holds: Holds) -> None:
@@ -182,15 +182,26 @@ class _Run:
 
         is_real = self._how.dry_run is DryRun.NONE
         moving = {each.ref for release in self._due for each in _objects_of(release)} if is_real else set()
+        moving |= self._leave_unclear()
         direct = {ref: each for ref, each in self._work.items() if ref not in moving}
         waves = Waves(self._objects, self._writer, self._how.until, keep)
         turn = self._turn() if is_real else -1
         for number, wave in enumerate(self._want.waves):
             waves.write(wave, direct, self._live, self._progress)
             if number == turn:
-                self._roll(holds)
+                self._roll()
         if is_real and self._how.wait:
             waves.settle([ref for ref in direct if self._was_written(ref)], self._progress)
+
+    def _leave_unclear(self) -> set[Ref]:
+        """Leave the workloads of which it is not clear what they shall run."""
+        left: set[Ref] = set()
+        for part in self._want.parts:
+            release = self._want.releases.get(part.identity)
+            for each in part.workloads if isinstance(release, Failure) else ():
+                left.add(each.ref)
+                self._progress.leave(each, f"it is not clear what {part.identity} shall run")
+        return left
 
     def _turn(self) -> int:
         """The wave after which releases are taken live: the last one that has a workload of theirs."""
@@ -206,7 +217,7 @@ class _Run:
         result = self._progress.results.get(ref)
         return result is not None and result.fate in {Fate.CREATED, Fate.CHANGED}
 
-    def _roll(self, holds: Holds) -> None:
+    def _roll(self) -> None:
         """Take the releases live; what is left of their manifests is written once they are."""
         free: list[Release] = []
         for release in self._due:
@@ -216,7 +227,7 @@ class _Run:
                     self._progress.leave(each, f"{obstacle.ref} comes first, and failed")
             else:
                 free.append(release)
-        self._rolled = self._how.roll(free, self._writer, holds) if free else []
+        self._rolled = self._how.roll(free, self._writer) if free else []
         for ended in self._rolled:
             self._complete(ended)
 

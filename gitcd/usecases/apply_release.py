@@ -1,43 +1,35 @@
-"""Declarations as releases: what their strategies take live, and whether there is anything to take."""
+"""By what means releases are taken live in a run of apply, and whether there is anything to take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 
-from gitcd.model.declaration import API_VERSION, KIND
+from gitcd import redact
+from gitcd.cluster.objects import Objects
+from gitcd.cluster.prometheus import Prometheus
+from gitcd.git.mirror import Mirror
+from gitcd.model.declaration import API_VERSION, KIND, Identity
 from gitcd.model.live import Json, Ref
-from gitcd.model.reference import Reference
-from gitcd.planning.applying_scope import Part
+from gitcd.model.settings import Settings
 from gitcd.rollout.facts import Release, images
+from gitcd.usecases.apply_write import Writer
+from gitcd.usecases.rollout_git import with_git
+from gitcd.usecases.rollout_means import Means
+from gitcd.usecases.verifying import Measuring, by_digest
+from gitcd.usecases.workspace import Workspace
 
 _GROUP = API_VERSION.partition("/")[0]
 
+Say = Callable[[Release, str], None]
 
-def declaration_ref(part: Part) -> Ref:
+
+def declaration_ref(identity: Identity) -> Ref:
     """The declaration as an object of the cluster."""
-    return Ref(KIND, part.identity.namespace, part.identity.name, _GROUP)
-
-
-def release_of(part: Part, commit: str, rejected: Mapping[str, str], *, external: bool = False) -> Release | None:
-    """What a commit says that the declaration shall run; None where it has no workload that runs its image."""
-    spec = part.declared.declaration.spec
-    found = [image for each in part.workloads for image in images(each.value).values()]
-    references = [each for each in map(_read, found) if each and each.repository == spec.repository]
-    if not references:
-        return None
-    first = references[0]
-    version, digest = (first.tag or "", first.digest or first.tag or "")
-    return Release(
-        part.identity,
-        spec,
-        version,
-        digest,
-        commit,
-        workloads=part.workloads,
-        others=part.others,
-        rejected=rejected,
-        external=external,
-    )
+    return Ref(KIND, identity.namespace, identity.name, _GROUP)
 
 
 def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None) -> bool:
@@ -51,8 +43,33 @@ def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None)
     return bool(under_way) or (status.get("lastGood") or {}).get("digest") != release.digest
 
 
-def _read(image: str) -> Reference | None:
-    try:
-        return Reference.parse(image)
-    except ValueError:
+def means(
+    run: Workspace, mirror: Mirror, objects: Objects, writer: Writer, say: Say, *, until: float, at_tip: bool
+) -> Means:
+    """What rollouts need: the cluster, somebody who measures, and the branch.
+
+    `at_tip`: what is applied is the branch's tip, so that a newer commit puts an end to it.
+    """
+    inside = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+    measuring = Measuring(objects, inside, _prometheus(run.settings), by_digest(run.ask))
+    made = with_git(
+        Means(objects, writer.carry, measuring.answer, tell=say, until=until, run=run.run), run, mirror
+    )  # fmt: skip
+    return made if at_tip else replace(made, superseded=lambda _: frozenset())
+
+
+def ending(run: Workspace, budget: timedelta | None, *, wait: bool) -> float:
+    """The moment of `time.monotonic()` at which nothing is waited for any longer."""
+    if not wait:
+        return time.monotonic()
+    return run.deadline if budget is None else min(run.deadline, time.monotonic() + budget.total_seconds())
+
+
+def _prometheus(settings: Settings) -> Prometheus | None:
+    asked = settings.prometheus
+    if not asked.url:
         return None
+    token = os.environ.get(asked.token_env, "") if asked.token_env else asked.token
+    if token:
+        redact.register(token)
+    return Prometheus(asked.url, token)

@@ -34,6 +34,7 @@ def problems(report: Report) -> list[str]:
     return [
         *(f"{each.where}: {each.reason}" if isinstance(each, Refusal) else str(each) for each in want.refusals),
         *(f"{each.origin}: {each.identity}: {each.message}" for each in want.broken),
+        *(f"{identity}: {failure.message}" for identity, failure in want.unclear),
     ]
 
 

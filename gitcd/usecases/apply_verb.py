@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +10,8 @@ from datetime import timedelta
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api, DeclinedError
 from gitcd.cluster.objects import Objects
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, TransientError
+from gitcd.git.history import MissingHistory, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.applied import Applied
@@ -19,17 +20,17 @@ from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.scopes import DEFAULT_ENVIRONMENT
 from gitcd.rollout.facts import Release
 from gitcd.usecases.apply import How, Report, apply_environment
-from gitcd.usecases.apply_lease import Holds
+from gitcd.usecases.apply_release import Say, ending, means
 from gitcd.usecases.apply_want import Bounds, read_want
 from gitcd.usecases.apply_write import DryRun, Writer
 from gitcd.usecases.planner import Selection, check_selection
 from gitcd.usecases.rollout import roll_out
-from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.rollout_team import Rolled
 from gitcd.usecases.workspace import Workspace
 
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
 Note = Callable[[Applied], None]
-Say = Callable[[Release, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
         ConfigError: the cluster is not that of the environment, or something that was given is wrong.
         TransientError: cluster or remote are in trouble.
     """
-    tip = mirror.fetch()
-    tree = CommitTree(mirror.git, tip)
+    tree = revision(mirror, wish.revision)
     inputs = read_inputs(tree, mirror.memory)
     check_selection(wish.selection, inputs)
     api = Api(find_access(wish.kubeconfig, wish.context), deadline=run.deadline)
@@ -77,8 +77,8 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
         how = How(
             wish.namespace,
             run.run,
-            _rolling(run, objects, wish, say),
-            run.deadline,
+            _rolling(run, mirror, objects, wish, say),
+            ending(run, wish.budget, wait=wish.wait),
             wish.dry_run,
             wait=wish.wait,
             prune=wish.prune,
@@ -87,7 +87,29 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
             kinds=kinds,
             note=note,
         )
-        yield apply_environment(objects, environment, tip, want, how)
+        yield apply_environment(objects, environment, tree.commit, want, how)
+
+
+def revision(mirror: Mirror, name: str) -> CommitTree:
+    """The files of a commit of the branch; without a name, of its tip.
+
+    Raises:
+        ConfigError: the branch has no such commit.
+        TransientError: its history cannot be had.
+    """
+    tip = mirror.fetch()
+    if not name or tip.startswith(name):
+        return CommitTree(mirror.git, tip)
+    if not _COMMIT.fullmatch(name):
+        raise ConfigError(f"--revision {name} is no commit", remedy="Give its id, or the first seven digits at least.")
+    history = ensure_history(mirror, tip)
+    if isinstance(history, MissingHistory):
+        raise (ConfigError if history.lasting else TransientError)(history.reason, remedy=history.remedy)
+    if tree := history.tree_of(name):
+        return tree
+    raise ConfigError(
+        f"{mirror.branch} of {mirror.remote} has no commit {name}", remedy="`git log` shows those it has."
+    )
 
 
 def choose(inputs: Inputs, asked: frozenset[str], settings: Settings, api: Api) -> list[str]:
@@ -133,19 +155,13 @@ def cluster_uid(api: Api) -> str:
 
 
 def _rolling(
-    run: Workspace, objects: Objects, wish: Wish, say: Say
-) -> Callable[[Sequence[Release], Writer, Holds], list[Rolled]]:
-    def roll(releases: Sequence[Release], writer: Writer, _holds: Holds) -> list[Rolled]:
-        until = (
-            run.deadline if wish.budget is None else min(run.deadline, time.monotonic() + wish.budget.total_seconds())
-        )
-        means = Means(
-            objects,
-            writer.carry,
-            tell=say,
-            until=until if wish.wait else time.monotonic(),
-            run=run.run,
-        )
-        return roll_out(releases, means)
+    run: Workspace, mirror: Mirror, objects: Objects, wish: Wish, say: Say
+) -> Callable[[Sequence[Release], Writer], list[Rolled]]:
+    """How releases are taken live; what is asked is only looked up once there are any."""
+
+    def roll(releases: Sequence[Release], writer: Writer) -> list[Rolled]:
+        until = ending(run, wish.budget, wait=wish.wait)
+        at_tip = not wish.revision
+        return roll_out(releases, means(run, mirror, objects, writer, say, until=until, at_tip=at_tip))
 
     return roll

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.discovery import UnknownKindError
 from gitcd.cluster.objects import Objects
 from gitcd.errors import TransientError
+from gitcd.git.tree import CommitTree
 from gitcd.model import schema
 from gitcd.model.applied import BROKEN, Applied, Fate
 from gitcd.model.declaration import API_VERSION, KIND, Identity, Origin
@@ -16,8 +17,8 @@ from gitcd.model.live import Json, Manifest, Ref
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome
 from gitcd.model.problem import Problem
+from gitcd.model.registry import Failure
 from gitcd.model.site import Refusal
-from gitcd.model.tree import Tree
 from gitcd.planning.applying import Wave, waves
 from gitcd.planning.applying_parts import autoscaled, autoscalers, in_namespace
 from gitcd.planning.applying_rules import barred, twice
@@ -27,6 +28,7 @@ from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared
 from gitcd.usecases.apply_sources import read_environment
 from gitcd.usecases.planner import Selection
+from gitcd.usecases.rollout_releases import Said, releases_of
 
 _DEFINITION = "CustomResourceDefinition"
 _AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
@@ -58,7 +60,13 @@ class Want:
     broken: tuple[Outcome, ...] = ()
     charts: tuple[str, ...] = ()
     passed: int = 0  # manifests that were not asked for
-    rejected: Mapping[Identity, Mapping[str, str]] = field(default_factory=dict)  # digests on hold, with the reason
+    releases: Said = field(default_factory=dict)  # what the declarations shall run, or why that is not clear
+
+    @property
+    def unclear(self) -> tuple[tuple[Identity, Failure], ...]:
+        """The declarations of which it is not clear what they shall run; those without a workload have none to say."""
+        found = ((part.identity, self.releases.get(part.identity)) for part in self.parts if part.workloads)
+        return tuple((identity, each) for identity, each in found if isinstance(each, Failure))
 
     @property
     def is_whole(self) -> bool:
@@ -67,7 +75,7 @@ class Want:
 
 
 def read_want(
-    tree: Tree,
+    tree: CommitTree,
     environment: str,
     objects: Objects,
     bounds: Bounds,
@@ -103,7 +111,7 @@ def read_want(
         tuple(each for each in broken if selection.takes(each.identity)),
         found.charts,
         len(manifests) - len(wanted),
-        {identity: {one.digest: one.reason for one in hold.reject} for identity, hold in inputs.holds.items()},
+        releases_of(chosen, inputs, tree.commit),
     )
 
 
