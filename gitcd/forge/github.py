@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from urllib.parse import quote
 
 from gitcd.forge.adapter import dig, items, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
+from gitcd.forge.github_commits import make_commit, show_check, show_status
 from gitcd.forge.http import Client, message_of
 from gitcd.forge.rest import RestAdapter
 from gitcd.model.plan import FileChange
@@ -41,10 +41,14 @@ class GitHub(RestAdapter):
     limits = Limits(title=256, body=65_536)
     tip = ("object", "sha")
 
-    def __init__(self, client: Client, graphql: Client, repository: str) -> None:
-        """`repository` is `owner/name`; `graphql` reaches the other of GitHub's two APIs, with the same credentials."""
+    def __init__(self, client: Client, graphql: Client, repository: str, *, is_app: bool = False) -> None:
+        """`repository` is `owner/name`; `graphql` reaches the other of GitHub's two APIs, with the same credentials.
+
+        `is_app`: whether these are of a GitHub App, which may do more than a person's token.
+        """
         super().__init__(client, repository, f"repos/{quote(repository)}")
         self._graphql = graphql
+        self._is_app = is_app
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -106,18 +110,17 @@ class GitHub(RestAdapter):
         return frozenset(dig(review, "user", "login") for review in items(reviews) if dig(review, "user"))
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
-        wanted = {"state": status.state.value, "context": status.context, "description": status.description[:140]}
-        if status.url:
-            wanted["target_url"] = status.url
-        self._client.send("POST", f"{self._root}/statuses/{commit}", wanted)
+        """A check run where an App shows it and may do so; the rest have to do with a status."""
+        if self._is_app:
+            try:
+                return show_check(self._client, self._root, commit, status)
+            except ForgeError as error:
+                if error.failure.trouble is not Trouble.FORBIDDEN:
+                    raise
+        return show_status(self._client, self._root, commit, status)
 
     def make_commit(self, parent: str, message: str, files: Sequence[FileChange]) -> str:
-        """By the Git database: nobody is named as author, or GitHub would not sign it."""
-        base = dig(self._client.get(f"{self._root}/git/commits/{parent}"), "tree", "sha")
-        wanted = {"base_tree": base, "tree": [self._leaf(file) for file in files]}
-        tree = dig(self._client.send("POST", f"{self._root}/git/trees", wanted, repeat=True).body, "sha")
-        commit = {"message": message, "tree": tree, "parents": [parent]}
-        return text(dig(self._client.send("POST", f"{self._root}/git/commits", commit, repeat=True).body, "sha"))
+        return make_commit(self._client, self._root, parent, message, files)
 
     def delete_branch(self, branch: str) -> None:
         try:
@@ -128,20 +131,6 @@ class GitHub(RestAdapter):
 
     def _branch(self, branch: str) -> str:
         return f"{self._root}/git/ref/heads/{quote(branch)}"
-
-    def _leaf(self, file: FileChange) -> Mapping[str, object]:
-        """One file of a tree; a text goes along in it, anything else is sent beforehand."""
-        leaf = {"path": file.path, "mode": file.mode.value, "type": "blob"}
-        if file.after is None:
-            return {**leaf, "sha": None}
-        try:
-            return {**leaf, "content": file.after.decode()}
-        except UnicodeDecodeError:
-            blob = {"content": base64.b64encode(file.after).decode(), "encoding": "base64"}
-            return {
-                **leaf,
-                "sha": dig(self._client.send("POST", f"{self._root}/git/blobs", blob, repeat=True).body, "sha"),
-            }
 
     def _list(self, branch: str, base: str, *, state: str) -> Iterator[PullRequest]:
         """`head` without the owner in front would be passed over, and every pull request listed."""

@@ -101,6 +101,7 @@ def _github(place: Place, wanted: settings.Forge, token: str, deadline: float | 
         Client("GitHub", rest, tokens, HEADERS, deadline=deadline, clock=clock),
         Client("GitHub", graphql, tokens, HEADERS, deadline=deadline, clock=clock),
         place.repository,
+        is_app=bool(wanted.app.id),
     )
 
 

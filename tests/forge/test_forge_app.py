@@ -13,7 +13,7 @@ from gitcd.forge.opening import app_token, open_forge
 from gitcd.forge.protocol import Forge
 from gitcd.git.mirror import Mirror
 from gitcd.model import settings
-from gitcd.model.pull import ForgeFailure, PullContent, PullRequest, Trouble
+from gitcd.model.pull import CommitStatus, ForgeFailure, PullContent, PullRequest, StatusState, Trouble
 from gitcd.usecases.workspace import Workspace
 from tests.support import openapi
 from tests.support.fakes_github import FakeGitHub
@@ -71,6 +71,31 @@ def test_one_token_for_the_whole_run(forge: Forge, server: FakeGitHub) -> None:
     assert forge.comment(pull, "hello") is None
     assert forge.find_open(BRANCH, "main") == pull or forge.find_open(BRANCH, "main")
     assert minted(server) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (StatusState.SUCCESS, ("completed", "success")),
+        (StatusState.FAILURE, ("completed", "failure")),
+        (StatusState.ERROR, ("completed", "timed_out")),
+        (StatusState.PENDING, ("in_progress", None)),
+    ],
+)
+def test_an_app_shows_a_check_run(forge: Forge, server: FakeGitHub, state: StatusState, shown: tuple[str, str]) -> None:
+    assert forge.set_status("a" * 40, CommitStatus(state, "gitcd diff", "2 bumped", "https://ci.example/1")) is None
+    (check,) = server.checks
+    assert (check["status"], check.get("conclusion")) == shown
+    assert (check["name"], check["head_sha"], check["details_url"]) == ("gitcd diff", "a" * 40, "https://ci.example/1")
+    assert check["output"] == {"title": "2 bumped", "summary": "2 bumped"}
+    assert server.hub.statuses == []
+    assert [fault for each in server.requests for fault in openapi.faults(each, "/api/v3")] == []
+
+
+def test_one_that_may_make_no_check_run_shows_a_status(forge: Forge, server: FakeGitHub) -> None:
+    server.lets_check = False
+    assert forge.set_status("a" * 40, CommitStatus(StatusState.SUCCESS, "gitcd diff", "2 bumped")) is None
+    assert (server.checks, server.hub.statuses) == ([], [("a" * 40, "gitcd diff", "success")])
 
 
 def test_the_token_is_for_this_repository_alone(forge: Forge, server: FakeGitHub) -> None:

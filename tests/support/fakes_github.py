@@ -26,6 +26,8 @@ class FakeGitHub(Fake):
         self.app_key: Any = None
         self.lifetime = 3600
         self.objects: dict[str, tuple[str, Any]] = {}
+        self.checks: list[dict[str, Any]] = []
+        self.lets_check = True
         self._minted = itertools.count(1)
 
     @route("GET", f"{REPO}/pulls")
@@ -118,6 +120,13 @@ class FakeGitHub(Fake):
     @route("POST", f"{REPO}/statuses/([0-9a-f]{{40}})")
     def status(self, request: Request, commit: str) -> Reply:
         self.hub.statuses.append((commit, request.body["context"], request.body["state"]))
+        return 201, {"id": 1}
+
+    @route("POST", f"{REPO}/check-runs")
+    def check(self, request: Request) -> Reply:
+        if not self.lets_check:
+            return 403, {"message": "Resource not accessible by integration"}
+        self.checks.append(request.body)
         return 201, {"id": 1}
 
     @route("GET", f"{REPO}/git/ref/heads/(.+)")
