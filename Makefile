@@ -36,6 +36,9 @@ format: $(READY)  ## let ruff format the code
 bench: $(READY)  ## measure against the budgets
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+# With RUNLEVEL=1 no package starts its service.
+PACKAGES := docker-registry gnupg openssh-server prometheus skopeo
+
 # Servers and programs that tests run against; they land in a cache outside this folder and are built once.
 control-plane:  ## build etcd, Kubernetes and kwok for the tests of the cluster; needs Go
 	@$(or $(PYTHON),python3) tools/parts.py control-plane $(ARGS)
@@ -46,6 +49,13 @@ forge:  ## build Gitea and fetch GitHub's API description for the tests of pull 
 
 helm:  ## build helm for the tests of the chart; needs Go
 	@$(or $(PYTHON),python3) tools/parts.py helm $(ARGS)
+
+packages:  ## install the servers that tests run against and Debian has; needs root
+	@test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { \
+	  echo "no packages are installed: this is not root on Debian; tests that need them are skipped" >&2; exit 1; }
+	@export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
+	apt-get -qq update </dev/null >/dev/null && \
+	apt-get -qq install --yes --no-install-recommends $(PACKAGES) </dev/null >/dev/null
 
 deploy: $(READY)  ## write what is generated in deploy/ anew
 	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --out deploy/kustomize/base

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -79,13 +80,17 @@ def _fake_make(folder: Path, failing: str) -> dict[str, str]:
 
 
 PARTS = ["control-plane", "forge", "helm"]
+PROGRAMS = {"GPG": "gpg", "PROMETHEUS": "prometheus", "REGISTRY": "docker-registry", "SSHD": "sshd"}
 
 
-@pytest.mark.parametrize(("failing", "passes"), [("nothing", True), ("check", False), ("test", False), ("helm", True)])
+@pytest.mark.parametrize(
+    ("failing", "passes"),
+    [("nothing", True), ("check", False), ("test", False), ("helm", True), ("packages", True)],
+)
 def test_ci_runs_all_and_fails_if_anything_fails(root: Path, tmp_path: Path, failing: str, passes: bool) -> None:
     environment = _fake_make(tmp_path, failing)
     result = subprocess.run([root / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
-    made = [f"made {target}" for target in ("check", *PARTS, "test")]
+    made = [f"made {target}" for target in ("check", *PARTS, "packages", "test")]
     assert result.stdout.split("\n") == [*made, ""], "the test runner has the last word"
     assert (result.returncode == 0) is passes
 
@@ -96,7 +101,10 @@ def test_ci_requires_what_it_could_build(root: Path, tmp_path: Path) -> None:
     make.write_text(make.read_text() + '[ "$target" != test ] || env | grep ^GITCD_REQUIRE_\n')
     result = subprocess.run([root / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
     required = [line for line in result.stdout.splitlines() if line.startswith("GITCD_")]
-    assert sorted(required) == ["GITCD_REQUIRE_CONTROL_PLANE=1", "GITCD_REQUIRE_HELM=1"]
+    found = [
+        name for name, program in PROGRAMS.items() if shutil.which(program, path=f"{environment['PATH']}:/usr/sbin")
+    ]
+    assert sorted(required) == [f"GITCD_REQUIRE_{name}=1" for name in sorted(["CONTROL_PLANE", "HELM", *found])]
 
 
 def test_a_suite_that_collects_nothing_fails(tmp_path: Path) -> None:
