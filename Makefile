@@ -9,7 +9,7 @@ ARGS   ?=
 TESTS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench control-plane forge helm deploy schemas lock clean distclean
+.PHONY: help setup demo test check format bench control-plane forge helm packages deploy schemas lock clean distclean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
