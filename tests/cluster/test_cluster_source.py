@@ -459,6 +459,40 @@ class TestTrouble:
         (record,) = [each for each in caplog.records if "warns" in each.message]
         assert 'unknown field "spec.fieldOfTomorrow"' in record.message
 
+    def test_F42_a_field_that_the_definition_does_not_have_is_warned_of_and_dropped(self, scene):
+        """By the API server, when the object is written: whoever reads it never sees the field."""
+        made = manifest("app", scene.namespace)
+        text = json.dumps({**made, "spec": {**made["spec"], "fieldOfTomorrow": 1}})
+        for words in (["create"], ["apply"], ["apply", "--server-side"]):
+            strict = scene.plane.kubectl(*words, "-f", "-", stdin=text, check=False)
+            assert (strict.returncode, "spec.fieldOfTomorrow" in strict.stderr) == (1, True)
+        lenient = scene.plane.kubectl("create", "--validate=warn", "-f", "-", stdin=text)
+        assert 'Warning: unknown field "spec.fieldOfTomorrow"' in lenient.stderr
+        assert "fieldOfTomorrow" not in scene.get("app")["spec"]
+        assert [kind for _, kind, _ in outcomes(scene.plan())] == ["Bumped"]
+
+    def test_F42_a_field_of_a_newer_definition_fails_its_declaration_alone(self, scene, monkeypatch):
+        """What it asks for is not known, so nothing is done as if it were not there; nor is it in a file."""
+        declare_both(scene)
+        collect = Api.collect
+
+        def of_tomorrow(self, path, take, *rest, **more):
+            def extended(item):
+                if item["metadata"]["name"] == "app":
+                    item["spec"]["fieldOfTomorrow"] = 1
+                return take(item)
+
+            return collect(self, path, extended, *rest, **more)
+
+        monkeypatch.setattr(Api, "collect", of_tomorrow)
+        planned = scene.plan()
+        assert {(name, kind, reason) for name, kind, reason in outcomes(planned)} == {
+            ("app", "Failed", "InvalidDeclaration"),
+            ("other", "Bumped", "Bumped"),
+        }
+        (failed,) = [each for each in planned.plan.outcomes if each.identity.name == "app"]
+        assert "fieldOfTomorrow" in failed.message
+
     def test_F43_one_forbidden_namespace_does_not_stop_the_rest(self, scene):
         declare_both(scene)
         other = f"{scene.namespace}-b"
