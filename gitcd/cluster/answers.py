@@ -18,7 +18,7 @@ AGAIN = frozenset({429, 500, 502, 503, 504})  # the states of HTTP after which a
 _LONGEST_LINE = 1 << 24  # bytes
 # bytes; an object has 3 MiB at most, a page of usual ones has as much, and one of the largest would not fit into memory
 _LONGEST_ANSWER = 1 << 23
-_SHOWN = 256
+_SHOWN, _TAIL = 256, 80  # characters
 _MOST_CAUSES = 100
 
 Json = dict[str, Any]
@@ -149,7 +149,12 @@ def words(answer: Answer | Exception) -> str:
 
 def _message(answer: Answer) -> str:
     text = answer.value.get("message") if answer.value.get("kind") == "Status" else ""
-    return redact.clean(text)[:_SHOWN] if isinstance(text, str) else ""
+    return _short(redact.clean(text)) if isinstance(text, str) else ""
+
+
+def _short(text: str) -> str:
+    """The beginning, and the end: a value may stand between what it is about and what is wrong with it."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - _TAIL - 3]} … {text[-_TAIL:]}"
 
 
 def refusal(answer: Answer, server: str) -> Exception:
@@ -166,7 +171,7 @@ def _causes(answer: Answer) -> tuple[Cause, ...]:
     details = answer.value.get("details")
     told = details.get("causes") if isinstance(details, dict) else None
     return tuple(
-        Cause(*(redact.clean(str(each.get(key, "")))[:_SHOWN] for key in ("reason", "field", "message")))
+        Cause(*(_short(redact.clean(str(each.get(key, "")))) for key in ("reason", "field", "message")))
         for each in (told if isinstance(told, list) else ())[:_MOST_CAUSES]
         if isinstance(each, dict)
     )

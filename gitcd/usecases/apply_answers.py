@@ -6,6 +6,7 @@ import re
 from http import HTTPStatus
 
 from gitcd.cluster.api import Cause, DeclinedError
+from gitcd.errors import GitcdError, TransientError
 from gitcd.model.applied import Applied, Fate
 from gitcd.model.live import Manifest
 from gitcd.planning.applying_rules import SECRET
@@ -40,7 +41,8 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
             images = "; for images alone, spec.apply.takeOver takes them" if is_about_images else ""
             return Applied(ref, Fate.REFUSED, origin, f"conflict: {fields}", f"{remedy}{images}.")
         case HTTPStatus.UNPROCESSABLE_ENTITY if is_immutable(answer):
-            message = f"it may not be changed so: {_said(manifest, answer)}"
+            named = ", ".join(dict.fromkeys(each.field for each in answer.causes if each.field))
+            message = f"it may not be changed in {named}" if named else f"it may not be changed so: {answer.reason}"
             remedy = 'Give it another name, or let gitcd delete and make it anew: annotation gitcd/replace: "true".'
             return Applied(ref, Fate.REFUSED, origin, message, remedy)
         case HTTPStatus.FORBIDDEN:
@@ -50,6 +52,13 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
             return Applied(ref, Fate.FAILED, origin, f"there is no namespace {ref.namespace}", "Make it first.")
         case _:
             return Applied(ref, Fate.FAILED, origin, _said(manifest, answer))
+
+
+def troubled(manifest: Manifest, error: GitcdError) -> Applied:
+    """What became of a manifest that nobody refused, and that could not be written all the same."""
+    message = error.message if manifest.ref.kind != SECRET else "the API server is in trouble"
+    is_transient = isinstance(error, TransientError)
+    return Applied(manifest.ref, Fate.FAILED, manifest.origin, message, error.remedy, transient=is_transient)
 
 
 _ALLOW = "Give gitcd's ServiceAccount the verbs get, list, create and patch there; `gitcd install` renders a Role."

@@ -59,7 +59,8 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
     """
     tree = revision(mirror, wish.revision)
     inputs = read_inputs(tree, mirror.memory)
-    check_selection(wish.selection, inputs)
+    if wish.selection.apps:
+        check_selection(wish.selection, inputs)
     api = Api(find_access(wish.kubeconfig, wish.context), deadline=run.deadline)
     objects = Objects(api)
     environments = choose(inputs, wish.selection.environments, run.settings, api)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gitcd.cluster.api import DeclinedError
@@ -99,7 +99,8 @@ def read_want(
     chosen = [each for each in all_parts if selection.takes(each.identity)]
     manifests, unfit = _sorted_out(placed(sources, all_parts), environment, objects, bounds)
     paths = {path for each in chosen for path in (*each.sources, each.declared.declaration.origin.path)}
-    wanted = [each for each in manifests if everything or each.origin.path in paths]
+    theirs = _of_others(all_parts)
+    wanted = [each for each in manifests if (everything or each.origin.path in paths) and not theirs(each)]
     ordered, problems = waves(wanted)
     broken = [each for each in (*inputs.broken, *refused) if each.identity.environment in {"", environment}]
     return Want(
@@ -133,6 +134,13 @@ def _autoscalers(objects: Objects, namespaces: Sequence[str]) -> Sequence[Json]:
         return objects.list_kind(*_AUTOSCALER, namespace=namespaces[0])
     except (DeclinedError, UnknownKindError, TransientError):
         return []
+
+
+def _of_others(found: Sequence[Part]) -> Callable[[Manifest], bool]:
+    """What stands beside workloads of which gitcd owns nothing but the image."""
+    modes = {path: each.declared.declaration.spec.apply.ownership for each in found for path in each.sources}
+    ours = {each.ref for part in found for each in part.workloads}
+    return lambda each: modes.get(each.origin.path) == "Image" and each.ref not in ours and each.ref.kind != KIND
 
 
 def _of(inputs: Inputs, environment: str) -> list[Declared]:

@@ -27,7 +27,7 @@ from gitcd.planning.applying_parts import (
 )
 from gitcd.planning.applying_rules import tracker
 from gitcd.planning.applying_scope import Part
-from gitcd.usecases.apply_answers import explained, is_immutable, owners
+from gitcd.usecases.apply_answers import explained, is_immutable, owners, troubled
 
 HANDOVER = "gitcd-handover"  # owns the replicas between gitcd's leaving them and the autoscaler's taking them
 REPLACE = "gitcd/replace"  # the annotation by which an object may be deleted and made anew
@@ -101,10 +101,7 @@ class Writer:
         except DeclinedError as answer:
             return explained(manifest, answer, self.dry_run != DryRun.NONE), None
         except GitcdError as error:
-            is_transient = isinstance(error, TransientError)
-            return Applied(
-                manifest.ref, Fate.FAILED, manifest.origin, error.message, error.remedy, transient=is_transient
-            ), None
+            return troubled(manifest, error), None
 
     def _write(self, manifest: Manifest, live: Json | None) -> tuple[Applied, Entry]:
         if self.dry_run is DryRun.CLIENT:

@@ -155,7 +155,7 @@ def test_selectors_as_queries_write_them(selector, text):
 
 
 def test_pods_are_found_by_the_selector(objects, namespace):
-    made = objects.apply(deployment(namespace))
+    made = objects.apply(deployment(namespace, replicas=0))
     template = made["spec"]["template"]
     objects.apply(manifest(namespace, "ServiceAccount", "default"))
     objects.apply(manifest(namespace, "Pod", "p", spec={"containers": template["spec"]["containers"]}))
