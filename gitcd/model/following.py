@@ -21,8 +21,9 @@ def described(follow: Follow) -> str:
     """What is followed, for people: `the highest version in >=1.2 <2`."""
     what = f"the newest tag that matches {follow.newest.match}" if follow.newest else ""
     what = what or f"the highest version in {follow.semver}"
-    bounds = [f"{word} {bound}" for word, bound in (("of", follow.allow), ("not of", follow.deny)) if bound]
-    return " ".join([what, *bounds])
+    allow = f" of those that match {follow.allow}" if follow.allow else ""
+    deny = f" but none that matches {follow.deny}" if follow.deny else ""
+    return f"{what}{allow}{deny}"
 
 
 def choose(follow: Follow, repository: Repository, candidates: Sequence[Candidate]) -> Candidate | Failure:
@@ -66,7 +67,7 @@ def _newest(follow: Follow, repository: Repository, allowed: Iterable[Candidate]
         return Failure(NONE_FOLLOWED, message, "Push one, or correct spec.follow.")
     if any(each.image is None for each in matching):
         return newest_unknown(repository)
-    return min(matching, key=lambda each: (-_pushed(each).timestamp(), each.tag))
+    return max(matching, key=lambda each: (_pushed(each), each.tag))
 
 
 def newest_unknown(repository: Repository) -> Failure:

@@ -47,12 +47,15 @@ class RegistrySettings:
     def access_to(self, host: str) -> Access:
         """The entry that holds for a host, with the general endpoint filled in."""
         registry = EcrRegistry.parse(host)
+        general = self.endpoint_url if self._is_ecr(host) else ""
         entry = self.access.get(host) or self.access.get(registry.account if registry else "") or Access()
-        return Access(entry.role_arn or self.role_arn, entry.external_id, entry.endpoint_url or self.endpoint_url)
+        return Access(entry.role_arn or self.role_arn, entry.external_id, entry.endpoint_url or general)
 
     def is_ecr(self, repository: Repository) -> bool:
         """Whether a repository is asked by the API of private Amazon ECR, and not by the distribution protocol."""
-        host = repository.registry
+        return self._is_ecr(repository.registry)
+
+    def _is_ecr(self, host: str) -> bool:
         if not host or EcrRegistry.parse(host):
             return True
         entry = self.access.get(host)
