@@ -19,7 +19,8 @@ COMMIT_TEMPLATE = "commit-message.j2"
 _SUBJECT_LENGTH = 72
 _BODY_BYTES = 64 * 1024
 _GIT_HASH = re.compile(r"[0-9a-f]{40}")
-_SPOKEN = {"promote": "promote ", "rollback": "roll back "}  # how a subject begins to tell of a command
+# How a subject begins to tell of a command.
+_SPOKEN = {"promote": "promote ", "rollback": "roll back ", "switch": "switch "}
 _TRAILER_VALUE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
 
 

@@ -1,0 +1,79 @@
+"""Which image of two slots shall be live, as git and its history tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+
+from gitcd.git.history import History, MissingHistory
+from gitcd.model import trailers
+from gitcd.model.declaration import Identity
+from gitcd.model.hold import hold_path
+from gitcd.model.memory import FORGETFUL, Memory
+from gitcd.model.registry import Failure
+from gitcd.model.tree import Tree
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.matching import Surveyed
+from gitcd.planning.overview import telling_files
+from gitcd.planning.survey import survey
+from gitcd.planning.switching import LastMove, aim, standing
+
+Recollect = Callable[[], History | MissingHistory | None]
+Aims = Mapping[Identity, str | Failure]
+
+
+def aims(
+    tree: Tree,
+    inputs: Inputs,
+    identities: Collection[Identity],
+    recollect: Recollect,
+    *,
+    now: datetime,
+    memory: Memory = FORGETFUL,
+) -> Aims:
+    """For those of these declarations that have two slots: the digest (or tag) that shall be live.
+
+    History is asked for only where the slots differ.
+    """
+    slotted = [
+        each
+        for each in inputs.declared
+        if each.identity in identities and each.declaration.spec.strategy.blue_green is not None
+    ]
+    found: dict[Identity, str | Failure] = {}
+    open_ones: list[Surveyed] = []
+    for surveyed in survey(slotted, tree, inputs.scopes, memory) if slotted else ():
+        stand = standing(surveyed)
+        if isinstance(stand, Failure):
+            found[surveyed.declared.identity] = stand
+        elif stand.is_even:
+            found[surveyed.declared.identity] = stand.live.identifier
+        else:
+            open_ones.append(surveyed)
+    return found | _from_history(open_ones, inputs, recollect, now)
+
+
+def _from_history(
+    surveyed: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, now: datetime
+) -> dict[Identity, str | Failure]:
+    asked = list(surveyed)
+    history = recollect() if asked else None
+    found: dict[Identity, str | Failure] = {}
+    for each in asked:
+        identity, stand = each.declared.identity, standing(each)
+        if isinstance(history, MissingHistory):
+            found[identity] = Failure("HistoryMissing", history.reason, history.remedy, transient=not history.lasting)
+        elif not isinstance(stand, Failure):
+            last = _last_move(history, each) if history else None
+            found[identity] = aim(stand, last, inputs.holds.get(identity), now)
+    return found
+
+
+def _last_move(history: History, surveyed: Surveyed) -> LastMove | None:
+    """The newest commit of gitcd's that moved the declaration."""
+    identity = surveyed.declared.identity
+    for commit in history.past_moves([*telling_files(surveyed), hold_path(identity)]):
+        for move in commit.moves:
+            if move.identity == identity:
+                return LastMove(move.digest, next(iter(trailers.verbs(commit.message)), ""))
+    return None
