@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.strategy import Verify
@@ -47,14 +48,15 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Weigh:
-    """Divide the traffic of an HTTPRoute among its Services, if nobody has changed it since it was looked at."""
+    """Patch the weights of an HTTPRoute, or whose they are, if nobody has changed it since it was looked at."""
 
     ref: Ref
-    weights: Mapping[str, int]
+    patch: tuple[Mapping[str, Any], ...]
     resource_version: str
 
     def __str__(self) -> str:
-        return f"weigh {self.ref}: {', '.join(f'{name} {weight}' for name, weight in sorted(self.weights.items()))}"
+        weights = [each["value"] for each in self.patch if isinstance(each["value"], int)]
+        return f"weigh {self.ref}: {', '.join(map(str, weights))}" if weights else f"leave {self.ref}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from gitcd import redact
 from gitcd.model.status import MAX_MESSAGE
 from gitcd.rollout import record
-from gitcd.rollout.facts import Release
+from gitcd.rollout.facts import Order, Release
 from gitcd.rollout.record import Record
 from gitcd.rollout.table import Trouble
 
@@ -32,6 +32,9 @@ class Result(StrEnum):
     SUPERSEDED = "Superseded"  # a newer commit came before its end
 
 
+_ILL = frozenset({Result.FAILED, Result.INCONCLUSIVE})
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """What stands in the status of one declaration."""
@@ -48,11 +51,22 @@ class Page:
         """The digest that was found healthy last, as the status says."""
         return _digest(self.fields.get("lastGood"))
 
-    def is_given_up(self, release: Release) -> bool:
-        """Whether this digest failed before, and was left as it is until somebody says otherwise."""
+    def is_given_up(self, release: Release, retry: Order | None = None) -> bool:
+        """Whether this digest failed before, and was left as it is until somebody says otherwise, as `retry` may."""
         last = next(iter(_past(self.fields)), {})
-        stalled = any((each.get("type"), each.get("status")) == (STALLED, "True") for each in self.conditions)
-        return stalled and (last.get("digest"), last.get("result")) == (release.digest, Result.FAILED)
+        if (last.get("digest"), last.get("result")) != (release.digest, Result.FAILED) or not self._is_stalled:
+            return False
+        ended = record.parsed(last.get("finishedAt"))
+        said = record.parsed(retry.time) if retry and retry.digest == release.digest else None
+        return not (ended and said and said >= ended)
+
+    @property
+    def _is_stalled(self) -> bool:
+        return any((each.get("type"), each.get("status")) == (STALLED, "True") for each in self.conditions)
+
+    def attempts(self, digest: str) -> int:
+        """How often this digest was rolled out before, as far as the history goes."""
+        return sum(each.get("digest") == digest for each in _past(self.fields))
 
 
 def begun(page: Page, now_at: Record, release: Release, now: datetime) -> Page:
@@ -106,6 +120,8 @@ def message(release: Release, trouble: Trouble) -> str:
 def _ended(page: Page, release: Release, now: datetime, result: Result, why: str = "") -> Page:
     """The record becomes a line of history."""
     ended = page.record
+    if not ended.new_digest and result in _ILL:  # it was so from the start
+        ended = Record(started_at=now, attempt=1, new_digest=release.digest, commit=release.commit)
     fields = {key: value for key, value in page.fields.items() if key != "rollout"}
     if not ended.new_digest or not release.spec.history.enabled:
         return replace(page, fields=fields)

@@ -69,7 +69,8 @@ class Orders:
 class Facts:
     """One look at everything. `measured` are measurements by the key that they were asked for with.
 
-    `live` holds what is there of the release's objects and of transient ones; what is not there is not in it.
+    `live` holds what is there of the release's objects and of transient ones; what is not there is not in it. `good`
+    is the digest that the status says was found healthy last.
     """
 
     release: Release
@@ -80,6 +81,7 @@ class Facts:
     measured: Mapping[str, tuple[Measurement, ...]] = field(default_factory=dict)
     record: Record = record.NONE
     orders: Orders = field(default_factory=Orders)
+    good: str = ""
 
     @property
     def pending(self) -> tuple[Manifest, ...]:

@@ -36,7 +36,7 @@ def table(release: Release) -> Table:
         ),
     ]
     if spec.strategy.verify and not release.back:
-        steps.append(_verify(release))
+        steps.append(verifying(release))
     return Table(STRATEGY, tuple(steps))
 
 
@@ -69,7 +69,8 @@ def unsettled(facts: Facts) -> str:
     return lacking(facts) or next(unwell, "")
 
 
-def _verify(release: Release) -> Step:
+def verifying(release: Release) -> Step:
+    """The step that makes the checks of the declaration, once every workload is as it shall be."""
     step = checking(VERIFY, release.spec.strategy.verify, release.spec.timeouts.verify, waits_for=unsettled)
     return replace(step, failed=lambda facts: failure(facts) or step.failed(facts))
 

@@ -78,7 +78,8 @@ class Step:
     `precondition`: what has to be waited for before anything may be done here. `failed`: it will never be done.
     `holds`: what keeps it from going on that is nobody's failure, a pause or a person's word to come; no time counts
     meanwhile. `undo`: what has to be taken out of the way once the rollout has failed at this step or a later one.
-    `late`: the trouble where `timeout` is over; None: that of what is not healthy.
+    `late`: the trouble where `timeout` is over; None: that of what is not healthy. `says`: what is waited for, where
+    that is not the health of something.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Step:
     holds: Say = _no_word
     undo: Callable[[Facts], Sequence[Action]] = _nothing
     late: Callable[[Facts], Trouble] | None = None
+    says: Say = _no_word
     timeout: timedelta = timedelta(minutes=15)
 
 
@@ -185,7 +187,7 @@ def _at(step: Step, facts: Facts) -> Decision:
         return Wait(step.name, why, deadline)
     if actions := tuple(step.action(facts)):
         return Do(step.name, actions)
-    return Wait(step.name, _unfinished(facts), deadline)
+    return Wait(step.name, step.says(facts) or _unfinished(facts), deadline)
 
 
 def _unfinished(facts: Facts) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 from gitcd import redact
 from gitcd.cluster.api import DeclinedError
+from gitcd.cluster.objects import ROLLOUT_MANAGER
 from gitcd.cluster.progress import Progress, read_progress, write_progress
 from gitcd.cluster.status import write_event
 from gitcd.errors import TransientError
@@ -49,6 +50,7 @@ class Run:
         self._eye = Onlooker(means.objects)
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._progress: Progress | None = None
+        self._given_up = False
 
     def is_due(self) -> bool:
         """Whether there is anything to do: it does not run, or was never found good, or a rollout is under way."""
@@ -61,7 +63,8 @@ class Run:
     def turn(self) -> Decision:
         """Look, and do what is to be done now; the answer says what that was, or how it ended."""
         facts = self._look()
-        if self._page.is_given_up(self.release) and not self._may_retry(facts):
+        self._given_up = self._page.is_given_up(self.release, facts.orders.retry)
+        if self._given_up:
             return self._still_failed(facts)
         decision = advance(self._table, facts)
         match decision:
@@ -95,11 +98,12 @@ class Run:
 
     def fail(self, trouble: Trouble) -> None:
         """Write down that it failed, and stays as it is."""
-        self._write(book.failed(self._page, self.release, trouble, self._means.now()))
+        if not self._given_up:
+            self._write(book.failed(self._page, self.release, trouble, self._means.now()))
 
     def tell(self, kind: Literal["Normal", "Warning"], reason: str, text: str) -> None:
         """An event; nothing hangs on it."""
-        if self._progress is None:
+        if self._progress is None or self._given_up:
             return
         note = Note(kind, reason, redact.clean(text).encode()[:_MAX_NOTE].decode(errors="ignore"))
         try:
@@ -136,7 +140,8 @@ class Run:
             around,
             {key: tuple(found) for key, found in self._measured.items()},
             self._page.record,
-            read_orders(self._progress.annotations if self._progress else {}),
+            read_orders(self._progress.annotations if self._progress else {}, self._page.record.started_at),
+            self._page.good,
         )
 
     def _look_at(
@@ -163,7 +168,7 @@ class Run:
             step,
             before.started_at or facts.now,
             since,
-            before.attempt or 1,
+            before.attempt or self._page.attempts(self.release.digest) + 1,
             before.old_digest or self._present(facts),
             self.release.digest,
             self.release.commit,
@@ -194,8 +199,8 @@ class Run:
                 objects.scale(ref, replicas)
             case Select(manifest, version):
                 self._select(manifest, version)
-            case Weigh():
-                raise AssertionError("no table weighs yet")
+            case Weigh(ref, patch, version):
+                self._weigh(ref, patch, version)
             case Measure(key, verify):
                 measured = self._means.check(self._question(key, verify, facts.now))
                 self._measured[key] += [measured] if measured else []
@@ -226,15 +231,20 @@ class Run:
                 raise
             _log.info("%s has changed meanwhile: %s", manifest.ref, error)
 
+    def _weigh(self, ref: Ref, patch: Iterable[Mapping[str, Any]], version: str) -> None:
+        """Patch the very version that was looked at. Of another one nothing is known: look again."""
+        try:
+            self._means.objects.patch(ref, patch, manager=ROLLOUT_MANAGER, resource_version=version)
+        except DeclinedError as error:
+            if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
+                raise
+            _log.info("%s has changed meanwhile: %s", ref, error)
+
     def _question(self, key: str, verify: Verify, now: datetime) -> Question:
         begun = self._page.record
         owner = self._progress.live.uid if self._progress else ""
         mark = f"{record.shown(begun.started_at)}/{begun.attempt}"
         return Question(self.release, key, verify, len(self._measured[key]), now, mark, owner)
-
-    def _may_retry(self, facts: Facts) -> bool:
-        order = facts.orders.retry
-        return order is not None and order.digest == self.release.digest
 
     def _still_failed(self, facts: Facts) -> Decision:
         """What was given up is looked at, and left alone; it may have become well by itself."""
