@@ -71,11 +71,7 @@ class Page:
 
 def begun(page: Page, now_at: Record, release: Release, now: datetime) -> Page:
     """A step begins; a rollout of something else that was under way has been superseded by this one."""
-    before = page.record
-    if before.new_digest and before.new_digest != now_at.new_digest:
-        why = release.rejected.get(before.new_digest)
-        result = Result.SUPERSEDED if why is None else Result.ROLLED_BACK
-        page = _ended(page, release, now, result, why or "")
+    page = _given_way(page, release, now)
     text = f"{_name(release)} is rolled out, step {now_at.step}"
     conditions = (_condition(page, (VERIFIED, "Unknown"), "RollingOut", text, now),)
     return Page({**page.fields, "rollout": record.render(now_at)}, conditions)
@@ -90,6 +86,7 @@ def arrived(page: Page, release: Release, now: datetime) -> Page:
 
 def succeeded(page: Page, release: Release, now: datetime) -> Page:
     """It runs, and was found good."""
+    page = _given_way(page, release, now)
     page = _ended(arrived(page, release, now), release, now, Result.SUCCEEDED)
     good = page.fields.get("lastGood")
     if _digest(good) != release.digest:
@@ -115,6 +112,15 @@ def message(release: Release, trouble: Trouble) -> str:
     """What happened, in a sentence, with the last lines of its log."""
     log = "".join(f"\n  {line}" for line in trouble.log)
     return _cut(f"{_name(release)}: {trouble.message}{log}")
+
+
+def _given_way(page: Page, release: Release, now: datetime) -> Page:
+    """A rollout of something else that was under way has been superseded by this one, or was taken back."""
+    before = page.record.new_digest
+    if not before or before == release.digest:
+        return page
+    why = release.rejected.get(before)
+    return _ended(page, release, now, Result.SUPERSEDED if why is None else Result.ROLLED_BACK, why or "")
 
 
 def _ended(page: Page, release: Release, now: datetime, result: Result, why: str = "") -> Page:
