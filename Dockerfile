@@ -32,7 +32,7 @@ RUN /opt/tools/bin/python -m build --wheel --no-isolation --outdir /dist \
 
 FROM ${BASE} AS system
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
+ && apt-get install --yes --no-install-recommends ca-certificates git gpg gpg-agent openssh-client \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 65532 gitcd \
  && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin gitcd \

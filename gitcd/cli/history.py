@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcd.cli import options, output, session
+from gitcd.cli import completing, options, output, session
 from gitcd.cli.terminal import Console
 from gitcd.errors import ExitCode
 
@@ -17,7 +17,7 @@ _HEADER = ("TIME", "APP", "ENVIRONMENT", "WHAT", "CHANGE", "DIGEST", "BY", "COMM
 
 
 @click.command("history")
-@click.argument("app", required=False, help=f"{options.APP_HELP} Without it, of all.")
+@click.argument("app", required=False, help=f"{options.APP_HELP} Without it, of all.", shell_complete=completing.apps)
 @options.repository
 @options.environments
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), default=30, show_default=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcd.cli import options, output, session
+from gitcd.cli import completing, options, output, session
 from gitcd.cli.terminal import Console, write_diff
 from gitcd.errors import ConfigError, ExitCode, RefusedError, TransientError
 
@@ -30,7 +30,7 @@ _SAYING = ("reject", "version", "until", "reason", "by", "in_place")
 
 
 @click.command("hold")
-@click.argument("app", required=False, help=options.APP_HELP)
+@click.argument("app", required=False, help=options.APP_HELP, shell_complete=completing.apps)
 @options.held_repository
 @click.option("--list", "lists", is_flag=True, help="List all that is held in REPO, or was, and change nothing.")
 @click.option("--reject", metavar="DIGEST", default="", help="Refuse this digest only; without it every move stops.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gitcd.cli import options, output, session
+from gitcd.cli import completing, options, output, session
 from gitcd.cli.terminal import Console
 
 _OWN = ("repo", "branch", "config")
@@ -19,7 +19,7 @@ _OWN = ("repo", "branch", "config")
 @options.branch
 @click.option("--config", type=click.Path(dir_okay=False), metavar="FILE",
               help="The settings file that runs read; it goes into the cluster as it is.")  # fmt: skip
-@click.option("--environment", "-e", multiple=True, metavar="NAME",
+@click.option("--environment", "-e", multiple=True, metavar="NAME", shell_complete=completing.environments,
               help="A CronJob for this environment alone; repeatable. Without it one for all.")  # fmt: skip
 @click.option("--from", "declarations_from", type=click.Choice(["repo", "cluster"]), default="repo", show_default=True,
               help="Where runs read declarations; repo needs no permission in the cluster.")  # fmt: skip

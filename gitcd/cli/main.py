@@ -52,6 +52,7 @@ VERBS = {
     "run": Verb("run", "Reconcile as long as it lives, and serve how things stand."),
     "install": Verb("install", "Print the manifests that run gitcd in a cluster."),
     "demo": Verb("demo", "Try everything on this machine, without an account."),
+    "completion": Verb("completion", "Print what makes bash, zsh or fish complete names."),
     "version": Verb("version", "Print the versions of gitcd, Python and git."),
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from gitcd.cli import completing
 from gitcd.cli.terminal import Console
 
 Command = Callable[..., Any]
@@ -60,26 +61,28 @@ config_file = _setting(
 )
 
 repository = click.argument(
-    "repo", required=False, metavar="[REPO]",
+    "repo", required=False, metavar="[REPO]", shell_complete=completing.folders,
     help="A work tree, a bare repository, or an address; default: the current folder.  [env var: GITCD_REPO]",
 )  # fmt: skip
 
 held_repository = click.argument(
-    "repo", required=False, metavar="[REPO]",
+    "repo", required=False, metavar="[REPO]", shell_complete=completing.folders,
     help="A bare repository or an address; with --in-place a work tree, by default the current folder."
     "  [env var: GITCD_REPO]",
 )  # fmt: skip
 
 APP_HELP = "A declaration's name, namespace/name or environment/namespace/name."
-app = click.argument("app", help=APP_HELP)
+app = click.argument("app", help=APP_HELP, shell_complete=completing.apps)
 
 environments = _option(
     "--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, type=_Names(), metavar="NAME",
+    shell_complete=completing.environments,
     help="Only this environment; repeatable (in the variable, divided by commas).",
 )  # fmt: skip
 
 apps = _option(
     "--app", variable="GITCD_APP", multiple=True, type=_Names(), metavar="APP",
+    shell_complete=completing.apps,
     help="Only this declaration, as name, namespace/name or environment/namespace/name; repeatable (in the variable, "
     "divided by commas).",
 )  # fmt: skip

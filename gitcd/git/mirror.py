@@ -19,6 +19,7 @@ from gitcd.git.memory import FileMemory
 from gitcd.git.origin import NETWORK_TIMEOUT, Origin
 from gitcd.git.remote import Kind, Remote, check_branch
 from gitcd.git.runner import ANY, CorruptError, Git, no_room, version
+from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import is_bare
 from gitcd.model.memory import FORGETFUL, Memory
 
@@ -198,6 +199,20 @@ def open_mirror(
             for suspect in folder.glob("*.git"):  # its history too
                 shutil.rmtree(suspect, ignore_errors=True)
             raise
+
+
+def kept_copy(remote: Remote, branch: str, cache_dir: Path) -> tuple[CommitTree, Memory] | None:
+    """The tree that was fetched last into a kept mirror, and its memory; None: there is none. No remote is asked.
+
+    Without a branch it is that of the mirror that was used last. What is there may be old, or change any moment.
+    """
+    folder = cache_dir / f"{PREFIX}{_name(remote.url)}"
+    candidates = [folder / f"{_name(branch)}.git"] if branch else list(folder.glob("*.git"))
+    for git_dir in sorted((each for each in candidates if each.is_dir()), key=lambda each: -each.stat().st_mtime):
+        git = Git(git_dir)
+        if ref := git.run("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads").stdout.decode().strip():
+            return CommitTree(git, ref), FileMemory(git_dir.with_suffix(".memory"))
+    return None
 
 
 def _default_branch(origin: Origin) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -65,6 +65,17 @@ class WorkTree:
             return os.fsencode((self.root / path).readlink())
         except OSError as error:
             raise RefusedError(f"{path} is no symlink any more", remedy="Run again.") from error
+
+    def mentioning(self, words: Collection[str]) -> dict[str, bytes]:
+        """The files in which one of the words occurs, with their bytes; in a git work tree git itself searches."""
+        if not is_worktree(self.root):
+            found = {entry.path: data for entry, data in self.read(self.entries())}
+            return {path: data for path, data in found.items() if any(word.encode() in data for word in words)}
+        asked = [part for word in words for part in ("-e", word)]
+        options = ("--files-with-matches", "-z", "-I", "--fixed-strings", "--untracked")
+        answer = Git(work_tree=self.root).run("grep", *options, *asked, ok=(0, 1)).stdout
+        entries = [self._entry(os.fsdecode(path)) for path in answer.split(b"\0") if path]
+        return {entry.path: data for entry, data in self.read(entry for entry in entries if entry)}
 
     def write(self, path: str, data: bytes) -> None:
         """Replace or create a file in one step, keeping its mode; a reader sees the old bytes or the new ones.

@@ -21,7 +21,7 @@ from gitcd.model.problem import Problem
 
 GROUP = API_VERSION.partition("/")[0]
 
-_NEEDLES = (KIND, f"{GROUP}/v", f"{legacy.GROUP}/v")
+NEEDLES = (KIND, f"{GROUP}/v", f"{legacy.GROUP}/v")
 _ALIKE = 0.8
 _MAX_SHOWN = 60
 _MAX_SUBJECT = 320
@@ -55,7 +55,7 @@ class Membership:
 
 def mentions_declaration(data: bytes) -> bool:
     """Whether a file can hold a declaration at all; far cheaper than reading it."""
-    return any(needle.encode() in data for needle in _NEEDLES)
+    return any(needle.encode() in data for needle in NEEDLES)
 
 
 def read_declarations(path: str, data: bytes) -> ReadResult:
@@ -69,7 +69,7 @@ def read_declarations(path: str, data: bytes) -> ReadResult:
         return ReadResult(problems=(file.unreadable(error),))
     parts = list(documents.split(text))
     for first_line, part in parts:
-        if any(needle in part for needle in _NEEDLES):
+        if any(needle in part for needle in NEEDLES):
             file.first_line = first_line
             file.read(part)
     alone = len(parts) == file.documents == len(file.declarations) == 1 and not file.problems
