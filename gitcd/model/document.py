@@ -52,7 +52,7 @@ def from_document(value: object) -> Plan:
     except _FaultError as fault:
         raise ConfigError(
             f"this is no plan that can be carried out: {fault}",
-            remedy="Make one with `gitcd reconcile --dry-run --out FILE`.",
+            remedy="Make one with `--dry-run --out FILE`.",
         ) from fault
     return plan
 

@@ -28,8 +28,10 @@ from gitcd.usecases import pulls
 from gitcd.usecases.deliver import Desk
 from gitcd.usecases.planner import Context, Planned, Selection, make_plan
 from gitcd.usecases.publish import Published, publish
-from gitcd.usecases.reconcile import with_failure, with_pulls
+from gitcd.usecases.reconcile import replay, with_failure, with_pulls
 from gitcd.usecases.status_past import Recollect, Subject, soak_from
+
+Delivery = Literal["", "pull", "commit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Promotion:
     source: str
     target: str
     apps: frozenset[str] = frozenset()
-    by: Literal["", "pull", "commit"] = ""
+    by: Delivery = ""
 
     @property
     def selection(self) -> Selection:
@@ -130,6 +132,23 @@ def promote(mirror: Mirror, context: Context, request: Promotion, recollect: Rec
 
     published = with_failure(publish(mirror, compute, author=pen.author, when=context.now))
     return with_pulls(published, mirror, replace(context, selection=request.selection), pen.desk, again)
+
+
+def replay_promotion(
+    mirror: Mirror, context: Context, request: Promotion, recollect: Recollect, pen: Pen, *, reviewed: Plan
+) -> Published[Planned]:
+    """Commit, or propose, a promotion that was reviewed, byte for byte, or refuse.
+
+    Raises:
+        RefusedError: what it stands on has changed, or it is no promotion between these environments.
+    """
+    by: Delivery = request.by or ("pull" if reviewed.pulls and not reviewed.commits else "")
+
+    def anew(tree: CommitTree, narrowed: Context) -> Planned:
+        again = replace(request, apps=narrowed.selection.apps, by=by)
+        return plan_promotion(tree, narrowed, again, recollect, base=tree.commit, memory=mirror.memory)
+
+    return replay(mirror, context, pen.author, reviewed, pen.desk, anew=anew)
 
 
 def preview_promotion(mirror: Mirror, context: Context, request: Promotion, recollect: Recollect, pen: Pen) -> Planned:

@@ -60,9 +60,15 @@ def reconcile(
 
 
 def replay(
-    mirror: Mirror, context: Context, author: Author, reviewed: Plan, desk: Desk | None = None
+    mirror: Mirror,
+    context: Context,
+    author: Author,
+    reviewed: Plan,
+    desk: Desk | None = None,
+    *,
+    anew: Callable[[CommitTree, Context], Planned] | None = None,
 ) -> Published[Planned]:
-    """Commit, or propose, a plan that was reviewed, byte for byte, or refuse.
+    """Commit, or propose, a plan that was reviewed, byte for byte, or refuse. `anew` makes such a plan, if not a run.
 
     Raises:
         RefusedError: a tag, a hold, a declaration or a file that the plan touches has changed since; or the plan is for
@@ -70,25 +76,27 @@ def replay(
     """
     apps = frozenset(str(outcome.identity) for commit in _all_commits(reviewed) for outcome in commit.outcomes)
     if not apps:
-        raise RefusedError("the plan changes nothing", remedy="Make a new one with `gitcd reconcile --dry-run --out`.")
+        raise RefusedError("the plan changes nothing", remedy="Make a new one with `--dry-run --out FILE`.")
     if reviewed.commits and reviewed.shared:
         raise RefusedError(
             f"the plan changes {reviewed.shared[0].path} both at once and by pull request",
-            remedy="Run `gitcd reconcile` without --plan, or make a plan for each with --app.",
+            remedy="Run it without --plan, or make a plan for each with --app.",
         )
     check_messages(_all_commits(reviewed))
     context = replace(context, selection=Selection(apps=apps))
 
-    def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
+    def planned_anew(tree: CommitTree) -> Planned:
+        return anew(tree, context) if anew else make_plan(tree, context, base=tree.commit, memory=mirror.memory)
+
+    def compute(tree: CommitTree, _: str) -> tuple[Planned, Sequence[NewCommit]]:
         check_declared(_all_commits(reviewed), tree, mirror.memory, context.source)
-        planned = make_plan(tree, context, base=tip, memory=mirror.memory)
+        planned = planned_anew(tree)
         _check_unchanged(reviewed, planned.plan)
         planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits, pulls=reviewed.pulls))
         return planned, [NewCommit(commit.message, commit.files) for commit in reviewed.commits]
 
     def again() -> Planned:
-        tip = mirror.fetch()
-        planned = make_plan(CommitTree(mirror.git, tip), context, base=tip, memory=mirror.memory)
+        planned = planned_anew(CommitTree(mirror.git, mirror.fetch()))
         _check_unchanged(replace(reviewed, commits=()), replace(planned.plan, commits=()))
         return replace(planned, plan=replace(planned.plan, commits=(), pulls=reviewed.pulls))
 
@@ -193,7 +201,7 @@ def _check_unchanged(reviewed: Plan, now: Plan) -> None:
     if changed:
         raise RefusedError(
             f"the plan is out of date: {'; '.join(changed[:5])}",
-            remedy="Make and review a new one with `gitcd reconcile --dry-run --out FILE`.",
+            remedy="Make and review a new one with `--dry-run --out FILE`.",
         )
 
 

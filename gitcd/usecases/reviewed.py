@@ -11,7 +11,7 @@ from gitcd.model.trailers import Move, parse
 from gitcd.model.tree import Tree
 from gitcd.usecases.planner import Elsewhere, declared_inputs
 
-_ANEW = "Make and review a new one with `gitcd reconcile --dry-run --out FILE`."
+_ANEW = "Make and review a new one with `--dry-run --out FILE`."
 _SHOWN = 5
 
 

@@ -129,13 +129,39 @@ class TestPromote:
         assert "Unchanged" in gitcd(capfd, "promote", "dev", "prod", "--settle")[0]
         assert "TagDrift" not in gitcd(capfd, "status", "--tags")[0]
 
+    def test_a_plan_that_was_reviewed_is_carried_out_as_it_is(self, remote, capfd, tmp_path) -> None:
+        plan, tip = tmp_path / "plan.json", remote.tip
+        out, _ = gitcd(capfd, "promote", "dev", "prod", "--out", plan)
+        assert (remote.tip, "+          image" in out) == (tip, True)
+        text = json.loads(plan.read_text())
+        text["commits"][0]["message"] = text["commits"][0]["message"].replace("prod: promote", "CHG-17: promote")
+        plan.write_text(json.dumps(text))
+        gitcd(capfd, "promote", "dev", "prod", "--plan", plan)
+        assert remote.git("log", "-1", "--format=%s").startswith("CHG-17: promote app")
+        assert "out of date" in gitcd(capfd, "promote", "dev", "prod", "--plan", plan, code=5)[1]
+
+    def test_a_plan_is_refused_where_the_source_has_moved_on_or_by_another_verb(
+        self, remote, ecr, capfd, tmp_path
+    ) -> None:
+        plan = tmp_path / "plan.json"
+        gitcd(capfd, "promote", "dev", "prod", "--out", plan)
+        tip = remote.tip
+        assert "AwaitsPromotion now" in gitcd(capfd, "reconcile", "--plan", plan, code=5)[1]
+        ecr.put("team/app", tags=["1.2.0", "env-dev"])
+        gitcd(capfd, "reconcile")
+        moved = remote.tip
+        assert moved != tip
+        assert "out of date" in gitcd(capfd, "promote", "dev", "prod", "--plan", plan, code=5)[1]
+        assert remote.tip == moved
+
     @pytest.mark.parametrize(
         ("line", "said"),
         [
             ("promote dev", "Missing argument 'TO'"),
             ("promote prod dev", "dev follows its tags"),
             ("promote dev prod --pr --commit", "--commit and --pr exclude each other"),
-            ("promote dev prod --out plan.json", "No such option"),
+            ("promote dev prod --plan x --app app", "--plan carries out what the plan says"),
+            ("promote dev prod --settle --out x", "--settle moves tags and makes no plan"),
             ("rollback prod/team/app --out plan.json", "No such option"),
             ("promote dev dev", "dev cannot be promoted from itself"),
             ("promote dev prod --settle --check", "--settle moves tags and makes no plan"),

@@ -1,14 +1,15 @@
 """Promotion and rollback by pull request, over real git and a forge in memory; merged in every way that there is."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, RefusedError
 from gitcd.git.history import ensure_history
 from gitcd.model.plan import OutcomeKind, PullAct
 from gitcd.model.pull import PullState
-from gitcd.usecases.promote import Pen, Promotion, preview_promotion, promote
+from gitcd.usecases.promote import Pen, Promotion, preview_promotion, promote, replay_promotion
 from gitcd.usecases.pulls import proposals
 from gitcd.usecases.rollback import RollbackRequest, Sources, rollback
 from tests.support.memoryforge import MemoryForge
@@ -154,6 +155,22 @@ class TestPromotion:
         planned = promoted(remote, tags, forge, work=preview_promotion)
         assert [pull.branch for pull in planned.plan.pulls] == [BRANCH]
         assert (forge.pulls, forge.writes) == ([], 0)
+
+    @pytest.mark.parametrize("by", ["", "pull"])
+    def test_a_plan_that_was_reviewed_is_proposed_as_it_is(self, tmp_path, tags, by):
+        """Also where the environment is delivered by commits, and the plan alone says that it is to be proposed."""
+        remote = make_remote(tmp_path / "reviewed.git", "Commit" if by else "PullRequest")
+        forge, tip = MemoryForge(remote), remote.tip
+        reviewed = promoted(remote, tags, forge, by=by, work=preview_promotion).plan
+        for act in (PullAct.OPENED, PullAct.UNCHANGED):
+            assert acts(promoted(remote, tags, forge, work=partial(replay_promotion, reviewed=reviewed))) == {
+                BRANCH: act
+            }
+        assert remote.tip == tip
+        tags.move("team/app", "env-dev", "1.2.0")
+        reconciled(remote, tags, forge)
+        with pytest.raises(RefusedError, match="out of date"):
+            promoted(remote, tags, forge, work=partial(replay_promotion, reviewed=reviewed))
 
 
 class TestRollback:
