@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_means import TIP_EVERY, Means
 from gitcd.usecases.rollout_run import Run
 from gitcd.usecases.rollout_team import End, Rolled, Team
+
+_FORESEEN = 20  # releases: to look for a way back takes a plan for each
 
 
 def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
@@ -27,6 +30,8 @@ def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
             groups[_company(release)].append(run)
         else:
             ended.append(Rolled(release, End.IDLE))
+    for run in islice(chain.from_iterable(groups.values()), _FORESEEN):
+        run.warn()
     teams = [Team(runs, means) for runs in groups.values()]
     _work(teams, means)
     return [*ended, *(each for team in teams for each in team.ended)]

@@ -60,6 +60,11 @@ class Run:
             return True
         return self._progress is not None and page.good != self.release.digest
 
+    def warn(self) -> None:
+        """Say before it begins that there would be no way back."""
+        if not self._page.record.new_digest and (why := self._means.foresee(self.release, self.good)):
+            self.say(f"could not be taken back: {why}")
+
     def turn(self) -> Decision:
         """Look, and do what is to be done now; the answer says what that was, or how it ended."""
         facts = self._look()

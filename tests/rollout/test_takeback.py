@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from gitcd.model.live import Ref
+from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_team import End
-from tests.support.gitrollouts import GitRollouts, digest
+from tests.support.gitrollouts import GitRollouts, app, git_rollouts
+from tests.support.rollouts import Rollouts
+from tests.support.scenes import digest
 
 pytestmark = pytest.mark.slow
 
@@ -40,3 +46,94 @@ def test_no_later_run_tries_it_again(one_app: GitRollouts) -> None:
     one_app.move("1.1.0")
     assert one_app.apply()["app"].end is End.DONE
     assert one_app.in_git() == one_app.cluster.live_image("app") == one_app.image("1.1.0")
+
+
+def test_a_group_goes_back_together_in_one_commit(rollouts: Rollouts, tmp_path: Path) -> None:
+    group = {"strategy": {"group": "shop"}}
+    apps = {name: app(name, rollouts.namespace, **group) for name in ("front", "store")}
+    scene = git_rollouts(rollouts, tmp_path, apps)
+    scene.apply()
+    scene.tags.move("team/front", "env-dev", "1.1.0")
+    scene.move("bad-crash", "store")
+    count = scene.remote.count()
+    rolled = scene.apply()
+    assert {each.end for each in rolled.values()} == {End.ROLLED_BACK}
+    assert scene.remote.count() == count + 1
+    for name in ("front", "store"):
+        assert scene.in_git(name) == rollouts.live_image(name) == scene.image("1.0.0", name)
+        assert len(scene.hold(name).reject) == 1
+        assert rollouts.status(name)["lastGood"]["digest"] == digest(f"team/{name}:1.0.0")
+    assert scene.reconcile().is_idle
+
+
+def test_a_stateful_set_is_freed_of_the_pod_that_blocks_it(rollouts: Rollouts, tmp_path: Path) -> None:
+    """Kubernetes leaves it broken even when its template is as before: kubernetes/kubernetes#67250."""
+    scene = git_rollouts(rollouts, tmp_path, {"app": app("app", rollouts.namespace, "StatefulSet")})
+    assert scene.apply()["app"].end is End.DONE
+    scene.move("bad-crash")
+    assert scene.apply()["app"].end is End.ROLLED_BACK
+    pod = rollouts.objects.get(Ref("Pod", rollouts.namespace, "app-0"))
+    assert pod is not None
+    assert pod["spec"]["containers"][0]["image"] == scene.in_git() == scene.image("1.0.0")
+    assert {each["type"]: each["status"] for each in pod["status"]["conditions"]}["Ready"] == "True"
+
+
+def test_a_rollback_that_is_switched_off_reverts_nothing(rollouts: Rollouts, tmp_path: Path) -> None:
+    apps = {"app": app("app", rollouts.namespace, rollback={"enabled": False})}
+    scene = git_rollouts(rollouts, tmp_path, apps)
+    scene.apply()
+    scene.move("bad-pull")
+    count = scene.remote.count()
+    rolled = scene.apply()["app"]
+    assert rolled.end is End.FAILED
+    assert scene.remote.count() == count
+    assert scene.in_git() == rollouts.live_image("app") == scene.image("bad-pull")
+    assert rollouts.conditions("app") == {
+        "Verified": ("False", "ImagePullBackOff"),
+        "Stalled": ("True", "ImagePullBackOff"),
+    }
+
+
+def test_F48_that_there_is_no_way_back_is_said_before_it_begins(one_app: GitRollouts) -> None:
+    one_app.tags.versions["team/app"].remove("1.0.0")
+    one_app.move("bad-crash")
+    said: list[str] = []
+    rolled = one_app.apply(tell=lambda _, text: said.append(text))["app"]
+    assert said[0].startswith("could not be taken back: ")
+    assert "1.0.0" in said[0]
+    assert rolled.end is End.FAILED
+    assert rolled.back is not None
+    assert rolled.back.refusal is not None
+    assert one_app.in_git() == one_app.image("bad-crash")
+    assert "it was not taken back: " in one_app.cluster.status("app")["history"][0]["message"]
+
+
+def test_what_was_never_there_before_has_no_way_back(rollouts: Rollouts, tmp_path: Path) -> None:
+    scene = git_rollouts(rollouts, tmp_path, {"app": app("app", rollouts.namespace)})
+    scene.move("bad-crash")
+    scene.tags.versions["team/app"].remove("1.0.0")
+    assert scene.apply()["app"].end is End.FAILED
+
+
+def test_what_moved_on_meanwhile_is_not_taken_back(one_app: GitRollouts) -> None:
+    one_app.move("bad-crash")
+
+    moved = False
+
+    def slow(release: Release, text: str) -> None:
+        nonlocal moved
+        if not moved and "apply" in text:
+            moved = True
+            one_app.move("1.1.0")
+
+    assert one_app.apply(tell=slow)["app"].end is End.SUPERSEDED
+    assert one_app.in_git() == one_app.image("1.1.0")
+    assert one_app.apply()["app"].end is End.DONE
+    assert one_app.cluster.live_image("app") == one_app.image("1.1.0")
+
+
+def test_it_goes_back_to_what_was_good_and_not_to_what_nobody_waited_for(one_app: GitRollouts) -> None:
+    one_app.move("bad-never")
+    one_app.move("bad-crash")
+    assert one_app.apply()["app"].end is End.ROLLED_BACK
+    assert one_app.in_git() == one_app.cluster.live_image("app") == one_app.image("1.0.0")
