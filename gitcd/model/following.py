@@ -86,7 +86,7 @@ def _none_in_range(
     message = f"{repository} has no tag that is followed: {described(follow)}"
     if versions:
         shown = ", ".join(each.tag for each in versions[:_SHOWN])
-        more = f" and {len(versions) - _SHOWN} lower ones" if len(versions) > _SHOWN else ""
+        more = f" and {_counted(len(versions) - _SHOWN)}" if len(versions) > _SHOWN else ""
         found = f"its versions are {shown}{more}"
     else:
         found = f"none of its {len(listed)} tags is a version that may be followed" if listed else "it has no tags"
@@ -96,3 +96,7 @@ def _none_in_range(
 
 def _pushed(candidate: Candidate) -> datetime:
     return (candidate.image.pushed_at if candidate.image else None) or _NEVER
+
+
+def _counted(number: int) -> str:
+    return f"{number} lower {'one' if number == 1 else 'ones'}"
