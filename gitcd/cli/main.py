@@ -36,6 +36,7 @@ VERBS = {
     "reconcile": Verb("reconcile", "Commit and push what the declarations and the registry say."),
     "apply": Verb("apply", "Take what the branch says to the cluster."),
     "promote": Verb("promote", "Move what one environment deploys into the next."),
+    "rollout": Verb("rollout", "Let a rollout go on, stop it, or end it."),
     "rollback": Verb("rollback", "Take a declaration back to what git held before."),
     "explain": Verb("explain", "Say why an image did, or did not, move."),
     "status": Verb("status", "Show what every environment deploys, and since when."),
