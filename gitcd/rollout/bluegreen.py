@@ -231,10 +231,10 @@ class _Slots:
         return _brought(facts, self.pair.old) if facts.is_pending(self.pair.old) else ()
 
     def due(self, facts: Facts) -> bool:
-        """Whether git and cluster say different things, or the old slot has had its time."""
+        """Whether git and cluster say different things, or the old slot has had its time; by objects alone."""
         if not self.pair.is_switched or self._strays(facts, self.pair.service):
             return True
-        return not self.unturned(facts) and bool(self.rest(facts))
+        return bool(self.scale(facts) or self.rest(facts))
 
     def _is_to_end(self, facts: Facts, old: Json) -> bool:
         if not self.blue_green.scale_down or slots.replicas(old) == 0:

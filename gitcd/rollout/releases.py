@@ -22,9 +22,17 @@ def release_of(
     *,
     hold: Hold | None = None,
     external: bool = False,
+    aim: str | Failure = "",
 ) -> Release | Failure:
-    """What a commit says that a declaration shall run; a Failure where the manifests do not say one thing."""
+    """What a commit says that a declaration shall run; a Failure where the manifests do not say one thing.
+
+    Two slots hold an image each: `aim` is which of them shall be live, by digest or tag, or why nobody can tell.
+    """
+    if isinstance(aim, Failure):
+        return aim
     found = {each for manifest in workloads for each in named_images(manifest.value, spec)}
+    if aim:
+        found = {each for each in found if aim in {each.digest, each.tag}}
     if not found:
         return Failure(
             "NoWorkload",

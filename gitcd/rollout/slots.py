@@ -17,7 +17,7 @@ from gitcd.rollout.health.reading import is_leaving, mapping, number, objects, t
 
 _SLOTS = 2
 _OURS = "gitcd"
-_OF_ROLLOUTS = frozenset({_OURS, "gitcd-rollout"})
+_OF_ROLLOUTS = frozenset({_OURS, "gitcd-rollout", "gitcd-handover"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ class _Run:
         left: set[Ref] = set()
         for part in self._want.parts:
             release = self._want.releases.get(part.identity)
-            for each in part.workloads if isinstance(release, Failure) else ():
+            for each in (*part.workloads, *part.others) if isinstance(release, Failure) else ():
                 left.add(each.ref)
                 self._progress.leave(each, f"it is not clear what {part.identity} shall run")
         return left

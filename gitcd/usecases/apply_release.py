@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from gitcd import redact
 from gitcd.cluster.objects import Objects
@@ -15,7 +15,8 @@ from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import API_VERSION, KIND, Identity
 from gitcd.model.live import Json, Ref
 from gitcd.model.settings import Settings
-from gitcd.rollout.facts import Release, images
+from gitcd.rollout.facts import Facts, Release, images
+from gitcd.rollout.strategies import table_of
 from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.rollout_git import with_git
 from gitcd.usecases.rollout_means import Means
@@ -34,6 +35,8 @@ def declaration_ref(identity: Identity) -> Ref:
 
 def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None) -> bool:
     """Whether the cluster runs something else, or it was never found good there, or a rollout is under way."""
+    if table_of(release).due(Facts(release, datetime.now(UTC), live)):
+        return True
     for each in release.workloads:
         there = live.get(each.ref)
         if there is None or not images(each.value).items() <= images(there).items():

@@ -74,6 +74,7 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
             selection=wish.selection,
             everything=wish.everything,
             memory=mirror.memory,
+            recollect=lambda: ensure_history(mirror, tree.commit),
         )
         how = How(
             wish.namespace,

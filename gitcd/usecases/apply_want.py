@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.discovery import UnknownKindError
@@ -29,6 +30,7 @@ from gitcd.planning.matching import Declared
 from gitcd.usecases.apply_sources import read_environment
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.rollout_releases import Said, releases_of
+from gitcd.usecases.switch_aims import Recollect, aims
 
 _DEFINITION = "CustomResourceDefinition"
 _AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
@@ -83,8 +85,11 @@ def read_want(
     selection: Selection,
     everything: bool = False,
     memory: Memory = FORGETFUL,
+    recollect: Recollect = lambda: None,
 ) -> Want:
     """Read what a tree wants of an environment; of its manifests those of the selected declarations, or all.
+
+    `recollect` brings the history of the tree, which is asked for where a declaration has two slots.
 
     Raises:
         ConfigError: gitcd.yaml is not valid, or there is a kustomization and no program that builds it.
@@ -97,6 +102,7 @@ def read_want(
     sources = with_declarations(found.sources, declared)
     all_parts = parts(declared, sources)
     chosen = [each for each in all_parts if selection.takes(each.identity)]
+    aimed = aims(tree, inputs, {each.identity for each in chosen}, recollect, now=datetime.now(UTC), memory=memory)
     manifests, unfit = _sorted_out(placed(sources, all_parts), environment, objects, bounds)
     paths = {path for each in chosen for path in (*each.sources, each.declared.declaration.origin.path)}
     theirs = _of_others(all_parts)
@@ -112,7 +118,7 @@ def read_want(
         tuple(each for each in broken if selection.takes(each.identity)),
         found.charts,
         len(manifests) - len(wanted),
-        releases_of(chosen, inputs, tree.commit),
+        releases_of(chosen, inputs, tree.commit, aimed),
     )
 
 

@@ -62,7 +62,9 @@ class Writer:
         part = self.parts.get(manifest.ref)
         if part and self._images_only(manifest.ref):
             return images_alone(manifest, part.declared.declaration.spec)
-        ours = without_replicas(manifest) if manifest.ref in self.scaled else manifest
+        # How many pods each of two slots has is a matter of rollouts.
+        is_slot = part is not None and part.declared.declaration.spec.strategy.blue_green is not None
+        ours = without_replicas(manifest) if is_slot or manifest.ref in self.scaled else manifest
         return marked(ours, self.environment)
 
     def is_unchanged(self, manifest: Manifest, live: Json | None, entry: Entry | None) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gitcd.errors import ConfigError, TransientError
+from gitcd.git.history import ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
@@ -16,6 +17,7 @@ from gitcd.usecases.promote import Pen
 from gitcd.usecases.rollback import Sources
 from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.rollout_releases import Said, releases_at
+from gitcd.usecases.switch import Switcher
 from gitcd.usecases.takeback import Reverter
 from gitcd.usecases.workspace import Workspace
 
@@ -31,8 +33,15 @@ def with_git(means: Means, run: Workspace, mirror: Mirror) -> Means:
     sources = Sources(lambda: run.history(mirror), registry.manifests)
     pen = Pen(run.author, run.templates, open_desk(run, mirror), run.run)
     branch = Branch(mirror)
-    reverter = Reverter(mirror, run.context(mirror), sources, pen, branch.releases, means.now)
-    return replace(means, take_back=reverter.take_back, foresee=reverter.foresee, superseded=branch.superseded)
+    switcher = Switcher(mirror, run.context(mirror), pen, branch.releases, means.now)
+    reverter = Reverter(mirror, run.context(mirror), sources, pen, branch.releases, means.now, switcher)
+    return replace(
+        means,
+        take_back=reverter.take_back,
+        foresee=reverter.foresee,
+        switch=switcher.switch,
+        superseded=branch.superseded,
+    )
 
 
 class Branch:
@@ -49,7 +58,7 @@ class Branch:
         Raises:
             ConfigError: it cannot be read.
         """
-        found = releases_at(CommitTree(self._mirror.git, commit), commit, identities)
+        found = self._read(commit, identities)
         return [each for each in found.values() if isinstance(each, Release)]
 
     def superseded(self, releases: Sequence[Release]) -> frozenset[Identity]:
@@ -65,8 +74,12 @@ class Branch:
         if tip != self._tip:
             tip = self._mirror.fetch()
             identities = [each.identity for each in releases]
-            self._said, self._tip = releases_at(CommitTree(self._mirror.git, tip), tip, identities), tip
+            self._said, self._tip = self._read(tip, identities), tip
         return (each.identity for each in releases if not self._is_wanted(each))
+
+    def _read(self, commit: str, identities: Collection[Identity]) -> Said:
+        tree = CommitTree(self._mirror.git, commit)
+        return releases_at(tree, commit, identities, lambda: ensure_history(self._mirror, commit))
 
     def _is_wanted(self, release: Release) -> bool:
         """Whether the tip says the same. What it says and a hold keeps out is on its way back."""

@@ -24,6 +24,7 @@ from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published
 from gitcd.usecases.rollback import MovedError, RollbackRequest, Sources, preview_rollback, rollback
 from gitcd.usecases.rollout_means import TakenBack
+from gitcd.usecases.switch import Switcher
 
 BY = "gitcd apply"
 
@@ -45,6 +46,7 @@ class Reverter:
     pen: Pen
     releases: Releases
     now: Callable[[], datetime]
+    switcher: Switcher
 
     def take_back(self, failed: Release, trouble: Trouble, good: str) -> TakenBack:
         """Revert and hold, also what goes back with it. `good` is the digest that was found healthy last, if known.
@@ -52,16 +54,22 @@ class Reverter:
         Raises:
             TransientError: the remote, or the registry, is in trouble.
         """
-        request = _request(failed, trouble.message)
         try:
-            published = self._tried(self._rolled_back, request, good)
-            if published.failure and published.failure.reason == "PushDeclined":
-                published = self._tried(self._rolled_back, replace(request, by_pull=True), good)
+            published = self._published(failed, trouble, good)
         except MovedError:
             return TakenBack(superseded=True)
         except (ConfigError, RefusedError) as error:
             return TakenBack(refusal=Failure("NotTakenBack", error.message, error.remedy))
         return self._taken_back(published)
+
+    def _published(self, failed: Release, trouble: Trouble, good: str) -> Published[Planned]:
+        if failed.spec.strategy.blue_green:
+            return self.switcher.take_back(failed, trouble.message)
+        request = _request(failed, trouble.message)
+        published = self._tried(self._rolled_back, request, good)
+        if published.failure and published.failure.reason == "PushDeclined":
+            published = self._tried(self._rolled_back, replace(request, by_pull=True), good)
+        return published
 
     def foresee(self, release: Release, good: str) -> str:
         """Why it could not be taken back, were it to fail; empty where nothing is known against that.
@@ -69,7 +77,7 @@ class Reverter:
         Raises:
             TransientError: the remote is in trouble.
         """
-        if not release.spec.rollback.enabled:
+        if not release.spec.rollback.enabled or release.spec.strategy.blue_green:
             return ""
         try:
             plan = self._tried(self._previewed, _request(release, ""), good).plan

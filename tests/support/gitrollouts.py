@@ -23,6 +23,7 @@ from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_git import Branch
 from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.rollout_team import Rolled
+from gitcd.usecases.switch import Switcher
 from gitcd.usecases.takeback import Reverter
 from tests.support.containerversions import manifest
 from tests.support.repos import Bare, make_bare
@@ -73,10 +74,11 @@ class GitRollouts:
     def means(self, mirror: Mirror, **more: Any) -> Means:
         sources = Sources(lambda: ensure_history(mirror, mirror.tip), lambda *_: {})
         branch = Branch(mirror)
-        made = Reverter(
-            mirror, context(mirror, self.tags, self.now), sources, Pen(AUTHOR), branch.releases, self._later
-        )
+        asked, pen = context(mirror, self.tags, self.now), Pen(AUTHOR)
+        switcher = Switcher(mirror, asked, pen, branch.releases, self._later)
+        made = Reverter(mirror, asked, sources, pen, branch.releases, self._later, switcher)
         git = {"take_back": made.take_back, "foresee": made.foresee, "superseded": branch.superseded}
+        git["switch"] = switcher.switch
         return self.cluster.means(**{**git, **more})
 
     def hold(self, name: str = "app") -> Hold:
