@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from gitcd.forge.adapter import dig, drafted, items, reading, text, undrafted
 from gitcd.forge.failures import ForgeError, refusal, reworded
+from gitcd.forge.github_like import GitHubLike
 from gitcd.forge.http import MAX_PAGES, Client
-from gitcd.forge.rest import RestAdapter
 from gitcd.model.pull import (
     Capability,
     CommitStatus,
@@ -29,11 +29,12 @@ _CLOSED_PAGES = 4  # they are those of all branches, and there may be thousands
 _METHODS = {MergeMethod.MERGE: "merge", MergeMethod.SQUASH: "squash", MergeMethod.REBASE: "rebase"}
 
 
-class Gitea(RestAdapter):
+class Gitea(GitHubLike):
     kind = "Gitea"
     capabilities = frozenset(Capability) - {Capability.API_COMMIT}
     limits = Limits(title=255, body=65_000)
     tip = ("commit", "id")
+    page_size = "limit"
 
     def __init__(self, client: Client, repository: str) -> None:
         """`repository` is `owner/name`."""
@@ -45,14 +46,11 @@ class Gitea(RestAdapter):
     def closed_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
         return self._list(branch, base, _CLOSED_PAGES, state="closed", sort="recentclose")
 
-    def get(self, number: str) -> PullRequest:
-        return _pull(self._client.get(f"{self._root}/pulls/{number}"))
-
     def create(self, branch: str, base: str, content: PullContent) -> PullRequest:
         title = drafted(content.title, _DRAFT, draft=content.draft)
         wanted = {"head": branch, "base": base, "title": title, "body": content.body}
         try:
-            return _pull(self._client.send("POST", f"{self._root}/pulls", wanted).body)
+            return self._read(self._client.send("POST", f"{self._root}/pulls", wanted).body)
         except ForgeError as error:
             raise _create_fault(error, branch, base) from None
 
@@ -61,15 +59,6 @@ class Gitea(RestAdapter):
         if title is not None:
             changed["title"] = drafted(title, _DRAFT, draft=pull.draft)
         return self._patch(pull, changed)
-
-    def comment(self, pull: PullRequest, text: str) -> None:
-        self._client.send("POST", f"{self._root}/issues/{pull.id}/comments", {"body": text})
-
-    def close(self, pull: PullRequest) -> None:
-        self._patch(pull, {"state": "closed"})
-
-    def reopen(self, pull: PullRequest) -> PullRequest:
-        return self._patch(pull, {"state": "open"})
 
     def merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
         self._merge(pull, {"Do": _METHODS[method], "head_commit_id": head})
@@ -86,17 +75,6 @@ class Gitea(RestAdapter):
                 known[name] = dig(made, "id")
         numbers = [known[name] for name in labels]
         self._client.send("POST", f"{self._root}/issues/{pull.id}/labels", {"labels": numbers})
-
-    def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
-        asked = {
-            "reviewers": [name for name in reviewers if "/" not in name],
-            "team_reviewers": [name.partition("/")[2] for name in reviewers if "/" in name],
-        }
-        self._client.send("POST", f"{self._root}/pulls/{pull.id}/requested_reviewers", asked)
-
-    def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
-        reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews")
-        return frozenset(dig(review, "user", "login") for review in items(reviews) if dig(review, "user"))
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
         wanted = {
@@ -115,7 +93,7 @@ class Gitea(RestAdapter):
         wanted: dict[str, str | int | list[str]] = {**params, "base_branch": base, "limit": _PAGE}
         for page in self._client.pages(f"{self._root}/pulls", wanted, most=most):
             own = (each for each in items(page.body) if dig(each, "head", "repo_id") == dig(each, "base", "repo_id"))
-            pulls = map(_pull, own)
+            pulls = map(self._read, own)
             yield from (pull for pull in pulls if pull.base == base and branch in {"", pull.branch})
 
     def _labels(self) -> Iterator[dict[str, Any]]:
@@ -128,40 +106,36 @@ class Gitea(RestAdapter):
             if error.trouble is not Trouble.NOT_FOUND:  # the owner is no organisation
                 raise
 
-    def _patch(self, pull: PullRequest, changed: Mapping[str, str]) -> PullRequest:
-        return _pull(self._client.send("PATCH", f"{self._root}/pulls/{pull.id}", changed, repeat=True).body)
-
     def _merge(self, pull: PullRequest, wanted: Mapping[str, object]) -> None:
         try:
             self._client.send("POST", f"{self._root}/pulls/{pull.id}/merge", wanted)
         except ForgeError as error:
             raise _merge_fault(error) from None
 
-
-@reading
-def _pull(said: Mapping[str, Any]) -> PullRequest:
-    title, prefixed = undrafted(said["title"], _DRAFT)
-    teams = (team["name"] for team in said.get("requested_reviewers_teams") or [])
-    users = (user["login"] for user in said.get("requested_reviewers") or [])
-    merged = bool(said.get("merged"))
-    return PullRequest(
-        id=str(said["number"]),
-        url=text(said.get("html_url")),
-        state=PullState.MERGED if merged else PullState.OPEN if said["state"] == "open" else PullState.CLOSED,
-        title=title,
-        body=text(said.get("body")),
-        branch=text(said["head"].get("label")) or text(said["head"]["ref"]),
-        base=said["base"]["ref"],
-        head=text(said["head"].get("sha")),
-        author=text((said.get("user") or {}).get("login")),
-        draft=prefixed or bool(said.get("draft")),
-        labels=tuple(label["name"] for label in said.get("labels") or []),
-        reviewers=(*users, *teams),
-        # False also means that it is not known yet.
-        mergeable=Mergeable.YES if said.get("mergeable") else Mergeable.UNKNOWN,
-        merge_commit=text(said.get("merge_commit_sha")) if merged else "",
-        closed_at=datetime.fromisoformat(said["closed_at"]) if said.get("closed_at") else None,
-    )
+    @reading
+    def _read(self, said: Mapping[str, Any]) -> PullRequest:
+        title, prefixed = undrafted(said["title"], _DRAFT)
+        teams = (team["name"] for team in said.get("requested_reviewers_teams") or [])
+        users = (user["login"] for user in said.get("requested_reviewers") or [])
+        merged = bool(said.get("merged"))
+        return PullRequest(
+            id=str(said["number"]),
+            url=text(said.get("html_url")),
+            state=PullState.MERGED if merged else PullState.OPEN if said["state"] == "open" else PullState.CLOSED,
+            title=title,
+            body=text(said.get("body")),
+            branch=text(said["head"].get("label")) or text(said["head"]["ref"]),
+            base=said["base"]["ref"],
+            head=text(said["head"].get("sha")),
+            author=text((said.get("user") or {}).get("login")),
+            draft=prefixed or bool(said.get("draft")),
+            labels=tuple(label["name"] for label in said.get("labels") or []),
+            reviewers=(*users, *teams),
+            # False also means that it is not known yet.
+            mergeable=Mergeable.YES if said.get("mergeable") else Mergeable.UNKNOWN,
+            merge_commit=text(said.get("merge_commit_sha")) if merged else "",
+            closed_at=datetime.fromisoformat(said["closed_at"]) if said.get("closed_at") else None,
+        )
 
 
 def _create_fault(error: ForgeError, branch: str, base: str) -> ForgeError:

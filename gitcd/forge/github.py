@@ -10,8 +10,8 @@ from urllib.parse import quote
 from gitcd.forge.adapter import dig, items, reading, text
 from gitcd.forge.failures import ForgeError, refusal, reworded
 from gitcd.forge.github_commits import make_commit, show_check, show_status
+from gitcd.forge.github_like import GitHubLike
 from gitcd.forge.http import Client, message_of
-from gitcd.forge.rest import RestAdapter
 from gitcd.model.plan import FileChange
 from gitcd.model.pull import (
     Capability,
@@ -35,11 +35,12 @@ _AUTO_MERGE = """mutation ($pull: ID!, $method: PullRequestMergeMethod!, $head: 
 }"""
 
 
-class GitHub(RestAdapter):
+class GitHub(GitHubLike):
     kind = "GitHub"
     capabilities = frozenset(Capability)
     limits = Limits(title=256, body=65_536)
     tip = ("object", "sha")
+    page_size = "per_page"
 
     def __init__(self, client: Client, graphql: Client, repository: str, *, is_app: bool = False) -> None:
         """`repository` is `owner/name`; `graphql` reaches the other of GitHub's two APIs, with the same credentials.
@@ -61,29 +62,17 @@ class GitHub(RestAdapter):
     def closed_pulls(self, branch: str, base: str) -> Iterator[PullRequest]:
         return self._list(branch, base, state="closed")
 
-    def get(self, number: str) -> PullRequest:
-        return _pull(self._client.get(f"{self._root}/pulls/{number}"))
-
     def create(self, branch: str, base: str, content: PullContent) -> PullRequest:
         wanted: dict[str, object] = {"head": branch, "base": base, "title": content.title, "body": content.body}
         if content.draft:
             wanted["draft"] = True
         try:
-            return _pull(self._client.send("POST", f"{self._root}/pulls", wanted).body)
+            return self._read(self._client.send("POST", f"{self._root}/pulls", wanted).body)
         except ForgeError as error:
             raise _create_fault(error, branch, base) from None
 
     def edit(self, pull: PullRequest, *, title: str | None, body: str | None) -> PullRequest:
         return self._patch(pull, {key: value for key, value in (("title", title), ("body", body)) if value is not None})
-
-    def comment(self, pull: PullRequest, text: str) -> None:
-        self._client.send("POST", f"{self._root}/issues/{pull.id}/comments", {"body": text})
-
-    def close(self, pull: PullRequest) -> None:
-        self._patch(pull, {"state": "closed"})
-
-    def reopen(self, pull: PullRequest) -> PullRequest:
-        return self._patch(pull, {"state": "open"})
 
     def merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
         try:
@@ -97,17 +86,6 @@ class GitHub(RestAdapter):
 
     def add_labels(self, pull: PullRequest, labels: Sequence[str]) -> None:
         self._client.send("POST", f"{self._root}/issues/{pull.id}/labels", {"labels": list(labels)}, repeat=True)
-
-    def request_reviews(self, pull: PullRequest, reviewers: Sequence[str]) -> None:
-        asked = {
-            "reviewers": [name for name in reviewers if "/" not in name],
-            "team_reviewers": [name.partition("/")[2] for name in reviewers if "/" in name],
-        }
-        self._client.send("POST", f"{self._root}/pulls/{pull.id}/requested_reviewers", asked, repeat=True)
-
-    def reviewed_by(self, pull: PullRequest) -> frozenset[str]:
-        reviews = self._client.get(f"{self._root}/pulls/{pull.id}/reviews", {"per_page": 100})
-        return frozenset(dig(review, "user", "login") for review in items(reviews) if dig(review, "user"))
 
     def set_status(self, commit: str, status: CommitStatus) -> None:
         """A check run where an App shows it and may do so; the rest have to do with a status."""
@@ -138,16 +116,13 @@ class GitHub(RestAdapter):
         params = {"state": state, "base": base, "sort": "updated", "direction": "desc"}
         narrowed = {"head": f"{owner}:{branch}"} if branch else {}
         for page in self._client.pages(f"{self._root}/pulls", {**params, **narrowed, "per_page": _PAGE}):
-            pulls = map(_pull, (each for each in items(page.body) if self._is_own(each)))
+            pulls = map(self._read, (each for each in items(page.body) if self._is_own(each)))
             yield from (pull for pull in pulls if pull.base == base and branch in {"", pull.branch})
 
     def _is_own(self, said: Mapping[str, Any]) -> bool:
         """Whether its branch is one of this repository: forks have branches of the same names."""
         fork = dig(said, "head").get("repo")
         return bool(fork) and dig(fork, "id") == dig(said, "base", "repo", "id")
-
-    def _patch(self, pull: PullRequest, changed: Mapping[str, str]) -> PullRequest:
-        return _pull(self._client.send("PATCH", f"{self._root}/pulls/{pull.id}", changed, repeat=True).body)
 
     def _query(self, query: str, variables: Mapping[str, object]) -> Any:
         """GraphQL says 200 also where it refuses."""
@@ -172,29 +147,28 @@ class GitHub(RestAdapter):
             case _:
                 return error
 
-
-@reading
-def _pull(said: Mapping[str, Any]) -> PullRequest:
-    merged = bool(said.get("merged_at"))
-    teams = (team["slug"] for team in said.get("requested_teams") or [])
-    users = (user["login"] for user in said.get("requested_reviewers") or [])
-    return PullRequest(
-        id=str(said["number"]),
-        url=text(said.get("html_url")),
-        state=PullState.MERGED if merged else PullState(said["state"]),
-        title=said["title"],
-        body=text(said.get("body")),
-        branch=said["head"]["ref"],
-        base=said["base"]["ref"],
-        head=said["head"]["sha"],
-        author=text((said.get("user") or {}).get("login")),
-        draft=bool(said.get("draft")),
-        labels=tuple(label["name"] for label in said.get("labels") or []),
-        reviewers=(*users, *teams),
-        mergeable=_MERGEABLE.get(said.get("mergeable"), Mergeable.UNKNOWN),  # type: ignore[arg-type] # None: not known yet
-        merge_commit=text(said.get("merge_commit_sha")) if merged else "",
-        closed_at=datetime.fromisoformat(said["closed_at"]) if said.get("closed_at") else None,
-    )
+    @reading
+    def _read(self, said: Mapping[str, Any]) -> PullRequest:
+        merged = bool(said.get("merged_at"))
+        teams = (team["slug"] for team in said.get("requested_teams") or [])
+        users = (user["login"] for user in said.get("requested_reviewers") or [])
+        return PullRequest(
+            id=str(said["number"]),
+            url=text(said.get("html_url")),
+            state=PullState.MERGED if merged else PullState(said["state"]),
+            title=said["title"],
+            body=text(said.get("body")),
+            branch=said["head"]["ref"],
+            base=said["base"]["ref"],
+            head=said["head"]["sha"],
+            author=text((said.get("user") or {}).get("login")),
+            draft=bool(said.get("draft")),
+            labels=tuple(label["name"] for label in said.get("labels") or []),
+            reviewers=(*users, *teams),
+            mergeable=_MERGEABLE.get(said.get("mergeable"), Mergeable.UNKNOWN),  # type: ignore[arg-type] # None: not known yet
+            merge_commit=text(said.get("merge_commit_sha")) if merged else "",
+            closed_at=datetime.fromisoformat(said["closed_at"]) if said.get("closed_at") else None,
+        )
 
 
 def _create_fault(error: ForgeError, branch: str, base: str) -> ForgeError:
