@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from benchmarks.fleet import Fleet
+from benchmarks.following import TAGS, declare
 from benchmarks.generate import generate
 from benchmarks.measure import DATA, GITCD, Contender, Verdict, peak, python, ratio, run
 from gitcd.git.memory import rules
@@ -127,9 +129,9 @@ def growth(rounds: int) -> Iterator[Verdict]:
 
 
 @contextmanager
-def registry(apps: int, behind: int) -> Iterator[tuple[str, Callable[[], dict[str, int]]]]:
+def registry(*program: str) -> Iterator[tuple[str, Callable[[], dict[str, int]]]]:
     """A filled stand-in for ECR: its address, and how many requests came since one last asked."""
-    command = python("benchmarks.standin", str(apps), str(behind))
+    command = python(*program)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=DATA.parent.parent, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin
@@ -153,7 +155,7 @@ def _requests(asking: IO[str] | None, answers: IO[str] | None) -> dict[str, int]
 def resolving(rounds: int) -> Iterator[Verdict]:
     scene = Scene(SMALL, BEHIND).make()
     scene.warm()
-    with registry(scene.apps, scene.behind) as (url, requests):
+    with registry("benchmarks.standin", str(scene.apps), str(scene.behind)) as (url, requests):
         command = [*GITCD, "diff", str(scene.remote), "--cache-dir", str(scene.cache), "--ecr-endpoint-url", url]
         ours = Contender("gitcd", command, codes=(1,))
         bare = Contender("bare boto3 script", python("benchmarks.bareboto", url, str(scene.apps), str(scene.behind)))
@@ -165,6 +167,21 @@ def resolving(rounds: int) -> Iterator[Verdict]:
         run(ours)
         counted = requests()
         yield Verdict(f"{what}: requests {counted}, budget {scene.apps}", counted == {"DescribeImages": scene.apps})
+
+
+def following(rounds: int) -> Iterator[Verdict]:
+    with TemporaryDirectory() as folder, registry("benchmarks.following", "serve") as (url, requests):
+        declare(Path(folder))
+        ours = Contender("gitcd", [*GITCD, "diff", folder, "--ecr-endpoint-url", url], codes=(1,))
+        bare = Contender("bare boto3 script", python("benchmarks.following", "bare", url))
+        what = f"the highest of {TAGS} versions in one repository, planned, diff printed"
+        yield ratio(what, ours, bare, budget=1.5, grace=0.5, rounds=rounds)
+        used = peak(ours)
+        yield Verdict(f"{what}: peak {used} MiB, budget 120 MiB", used < 120)  # noqa: PLR2004
+        requests()
+        run(ours)
+        counted = requests()
+        yield Verdict(f"{what}: requests {counted}, budget 10", counted == {"DescribeImages": TAGS // 1000})
 
 
 def splicing(rounds: int) -> Iterator[Verdict]:
@@ -185,7 +202,7 @@ def help_text(rounds: int) -> Iterator[Verdict]:
 def tags(rounds: int) -> Iterator[Verdict]:
     """One image looked up: the start of the process is nearly all of it."""
     app = Fleet(1, 0).app(0)
-    with registry(1, 0) as (url, requests):
+    with registry("benchmarks.standin", "1", "0") as (url, requests):
         named = ["--ecr", app.repository, "--tag", app.tag, "--region", "us-east-1", "--ecr-endpoint-url", url]
         for what, form, more in (("ecr-tags get", "table", ["platform"]), ("ecr-tags get -o name", "name", [])):
             bare = Contender("bare boto3 script", python("benchmarks.bareget", url, app.repository, app.tag, *more))
@@ -203,6 +220,7 @@ ROWS: dict[str, Callable[[int], Iterator[Verdict]]] = {
     "tags": tags,
     "splicing": splicing,
     "resolving": resolving,
+    "following": following,
     "idle": idle,
     "warm": warm,
     "cold": cold,
