@@ -74,7 +74,7 @@ def write_commits(git: Git, parent: str, commits: Sequence[NewCommit], *, author
             if author.key is None:
                 return made
             with signer(git, author.key) as sign:
-                return _sign(sign, parent, zip(trees[1:], kept, strict=True), _people(author, when))
+                return _sign(sign, parent, zip(trees[1:], kept, strict=True), people(author, when))
         kept = telling
     return []
 
@@ -92,15 +92,15 @@ def _import(
     return made, trees
 
 
-def _sign(sign: Signer, parent: str, contents: Iterable[tuple[str, NewCommit]], people: Mapping[str, str]) -> list[str]:
+def _sign(sign: Signer, parent: str, contents: Iterable[tuple[str, NewCommit]], who: Mapping[str, str]) -> list[str]:
     """The commits anew, each of its tree and on top of the one before."""
     made = [parent]
     for tree, commit in contents:
-        made.append(sign.commit(tree, made[-1], _message(commit.message), people))
+        made.append(sign.commit(tree, made[-1], _message(commit.message), who))
     return made[1:]
 
 
-def _people(author: Author, when: datetime) -> dict[str, str]:
+def people(author: Author, when: datetime) -> dict[str, str]:
     """Author and committer as git takes them from its environment."""
     said = {"NAME": author.name, "EMAIL": author.email, "DATE": f"@{int(when.timestamp())} {when:%z}"}
     return {f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in said.items()}

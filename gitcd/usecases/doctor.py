@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping
 
 from gitcd.errors import GitcdError, TransientError
 from gitcd.git.mirror import Mirror
-from gitcd.git.probe import push_permission
+from gitcd.git.probe import push_permission, try_key
 from gitcd.git.runner import version
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
@@ -46,6 +46,7 @@ def _target(workspace: Workspace, target: Target) -> Iterator[Check]:
         tip = target.fetch()
         yield Check("repository", Verdict.OK, f"{target.remote}, branch {target.branch}, tip {tip[:10]}")
         yield _push(target, tip)
+        yield from _signing(workspace, target, tip)
         tree = CommitTree(target.git, tip)
     inputs = read_inputs(tree)
     yield from _declarations(inputs)
@@ -76,6 +77,17 @@ def _push(mirror: Mirror, tip: str) -> Check:
         return Check("push", Verdict.OK, f"{mirror.branch} may be pushed to (by a push that changes nothing)")
     remedy = "Give this identity write access, or deliver by pull request."
     return Check("push", Verdict.FAILED, f"{mirror.branch} may not be pushed to: {refused}", remedy)
+
+
+def _signing(workspace: Workspace, mirror: Mirror, tip: str) -> Iterator[Check]:
+    if not (format_ := workspace.settings.signing.format):
+        return
+    try:
+        try_key(mirror, tip, workspace.author, workspace.now)
+    except GitcdError as error:
+        yield _failed("signing", error)
+    else:
+        yield Check("signing", Verdict.OK, f"commits are signed with a key of {format_}")
 
 
 def _declarations(inputs: Inputs) -> Iterator[Check]:

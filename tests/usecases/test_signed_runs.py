@@ -156,3 +156,15 @@ class TestCommandLine:
         status, said = self.gitcd(capfd, "reconcile", remote.url)
         assert status == 2
         assert key.private.splitlines()[2][:20] not in said
+
+    def test_doctor_tries_the_key(self, remote, server, key, monkeypatch, capfd):
+        monkeypatch.setenv("GITCD_SIGNING_FORMAT", "ssh")
+        monkeypatch.setenv("GITCD_SIGNING_KEY_ENV", "MY_KEY")
+        monkeypatch.setenv("MY_KEY", key.private)
+        tip = remote.tip
+        main.run(["doctor", remote.url])
+        assert "commits are signed with a key of ssh" in capfd.readouterr().out
+        monkeypatch.setenv("MY_KEY", key.private.replace("b3BlbnNza", "garbage"))
+        assert main.run(["doctor", remote.url]) == 5
+        assert "failed   signing: the commit cannot be signed" in capfd.readouterr().out
+        assert remote.tip == tip
