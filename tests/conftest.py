@@ -19,6 +19,10 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, settings
 
+# One control plane for all folders of tests: a second import elsewhere would be fixtures of its own.
+from tests.support.controlplane import control_plane, namespace, workloads
+
+__all__ = ["control_plane", "namespace", "workloads"]
 CANARIES = {
     name: f"canary/{name.lower()}+9f27=="
     for name in (

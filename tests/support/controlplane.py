@@ -1,8 +1,6 @@
 """A real Kubernetes control plane for tests: etcd and the API server with RBAC, started once.
 
-A conftest.py that wants it imports the fixtures:
-
-    from tests.support.controlplane import control_plane, namespace, workloads  # noqa: F401 - fixtures
+tests/conftest.py imports the fixtures, for all tests:
 
 `control_plane` (session) is a `ControlPlane`:
     .admin, .user           an `Access` each: may do everything; may do nothing (until a test binds a role to the user)
