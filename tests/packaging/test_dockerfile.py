@@ -54,7 +54,7 @@ def _last(stage: list[list[str]], word: str) -> str:
     return [" ".join(line[1:]) for line in stage if line[0] == word][-1]
 
 
-def test_bases_are_arguments(lines: list[list[str]]) -> None:
+def test_T27_bases_are_arguments_with_a_digest(lines: list[list[str]]) -> None:
     outside = [line for line in lines if line[0] in {"ARG", "FROM"}]
     assert [line[0] for line in outside[:3]] == ["ARG", "ARG", "FROM"]
     pinned = re.compile(
@@ -90,7 +90,7 @@ def test_what_it_writes_can_lie_on_a_read_only_root(stages: dict[str, list[list[
     assert "mountPath: /var/cache/gitcd" in (root / "templates/install/cronjob.yaml").read_text()
 
 
-def test_nothing_is_fetched_without_a_checksum(lines: list[list[str]]) -> None:
+def test_T27_nothing_is_fetched_without_a_checksum(lines: list[list[str]]) -> None:
     words = [word for line in lines for word in line]
     assert not {"ADD", "curl", "wget", "sudo"} & set(words)
     installs = [line for line in lines if "pip" in " ".join(line) and "install" in line]
@@ -127,7 +127,7 @@ def test_compose_runs_the_tests_unless_the_demo_is_asked_for(compose: dict[str, 
     assert _last(stages["test"], "CMD").startswith('["python", "-m", "pytest"')
 
 
-def test_actions_are_pinned_by_commit(root: Path) -> None:
+def test_T27_actions_are_pinned_by_commit(root: Path) -> None:
     used = [
         line.split("uses: ")[1]
         for path in (root / ".github").rglob("*.yml")
@@ -157,7 +157,7 @@ def test_the_release_pastes_nothing_into_a_shell(release: dict[str, Any]) -> Non
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
-def test_the_release_pushes_what_was_tested_on_the_bases_that_were_pinned(release: dict[str, Any]) -> None:
+def test_T27_the_release_pushes_what_was_tested_on_the_bases_that_were_pinned(release: dict[str, Any]) -> None:
     steps = release["jobs"]["image"]["steps"]
     scripts = [step.get("run", "") for step in steps]
     tested = next(number for number, script in enumerate(scripts) if "--exit-code-from test" in script)
