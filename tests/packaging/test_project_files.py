@@ -36,7 +36,7 @@ def _pinned(lock: Path) -> dict[str, str]:
     return {entry.split()[0]: entry for entry in entries}
 
 
-def test_the_lock_pins_every_dependency_by_hash(root: Path) -> None:
+def test_T27_the_lock_pins_every_dependency_by_hash(root: Path) -> None:
     pinned = _pinned(root / "requirements.lock")
     assert _wanted(tomllib.loads((root / "pyproject.toml").read_text())) <= {_normal(name) for name in pinned}
     assert all("==" in name and "--hash=sha256:" in entry for name, entry in pinned.items())
