@@ -17,19 +17,44 @@ if TYPE_CHECKING:
 
 @click.command("migrate")
 @click.argument("path", type=click.Path(exists=True, allow_dash=True), default=".")
-@click.option("--in-place", is_flag=True, help="Write into the files; committing is left to you.")
+@click.option("--tool", type=click.Choice(["argocd-image-updater", "flux"]),
+              help="Read what this tool is told in the repository below PATH, instead of old documents.")  # fmt: skip
+@click.option("--in-place", is_flag=True, help="Write old documents anew in their files; committing is left to you.")
 @options.verb
-def command(console: Console, path: str, *, in_place: bool) -> int:
+def command(console: Console, path: str, tool: str | None, *, in_place: bool) -> int:
     """Print documents of cvmanager and kcd (custom.k8s.io/v1) in the form of today.
 
     PATH is a file, a folder, or - for standard input; default: the current folder. The new documents mean what the old
     ones did, with the old defaults written out. Comments stay, and so does whatever else stands in a file. Fields that
     have no successor are named on stderr.
-    """
-    from gitcd.usecases.migrate import STDIN, migrate, write
 
-    if in_place and path == STDIN:
-        raise click.UsageError("--in-place writes into files, and standard input is none")
+    With --tool, PATH is a folder of a config repository that another tool works on. Printed are a gitcd.yaml and
+    declarations that follow the same images in the same places; what has no counterpart is named on stderr.
+    """
+    from gitcd.usecases.migrate import STDIN
+
+    if in_place and (tool or path == STDIN):
+        what = "what --tool prints is new" if tool else "standard input is no file"
+        raise click.UsageError(f"--in-place writes old documents anew in their files, and {what}")
+    return _from_tool(console, tool, path) if tool else _from_old(console, path, in_place=in_place)
+
+
+def _from_tool(console: Console, tool: str, path: str) -> int:
+    from gitcd.usecases.migrate_tools import migrate_from, render
+
+    drafted = migrate_from(tool, path)
+    for note in drafted.notes:
+        console.warn(str(note))
+    console.out.write_data(render(drafted))
+    found = output.counted(len(drafted.drafts), "declaration")
+    remarks = output.counted(len(drafted.notes), "remark")
+    console.say(f"{found}, {remarks}" if drafted.drafts else f"there is nothing of {tool} below {path} to follow")
+    return ExitCode.OK
+
+
+def _from_old(console: Console, path: str, *, in_place: bool) -> int:
+    from gitcd.usecases.migrate import migrate, write
+
     results = migrate(path)
     for problem in (problem for each in results for problem in each.problems):
         console.error(str(problem))

@@ -84,7 +84,7 @@ def test_a_second_time_there_is_nothing_to_do(capfd, folder):
 def test_standard_input_is_read_and_not_written(capfd, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SECOND.encode())))
     assert "apiVersion: gitcd.io/v1\n" in gitcd(capfd, "migrate", "-")[0]
-    assert "standard input is none" in gitcd(capfd, "migrate", "--in-place", "-", code=2)[1]
+    assert "standard input is no file" in gitcd(capfd, "migrate", "--in-place", "-", code=2)[1]
 
 
 def test_a_file_with_a_mistake_is_left_alone_and_the_rest_is_done(capfd, folder):

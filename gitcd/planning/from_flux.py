@@ -1,0 +1,273 @@
+"""Flux's ImageRepositories, ImagePolicies and ImageUpdateAutomations as declarations and environments.
+
+Sources: the specifications of the image reflector and the image automation controller (v1beta2 and v1), and Flux's
+guide "Automate image updates to Git".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitcd.manifests.foreign import Mark, Object, as_map
+from gitcd.model.migration import Draft, Drafted, Note
+from gitcd.model.reference import ReferenceError as NotAReference
+from gitcd.model.site import Found, Site
+from gitcd.planning.drafting import (
+    Followed,
+    NoCounterpartError,
+    any_of,
+    free_name,
+    in_range,
+    literal,
+    matches_selector,
+    newest,
+    repository_of,
+    slug,
+    whole,
+)
+from gitcd.planning.scopes import Pattern, is_manifest
+
+GROUP = "image.toolkit.fluxcd.io"
+_SOURCES = "source.toolkit.fluxcd.io"
+_NEVER_SCANNED = r"^.*\.sig$"  # what an ImageRepository leaves out by default
+_MOST_PATHS = 64
+_OF_OPERATORS = {
+    "secretRef": "credentials are the operator's; see docs/settings.md",
+    "certSecretRef": "certificates are the operator's; see docs/settings.md",
+    "proxySecretRef": "proxies are the operator's; see docs/settings.md",
+    "serviceAccountName": "credentials are the operator's; see docs/settings.md",
+    "insecure": "a registry is asked over https",
+    "accessFrom": "has no counterpart: a declaration names its repository itself",
+}
+_OF_COMMITS = {
+    ("git", "commit", "messageTemplate"): "messages come from the operator's templates",
+    ("git", "commit", "signingKey"): "signing is the operator's; see docs/settings.md",
+    ("git", "commit", "author"): "the author is the operator's setting git.author",
+    ("git", "push", "refspec"): "has no counterpart: gitcd pushes to branches only",
+    ("git", "push", "options"): "has no counterpart: pull requests are opened by way of the forge",
+}
+
+_Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Flux:
+    """What is known while drafting."""
+
+    repositories: Mapping[_Key, Object]
+    policies: Mapping[_Key, Object]
+    sources: Mapping[_Key, Object]
+    found: Mapping[str, Found]
+    drafts: list[Draft] = field(default_factory=list)
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, each: Object, *messages: str) -> None:
+        self.notes += [Note(each.origin, each.title, message) for message in messages]
+
+
+def draft(objects: Sequence[Object], marks: Sequence[Mark], found: Mapping[str, Found]) -> Drafted:
+    """The declarations that follow the same images. `found` is what stands in the files that hold marks."""
+    of_images = [each for each in objects if each.group == GROUP]
+    flux = _Flux(
+        _by_key(of_images, "ImageRepository"),
+        _by_key(of_images, "ImagePolicy"),
+        _by_key((each for each in objects if each.group == _SOURCES), "GitRepository"),
+        found,
+    )
+    for each in flux.repositories.values():
+        flux.note(each, *(f"{key}: {text}" for key, text in _OF_OPERATORS.items() if each.at("spec", key)))
+    used: set[_Key] = set()
+    for automation in _by_key(of_images, "ImageUpdateAutomation").values():
+        used |= _automation(flux, automation, marks)
+    for key, policy in flux.policies.items():
+        if key not in used:
+            flux.note(policy, "no automation changes anything by it, so nothing is declared")
+    return Drafted(tuple(flux.drafts), tuple(flux.environments.values()), tuple(flux.notes))
+
+
+def _by_key(objects: Iterable[Object], kind: str) -> dict[_Key, Object]:
+    return {(each.namespace, each.name): each for each in objects if each.kind == kind}
+
+
+def _automation(flux: _Flux, automation: Object, marks: Sequence[Mark]) -> set[_Key]:
+    """Draft what one automation does; the policies by which it changes something."""
+    path = automation.text("spec", "update", "path").strip("/").removeprefix("./").strip("/") or "."
+    inside = [mark for mark in marks if Pattern.compile(path).covers(mark.path) >= 0]
+    by_policy: defaultdict[_Key, list[Mark]] = defaultdict(list)
+    for mark in inside:
+        if mark.policy[0] == automation.namespace:
+            by_policy[mark.policy].append(mark)
+    chosen = {
+        key: each for key, each in by_policy.items() if key in flux.policies and _is_selected(flux, automation, key)
+    }
+    for key in sorted(by_policy.keys() - flux.policies.keys()):
+        mark = by_policy[key][0]
+        flux.note(
+            automation, f"{mark.path}:{mark.line} names the policy {':'.join(key)}, which is not in this repository"
+        )
+    if chosen:
+        environment = _environment(flux, automation, path)
+        for key, its in sorted(chosen.items()):
+            _policy(flux, automation, flux.policies[key], its, environment)
+    else:
+        flux.note(automation, f"nothing below {path} is marked with a policy of its namespace")
+    return set(chosen)
+
+
+def _is_selected(flux: _Flux, automation: Object, key: _Key) -> bool:
+    return matches_selector(automation.map("spec", "policySelector"), flux.policies[key].map("metadata", "labels"))
+
+
+def _environment(flux: _Flux, automation: Object, path: str) -> str:
+    """The environment for the folder of an automation: one for each folder."""
+    known = next((name for name, each in flux.environments.items() if each["path"] == path), "")
+    name = known or free_name(slug(path.rpartition("/")[2]), flux.environments)
+    made: dict[str, Any] = flux.environments.get(name) or {"name": name, "path": path}
+    _, base, branch = _branches(flux, automation)
+    if base and branch and base != branch:
+        made["delivery"] = {"mode": "PullRequest"}
+        flux.note(automation, f"it pushed to {branch}; gitcd opens pull requests against {base}")
+    flux.environments[name] = made | {"applier": "external", "markers": True}
+    flux.note(
+        automation, *(f"{'.'.join(key)}: {text}" for key, text in _OF_COMMITS.items() if automation.at("spec", *key))
+    )
+    return name
+
+
+def _branches(flux: _Flux, automation: Object) -> tuple[Object | None, str, str]:
+    """The source of an automation, the branch that it reads, and the one that it pushes to."""
+    namespace = automation.text("spec", "sourceRef", "namespace") or automation.namespace
+    source = flux.sources.get((namespace, automation.text("spec", "sourceRef", "name")))
+    base = automation.text("spec", "git", "checkout", "ref", "branch")
+    base = base or (source.text("spec", "ref", "branch") if source else "")
+    return source, base, automation.text("spec", "git", "push", "branch")
+
+
+def _policy(flux: _Flux, automation: Object, policy: Object, marks: Sequence[Mark], environment: str) -> None:
+    """Draft one policy of one automation: one declaration for each namespace whose workloads it changes."""
+    try:
+        repository = _repository(flux, policy)
+        image = repository_of(repository.text("spec", "image"))
+        followed = _followed(policy, repository, image)
+    except (NoCounterpartError, NotAReference) as error:
+        flux.note(policy, f"{error}, so nothing is declared")
+        return
+    flux.note(policy, *followed.notes)
+    suspended = any(each.at("spec", "suspend") is True for each in (automation, repository, policy))
+    interval = repository.text("spec", "interval")
+    for namespace, its in _by_namespace(flux, policy, marks).items():
+        places = _places(its)
+        spec = {
+            "imageRepo": image,
+            **followed.spec,
+            **({"places": places} if places else {}),
+            "environment": environment,
+            **_paths(flux, policy, its),
+            **({"interval": interval} if interval else {}),
+            **({"suspend": True} if suspended else {}),
+        }
+        source = Note(policy.origin, policy.title, f"by {automation.title}")
+        flux.drafts.append(Draft(namespace, policy.name, spec, source))
+        flux.note(policy, *_surplus(flux, image, its))
+
+
+def _repository(flux: _Flux, policy: Object) -> Object:
+    name = policy.text("spec", "imageRepositoryRef", "name")
+    namespace = policy.text("spec", "imageRepositoryRef", "namespace") or policy.namespace
+    found = flux.repositories.get((namespace, name))
+    if found is None:
+        raise NoCounterpartError(f"there is no ImageRepository {namespace}/{name}")
+    return found
+
+
+def _followed(policy: Object, repository: Object, image: str) -> Followed:
+    """What a policy chooses, in gitcd's words.
+
+    Raises:
+        NoCounterpartError: gitcd cannot choose so.
+    """
+    pattern, extract = policy.text("spec", "filterTags", "pattern"), policy.text("spec", "filterTags", "extract")
+    rule = policy.map("spec", "policy")
+    written = {"pin": "Version"} if policy.text("spec", "digestReflectionPolicy") in {"", "Never"} else {}
+    excluded = repository.items("spec", "exclusionList")
+    deny = any_of(whole(str(each)) for each in excluded or [_NEVER_SCANNED]) if excluded or "semver" not in rule else ""
+    if tag := literal(pattern):
+        note = () if not written else ("a tag that moves is written with its digest",)
+        return Followed({"tag": tag, "pin": "TagAndDigest"}, note)
+    if "semver" in rule:
+        if extract and extract not in {"$0", "${0}"}:
+            raise NoCounterpartError(f"a version that is a part of a tag ({extract} of {pattern!r}) cannot be followed")
+        text, notes = in_range(str(as_map(rule["semver"]).get("range", "")))
+        bounds = {"allow": whole(pattern) if pattern else "", "deny": deny}
+        follow = {"semver": text, **{key: bound for key, bound in bounds.items() if bound}}
+        return Followed({"follow": follow, **written}, notes)
+    return _ordered(rule, image, whole(pattern) if pattern else ".*", deny, written)
+
+
+def _ordered(rule: Mapping[str, Any], image: str, match: str, deny: str, written: Mapping[str, Any]) -> Followed:
+    """A choice by numbers or by the alphabet, which gitcd does not have: the last one is mostly the newest."""
+    name = next((name for name in ("numerical", "alphabetical") if name in rule), "")
+    if not name:
+        raise NoCounterpartError("it has no policy that is known here")
+    if as_map(rule[name]).get("order", "asc") == "desc":
+        raise NoCounterpartError(f"a {name} order that descends cannot be followed")
+    followed = newest(match, image, f"it took the last tag in {name} order", deny=deny)
+    return Followed({**followed.spec, **written}, followed.notes)
+
+
+def _by_namespace(flux: _Flux, policy: Object, marks: Sequence[Mark]) -> dict[str, list[Mark]]:
+    """The marks by the namespace that a declaration must have to own them; those that fit any go with the first."""
+    named: defaultdict[str, list[Mark]] = defaultdict(list)
+    rest: list[Mark] = []
+    for mark in marks:
+        site = _site(flux, mark)
+        if site and site.workload and site.owner.namespace:
+            named[site.owner.namespace].append(mark)
+        else:
+            rest.append(mark)
+    if not named:
+        return {policy.namespace or "default": rest}
+    first = min(named)
+    return {namespace: [*its, *(rest if namespace == first else ())] for namespace, its in sorted(named.items())}
+
+
+def _site(flux: _Flux, mark: Mark) -> Site | None:
+    return flux.found[mark.path].sites[mark.site] if mark.site >= 0 else None
+
+
+def _places(marks: Iterable[Mark]) -> list[dict[str, Any]]:
+    """Marked parts in no form that is known: each is named."""
+    return [
+        {"file": mark.path, "pointer": mark.pointer, "format": mark.part}
+        | ({"document": mark.document} if mark.document else {})
+        for mark in marks
+        if mark.site < 0 and mark.part in {"tag", "digest"}
+    ]
+
+
+def _paths(flux: _Flux, policy: Object, marks: Iterable[Mark]) -> dict[str, list[str]]:
+    paths = sorted({mark.path for mark in marks})
+    for path in (path for path in paths if not is_manifest(path)):
+        flux.note(policy, f"{path} is no file that gitcd changes: it ends neither in .yaml nor in .yml")
+    if len(paths) <= _MOST_PATHS:
+        return {"paths": paths}
+    flux.note(policy, f"it is marked in {len(paths)} files: gitcd looks through the whole environment")
+    return {}
+
+
+def _surplus(flux: _Flux, image: str, marks: Sequence[Mark]) -> Iterator[str]:
+    """What gitcd would change in the same files besides: unmarked, or marked with another policy."""
+    marked = {(mark.path, mark.site) for mark in marks}
+    for mark in marks:
+        site = _site(flux, mark)
+        if site and site.repository and str(site.repository) != image:
+            yield f"{mark.path}:{mark.line} holds {site.shown}, another image, which gitcd leaves alone"
+    for path in sorted({mark.path for mark in marks}):
+        for number, site in enumerate(flux.found[path].sites):
+            free = site.workload and not site.marked
+            if not free and site.repository and str(site.repository) == image and (path, number) not in marked:
+                yield f"{site.where} holds {site.shown} too, without its mark, and gitcd changes it as well"

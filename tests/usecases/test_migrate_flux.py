@@ -1,0 +1,283 @@
+"""From Flux: the declarations that are drafted change the scalars that Flux's setters would, and no other."""
+
+import re
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitcd.model import schema
+from gitcd.model.layout import ConfigRepository
+from gitcd.model.plan import OutcomeKind
+from gitcd.model.tree import MemoryTree
+from gitcd.usecases.migrate_tools import from_tree_of_flux, render
+from gitcd.usecases.validate import validate
+from tests.support.migrating import broken, changed_lines, plan_of, with_drafts
+from tests.support.scenes import Tags
+
+WEB, JOBS = (f"123456789012.dkr.ecr.us-east-1.amazonaws.com/shop/{name}" for name in ("web", "jobs"))
+
+IMAGES = f"""\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {{name: fleet, namespace: flux-system}}
+spec: {{interval: 1m, url: "https://git.example.com/shop/fleet", ref: {{branch: main}}}}
+---
+apiVersion: image.toolkit.fluxcd.io/v1beta2
+kind: ImageRepository
+metadata: {{name: web, namespace: flux-system}}
+spec: {{image: {WEB}, interval: 10m}}
+---
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImageRepository
+metadata: {{name: jobs, namespace: flux-system}}
+spec: {{image: {JOBS}, interval: 1h, secretRef: {{name: regcred}}, exclusionList: ['^wip-']}}
+---
+apiVersion: image.toolkit.fluxcd.io/v1beta2
+kind: ImagePolicy
+metadata: {{name: web, namespace: flux-system}}
+spec:
+  imageRepositoryRef: {{name: web}}
+  policy: {{semver: {{range: ">=1.0.0 <2.0.0"}}}}
+---
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImagePolicy
+metadata: {{name: jobs, namespace: flux-system}}
+spec:
+  imageRepositoryRef: {{name: jobs, namespace: flux-system}}
+  filterTags: {{pattern: '^main-[0-9a-f]+-(?P<ts>[0-9]+)$', extract: $ts}}
+  policy: {{numerical: {{order: asc}}}}
+"""
+AUTOMATION = """\
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImageUpdateAutomation
+metadata: {name: NAME, namespace: flux-system}
+spec:
+  interval: 30m
+  sourceRef: {kind: GitRepository, name: fleet}
+  git:
+    checkout: {ref: {branch: main}}
+    commit: {author: {email: flux@example.com, name: flux}}
+    push: {branch: PUSH}
+  update: {path: PATH, strategy: Setters}
+"""
+
+
+def automation(name: str, path: str, push: str = "main") -> str:
+    return AUTOMATION.replace("NAME", name).replace("PATH", path).replace("PUSH", push)
+
+
+def mark(policy: str) -> str:
+    return f'# {{"$imagepolicy": "flux-system:{policy}"}}'
+
+
+DEPLOYMENT = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web, namespace: shop}}
+spec:
+  template:
+    spec:
+      initContainers:
+        - name: migrate
+          image: {WEB}:1.0.0
+      containers:
+        - name: web
+          image: {WEB}:1.0.0 {mark("web")}
+"""
+RELEASE = f"""\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {{name: web, namespace: shop}}
+spec:
+  values:
+    image:
+      repository: {WEB} {mark("web:name")}
+      tag: 1.0.0  {mark("web:tag")}
+"""
+TASK = f"""\
+apiVersion: tekton.dev/v1
+kind: Task
+metadata: {{name: nightly, namespace: ci}}
+spec:
+  steps:
+    - name: run
+      image: {JOBS}:main-abc-1 {mark("jobs")}
+"""
+KUSTOMIZATION = f"""\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+images:
+  - name: jobs
+    newName: {JOBS} {mark("jobs:name")}
+    newTag: main-abc-1 {mark("jobs:tag")}
+"""
+SETTINGS = f"""\
+versions:
+  web: "1.0.0" {mark("web:tag")}
+  api: "1.0.0"
+"""
+FILES = {
+    "clusters/main/images.yaml": IMAGES,
+    "clusters/main/automation.yaml": automation("prod", "./apps/prod") + "---\n" + automation("dev", "apps/dev/", "updates"),
+    "apps/prod/web.yaml": DEPLOYMENT,
+    "apps/prod/release.yaml": RELEASE,
+    "apps/prod/settings.yaml": SETTINGS,
+    "apps/dev/task.yaml": TASK,
+    "apps/dev/kustomization.yaml": KUSTOMIZATION,
+    "other/web.yaml": DEPLOYMENT,
+}  # fmt: skip
+TAGS = Tags({"shop/web": ["1.0.0", "1.1.0", "2.0.0"], "shop/jobs": ["main-abc-1", "main-def-2", "wip-main-abc-3"]})
+
+
+def drafted(files):
+    return from_tree_of_flux(MemoryTree({path: text.encode() for path, text in files.items()}))
+
+
+def notes(files):
+    return "\n".join(map(str, drafted(files).notes))
+
+
+def by_flux(files, latest):
+    """What the setters of the automations would change: the lines that bear a mark, where the value is another."""
+    changed = set()
+    for path, text in files.items():
+        if not path.startswith(("apps/prod/", "apps/dev/")):
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if found := re.search(r'"\$imagepolicy": "flux-system:(\w+)(?::(tag|name))?"', line):
+                repository, tag = latest[found[1]]
+                value = {"tag": tag, "name": repository, None: f"{repository}:{tag}"}[found[2]]
+                if value not in re.split(r"[\s\"#]+", line.partition("#")[0]):
+                    changed.add((path, number))
+    return changed
+
+
+LATEST = {"web": (WEB, "1.1.0"), "jobs": (JOBS, "main-def-2")}
+
+
+def test_a_plan_changes_the_lines_that_the_setters_would():
+    files = with_drafts(FILES, drafted(FILES))
+    plan = plan_of(files, TAGS)
+    assert {each.kind for each in plan.outcomes} == {OutcomeKind.BUMPED, OutcomeKind.PROPOSED}
+    expected = by_flux(FILES, LATEST)
+    assert len(expected) == 5
+    assert changed_lines(plan) == expected
+
+
+def test_what_is_written_is_what_flux_would_write():
+    after = {change.path: change.after.decode() for change in plan_of(with_drafts(FILES, drafted(FILES)), TAGS).files}
+    assert after["apps/prod/web.yaml"] == DEPLOYMENT.replace(f"{WEB}:1.0.0 # {{", f"{WEB}:1.1.0 # {{")
+    assert after["apps/prod/settings.yaml"] == SETTINGS.replace('"1.0.0" #', '"1.1.0" #')
+    assert after["apps/dev/kustomization.yaml"] == KUSTOMIZATION.replace("main-abc-1", "main-def-2")
+
+
+def test_a_second_time_the_same_is_drafted():
+    first = drafted(FILES)
+    files = with_drafts(FILES, first)
+    again = drafted(files)
+    assert [each.document for each in again.drafts] == [each.document for each in first.drafts]
+    assert again.environments == first.environments
+
+
+def test_the_outcome_is_valid():
+    report = validate(MemoryTree({path: text.encode() for path, text in with_drafts(FILES, drafted(FILES)).items()}))
+    assert report.problems == ()
+    documents = list(yaml.safe_load_all(render(drafted(FILES))))
+    assert [each["kind"] for each in documents] == ["ConfigRepository", "ContainerVersion", "ContainerVersion"]
+    assert schema.validate(ConfigRepository, documents[0]) == []
+
+
+def test_environments_are_the_folders_of_automations():
+    assert drafted(FILES).environments == (
+        {"name": "prod", "path": "apps/prod", "applier": "external", "markers": True},
+        {"name": "dev", "path": "apps/dev", "delivery": {"mode": "PullRequest"}, "applier": "external", "markers": True},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("", ""), "ImageRepository flux-system/jobs: secretRef: credentials are the operator's"),
+        (("", ""), "ImageUpdateAutomation flux-system/dev: it pushed to updates; gitcd opens pull requests against main"),
+        (("", ""), "ImagePolicy flux-system/jobs: it took the last tag in numerical order"),
+        (('range: ">=1.0.0 <2.0.0"', "range: ^1.x-0"), "flux-system/web: pre-releases are not followed"),
+        (('range: ">=1.0.0 <2.0.0"', "range: '!=1.2'"), "the range '!=1.2' has no counterpart"),
+        (("order: asc", "order: desc"), "a numerical order that descends cannot be followed, so nothing is declared"),
+        (("pattern: '^main-", "pattern: '(?i)^main-"), "has no counterpart"),
+        (("name: web, namespace: flux-system}\nspec:\n  imageRepositoryRef: {name: web}",
+          "name: web, namespace: flux-system}\nspec:\n  imageRepositoryRef: {name: lost}"),
+         "there is no ImageRepository flux-system/lost, so nothing is declared"),
+        (("metadata: {name: web, namespace: flux-system}\nspec:\n", "metadata: {name: renamed, namespace: flux-system}\nspec:\n"),
+         "apps/prod/release.yaml:7 names the policy flux-system:web, which is not in this repository"),
+    ],
+)  # fmt: skip
+def test_what_has_no_counterpart_is_told(change, told):
+    files = {**FILES, "clusters/main/images.yaml": IMAGES.replace(*change) if change[0] else IMAGES}
+    assert told in notes(files)
+
+
+def test_a_place_without_its_mark_in_the_same_file_is_told():
+    values = f"a:\n  repository: {WEB}\n  tag: 1.0.0\n" + SETTINGS
+    told = notes({**FILES, "apps/prod/settings.yaml": values})
+    assert "apps/prod/settings.yaml:2 holds" in told
+    assert "without its mark, and gitcd changes it as well" in told
+
+
+class TestPolicies:
+    def draft(self, policy: str, **more: str):
+        text = IMAGES.replace('policy: {semver: {range: ">=1.0.0 <2.0.0"}}', policy)
+        for old, new in more.items():
+            text = text.replace(old, new)
+        (found,) = (each for each in drafted({**FILES, "clusters/main/images.yaml": text}).drafts if each.name == "web")
+        return found.spec
+
+    def test_a_range_and_what_is_filtered(self):
+        spec = self.draft("filterTags: {pattern: '-rc'}\n  policy: {semver: {range: '>=1.0.0-0'}}")
+        assert spec["follow"] == {"semver": ">=1.0.0-0", "allow": ".*-rc.*"}
+        assert spec["pin"] == "Version"
+
+    def test_one_tag_with_its_digest(self):
+        spec = self.draft(
+            "filterTags: {pattern: '^latest$'}\n  policy: {alphabetical: {}}\n  digestReflectionPolicy: Always"
+        )
+        assert (spec["tag"], spec["pin"]) == ("latest", "TagAndDigest")
+        assert "follow" not in spec
+
+    def test_a_digest_that_was_reflected_is_written(self):
+        assert "pin" not in self.draft("policy: {semver: {range: 1.x}}\n  digestReflectionPolicy: IfNotPresent")
+
+    def test_what_is_excluded_is_denied(self):
+        (jobs,) = (each for each in drafted(FILES).drafts if each.name == "jobs")
+        assert jobs.spec["follow"] == {"newest": {"match": "main-[0-9a-f]+-(?P<ts>[0-9]+)"}, "deny": "wip-.*"}
+
+    def test_what_is_suspended_stays_so(self):
+        text = FILES["clusters/main/automation.yaml"].replace("  interval: 30m\n", "  interval: 30m\n  suspend: true\n")
+        assert all(each.spec["suspend"] for each in drafted({**FILES, "clusters/main/automation.yaml": text}).drafts)
+
+    def test_a_selector_chooses_policies(self):
+        text = automation("prod", "apps/prod") + "  policySelector: {matchLabels: {tier: web}}\n"
+        files = {**FILES, "clusters/main/automation.yaml": text}
+        assert drafted(files).drafts == ()
+        labelled = IMAGES.replace(
+            "kind: ImagePolicy\nmetadata: {name: web,", "kind: ImagePolicy\nmetadata: {name: web, labels: {tier: web},"
+        )
+        assert [each.name for each in drafted({**files, "clusters/main/images.yaml": labelled}).drafts] == ["web"]
+
+
+def test_workloads_of_two_namespaces_are_two_declarations():
+    files = {**FILES, "apps/prod/second.yaml": DEPLOYMENT.replace("namespace: shop", "namespace: outlet")}
+    found = drafted(files)
+    assert [(each.namespace, each.name) for each in found.drafts if each.spec["environment"] == "prod"] == [
+        ("outlet", "web"), ("shop", "web"),
+    ]  # fmt: skip
+    assert changed_lines(plan_of(with_drafts(files, found), TAGS)) == by_flux(files, LATEST)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_is_of_another_type_than_it_should_be_stops_nothing(data):
+    path = data.draw(st.sampled_from(sorted(each for each in FILES if each.startswith("clusters/"))))
+    found = drafted({**FILES, path: broken(FILES[path], data.draw)})
+    assert [each.problems() for each in found.drafts] == [[] for _ in found.drafts]
