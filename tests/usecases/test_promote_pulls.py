@@ -58,9 +58,9 @@ def forge(remote) -> MemoryForge:
     return MemoryForge(remote)
 
 
-def promoted(remote, tags, forge, *apps, by="", now=NOW, work=promote):
+def promoted(remote, tags, forge, *apps, source="dev", by="", now=NOW, work=promote):
     with mirror_of(remote.url) as mirror:
-        request = Promotion("dev", "prod", frozenset(apps), by)
+        request = Promotion(source, "prod", frozenset(apps), by)
         pen = Pen(AUTHOR, desk=desk(forge))
         return work(mirror, context(mirror, tags, now), request, lambda: ensure_history(mirror, mirror.tip), pen)
 
@@ -121,18 +121,23 @@ class TestPromotion:
         assert history(remote, "prod/team/app")[0].act == "promoted"
 
     def test_two_hundred_apps_take_few_requests(self, tmp_path, tags):
-        files = {"gitcd.yaml": (LAYOUT % "PullRequest").encode()}
+        """In the last of three environments."""
+        staging = "  - {name: staging, path: envs/staging, promoteFrom: dev}\n"
+        files = {"gitcd.yaml": (LAYOUT % "PullRequest").replace("promoteFrom: dev", "promoteFrom: staging").encode()}
+        files["gitcd.yaml"] += staging.encode()
         for number in range(200):
             name = f"app{number}"
-            files |= app_files(name, "1.1.0") | app_files(name, environment="prod")
+            for environment, version in {"dev": "1.2.0", "staging": "1.1.0", "prod": "1.0.0"}.items():
+                files |= app_files(name, version, environment)
             tags.move(f"team/{name}", "env-prod", "1.0.0")
             tags.move(f"team/{name}", "env-dev", "1.1.0")
         remote = make_bare(tmp_path / "many.git", files)
         forge = MemoryForge(remote)
-        assert len(promoted(remote, tags, forge).work.plan.outcomes) == 200
+        assert len(promoted(remote, tags, forge, source="staging").work.plan.outcomes) == 200
         assert forge.requests <= 10
+        assert reference("app199", "1.1.0") in remote.show("envs/prod/app199/deployment.yaml", BRANCH)
         writes = forge.writes
-        promoted(remote, tags, forge)
+        promoted(remote, tags, forge, source="staging")
         assert forge.writes == writes
 
     def test_proposed_where_it_would_be_committed(self, tmp_path, tags):
