@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
@@ -72,6 +73,7 @@ class Gate:
     _basic: bool = False
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _locks: defaultdict[str, Lock] = field(default_factory=lambda: defaultdict(Lock))
 
     def headers(self, scope: str) -> dict[str, str]:
         """What a request within a scope carries, as far as it is known what the registry wants."""
@@ -86,7 +88,7 @@ class Gate:
         if challenge is None:
             message = f"{self.transport.name} lets nobody in and does not say how one gets in"
             return Failure("AccessDenied", message, "check the registry's host")
-        with self._lock:
+        with self._locks[scope]:
             if (now := self.headers(scope)) and now != dict(sent):
                 return None  # another thread has it already
             login = self._found()
@@ -114,9 +116,10 @@ class Gate:
         return not isinstance(self._login, Login) or not self._login
 
     def _found(self) -> Login | Failure:
-        if self._login is None:
-            self._login = self.find()
-        return self._login
+        with self._lock:
+            if self._login is None:
+                self._login = self.find()
+            return self._login
 
     def _user(self) -> dict[str, str]:
         login = self._found()

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from ipaddress import ip_address
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -34,6 +35,7 @@ _LONGEST_PAUSE = 8.0
 _LONGEST_WAIT = 30.0  # seconds that a registry may ask to wait
 _PATIENCE = 60.0  # seconds after which a request is not tried again
 _REDIRECTS = 3
+_AT_ONCE = 16  # requests to one registry
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -77,6 +79,7 @@ class Transport:
     base: str
     count: Callable[[], None]
     clock: Clock = field(default_factory=Clock)
+    _places: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(_AT_ONCE))
 
     def send(
         self,
@@ -142,14 +145,15 @@ class Transport:
         self.count()
         sent = {"User-Agent": f"gitcd/{__version__}", **headers}
         try:
-            raw = self._pool(urlsplit(url).scheme, url).request(
-                method, url, body=body, headers=sent, redirect=False, retries=False, preload_content=False
-            )
-            try:
-                data = self._content(raw, method, limit)
-                return Reply(raw.status, {name.lower(): text for name, text in raw.headers.items()}, data, url)
-            finally:
-                raw.release_conn()
+            with self._places:
+                raw = self._pool(urlsplit(url).scheme, url).request(
+                    method, url, body=body, headers=sent, redirect=False, retries=False, preload_content=False
+                )
+                try:
+                    data = self._content(raw, method, limit)
+                    return Reply(raw.status, {name.lower(): text for name, text in raw.headers.items()}, data, url)
+                finally:
+                    raw.release_conn()
         except (HTTPError, OSError, ValueError) as error:
             raise UnreachedError(self._unreached(error, url)) from None
 
@@ -200,7 +204,7 @@ def _options() -> dict[str, Any]:
     import urllib3
 
     timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
-    return {"timeout": timeout, "cert_reqs": "CERT_REQUIRED", "maxsize": 16}
+    return {"timeout": timeout, "cert_reqs": "CERT_REQUIRED", "maxsize": _AT_ONCE}
 
 
 def _proxy_pool(proxy: str) -> PoolManager:

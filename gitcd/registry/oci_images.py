@@ -17,10 +17,12 @@ from urllib.parse import urljoin
 from gitcd.model.evidence import Inspection, Scan, Signing
 from gitcd.model.reference import Repository, is_digest, is_tag
 from gitcd.model.registry import Answer, Candidate, Failure, Image
+from gitcd.registry.label_memory import LabelMemory
 from gitcd.registry.labels import ImageSource, first_image, read_source
 from gitcd.registry.listing import Page
 from gitcd.registry.oci import OK, Oci, explain, not_allowed
 from gitcd.registry.oci_http import Reply, UnreachedError, origin
+from gitcd.registry.settings import RegistrySettings
 
 _VERSION = "org.opencontainers.image.version"
 _LARGEST = 1 << 20  # bytes of a configuration
@@ -30,6 +32,10 @@ _NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel\s*=\s*"?next"?', re.IGNORECASE)
 
 class OciImages(Oci):
     """Registries of which a run asks more than digests. Safe to share by threads."""
+
+    def __init__(self, settings: RegistrySettings | None = None, memory: LabelMemory | None = None) -> None:
+        super().__init__(settings)
+        self._memory = memory or LabelMemory()
 
     def look_up(self, repository: Repository, ids: Sequence[str]) -> dict[str, Answer]:
         """Ask one repository about tags and digests; what a tag names also for the version that it says it is."""
@@ -62,12 +68,22 @@ class OciImages(Oci):
         return self._attempt(lambda: self._with_version(repository, found))
 
     def _with_version(self, repository: Repository, image: Image) -> Image:
-        label = str(self._labels(repository, image.digest).get(_VERSION, ""))
-        if not is_tag(label) or label in image.tags:
+        label = self._version(repository, image.digest)
+        if not label or label in image.tags:
             return image
         named = self._image(repository, label)
         there = isinstance(named, Image) and named.digest == image.digest
         return replace(image, label=label, tags=(*image.tags, label) if there else image.tags)
+
+    def _version(self, repository: Repository, digest: str) -> str:
+        """What an image says its version is; empty where that is nothing, or could be no tag."""
+        known = self._memory.recall(repository, digest)
+        if known is not None:
+            return known
+        label = str(self._labels(repository, digest).get(_VERSION, ""))
+        label = label if is_tag(label) else ""
+        self._memory.note(repository, digest, label)
+        return label
 
     def _labels(self, repository: Repository, digest: str) -> Mapping[str, Any]:
         """The labels of an image, overlaid by the annotations of its manifests; of an index the first image speaks.

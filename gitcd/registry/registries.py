@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gitcd.model.evidence import Inspection, Scan, Signing
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Candidate, Failure
+from gitcd.registry.label_memory import LabelMemory
 from gitcd.registry.labels import EcrLabels, ImageSource
 from gitcd.registry.listing import Listings, Page
 from gitcd.registry.oci_images import OciImages
@@ -19,10 +20,10 @@ class Registries:
     Methods raise ConfigError where private ECR is asked and there are no usable AWS credentials.
     """
 
-    def __init__(self, settings: RegistrySettings | None = None) -> None:
+    def __init__(self, settings: RegistrySettings | None = None, memory: LabelMemory | None = None) -> None:
         self._settings = settings or RegistrySettings()
         self._ecr = EcrLabels(self._settings)
-        self._oci = OciImages(self._settings)
+        self._oci = OciImages(self._settings, memory)
         self._listings = Listings(self)
 
     @property

@@ -24,6 +24,7 @@ from gitcd.model.registry import Answers, Failure, Query
 from gitcd.model.settings import RegistryAccess, Settings
 from gitcd.planning.limits import Limits
 from gitcd.registry.evidence import inspect
+from gitcd.registry.label_memory import LabelMemory
 from gitcd.registry.labels import ImageSource
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.registries import Registries
@@ -43,7 +44,8 @@ class Workspace:
         self.settings = settings
         self.now = now or datetime.now(UTC)
         self.run = f"{self.now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        self._registry = Registries(registry_settings(settings))
+        kept = cache_dir(settings)
+        self._registry = Registries(registry_settings(settings), LabelMemory(kept / "image-labels" if kept else None))
         self._answers: Answers | None = None
         self._inspected: Inspected | None = None
         self._deadline = time.monotonic() + settings.deadlines.run.total_seconds()
