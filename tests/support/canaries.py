@@ -1,0 +1,197 @@
+"""A Deployment of two pods behind a Service on the real control plane, and releases of it by canary."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitcd.model.live import Manifest, Ref
+from gitcd.rollout.facts import Order, Release
+from gitcd.rollout.orders import render
+from gitcd.usecases.rollout import roll_out
+from gitcd.usecases.rollout_team import End, Rolled
+from gitcd.usecases.verifying import Measuring
+from tests.support.containerversions import BASE
+from tests.support.rollouts import Rollouts, as_manifest, workload
+
+PODS = 2
+SMOKE = {"kind": "Image", "name": "smoke", "image": "registry.example.com/smoke", "tag": "1", "interval": "0s"}
+ROUTES = "/apis/gateway.networking.k8s.io/v1"
+_DEFINITION = Path(__file__).with_name("httproute.yaml")
+
+
+def canary(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A strategy."""
+    return {"kind": "Canary", "canary": {"steps": list(steps), **more}}
+
+
+def step(weight: int, pause: str = "0s", *verify: dict[str, Any]) -> dict[str, Any]:
+    return {"weight": weight, "pause": pause, "verify": list(verify)}
+
+
+@dataclass
+class CanaryScene:
+    """`begin` takes 1.0.0 live; `watched` counts the ready pods behind the Service and notes what the copy is."""
+
+    rollouts: Rollouts
+    strategy: dict[str, Any]
+    labels: dict[str, str] = field(default_factory=dict)
+    others: tuple[Manifest, ...] = ()
+    service: str = "app"
+    samples: list[int] = field(default_factory=list)
+    copies: list[tuple[str, int]] = field(default_factory=list)
+
+    def release(self, version: str, **spec: Any) -> Release:
+        made = self.rollouts.release("app", version, strategy=self.strategy, **spec)
+        value = workload("app", self.rollouts.namespace, version, replicas=PODS)
+        for each in (value["spec"]["selector"]["matchLabels"], value["spec"]["template"]["metadata"]["labels"]):
+            each.update(self.labels)
+        return replace(made, workloads=(as_manifest(value),), others=self.others)
+
+    def begin(self) -> Release:
+        self.rollouts.declare("app")
+        if not self.others:
+            self.rollouts.carry(self.a_service("app", {"app": "app"}))
+        first = self.release("1.0.0")
+        assert self.roll(first).end is End.DONE
+        for each in self.others:  # as apply does, once a release is live
+            self.rollouts.carry(each)
+        return first
+
+    def roll(self, release: Release, **how: Any) -> Rolled:
+        check = Measuring(how.get("objects", self.rollouts.objects)).answer
+        (rolled,) = roll_out([release], self.rollouts.means(**{"check": check} | how))
+        return rolled
+
+    def a_service(self, name: str, selector: dict[str, str]) -> Manifest:
+        metadata = {"name": name, "namespace": self.rollouts.namespace}
+        spec = {"selector": selector, "ports": [{"port": 80}]}
+        value = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+        made = as_manifest(value)
+        return replace(made, ref=replace(made.ref, group=""), version="v1")
+
+    def deployment(self, name: str = "app") -> dict[str, Any]:
+        found = self.rollouts.objects.get(Ref("Deployment", self.rollouts.namespace, name, "apps"))
+        return found or {}
+
+    @property
+    def copy_is_gone(self) -> bool:
+        return not self.deployment("app-canary")
+
+    def order(self, verb: str, release: Release, step: str = "", digest: str = "") -> None:
+        """What `gitcd rollout` writes when somebody says so."""
+        text = render(Order(digest or release.digest, by="ann", step=step))
+        path = f"{BASE}/namespaces/{self.rollouts.namespace}/containerversions/app"
+        body = {"metadata": {"annotations": {f"gitcd.io/{verb}": text}}}
+        self.rollouts.plane.request("PATCH", path, body, kind="merge-patch+json")
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """What holds in every canary: the Service selects a ready pod all the time."""
+        with meanwhile(self._sample, 0.03):
+            yield
+        assert len(self.samples) > 3
+        assert min(self.samples) >= 1, self.samples
+
+    def _sample(self) -> None:
+        slices = self.rollouts.objects.slices(Ref("Service", self.rollouts.namespace, self.service))
+        found = [each for one in slices for each in one.get("endpoints") or () if each["conditions"]["ready"]]
+        self.samples.append(len(found))
+        if copy := self.deployment("app-canary"):
+            spec = copy["spec"]
+            seen = spec["template"]["spec"]["containers"][0]["image"], spec["replicas"]
+            self.copies += [seen] if seen not in self.copies[-1:] else []
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None], every: float) -> Iterator[None]:
+    """Do it again and again in a thread."""
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def loop() -> None:
+        try:
+            while not stop.is_set():
+                work()
+                time.sleep(every)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert failures == []
+
+
+@dataclass
+class RoutedScene(CanaryScene):
+    """The same, with an HTTPRoute that leads to two Services. `gateway` is what a gateway's controller does."""
+
+    accepts: bool = True
+    weights: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.labels = {"gitcd.io/track": "stable"}
+        self.service = "app-stable"
+        self.others = (
+            self.a_service("app-stable", {"app": "app", "gitcd.io/track": "stable"}),
+            self.a_service("app-canary", {"app": "app", "gitcd.io/track": "canary"}),
+            self.a_route(100, 0),
+        )
+
+    def a_route(self, stable: int, canary: int, **more: Any) -> Manifest:
+        backends = [("app-stable", stable), ("app-canary", canary)]
+        rule = {"backendRefs": [{"name": name, "port": 80, "weight": weight} for name, weight in backends]}
+        value = {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": "app", "namespace": self.rollouts.namespace},
+            "spec": {"parentRefs": [{"name": "public"}], "rules": [rule], **more},
+        }
+        return as_manifest(value)
+
+    @property
+    def route(self) -> dict[str, Any]:
+        return self.rollouts.plane.get(f"{ROUTES}/namespaces/{self.rollouts.namespace}/httproutes/app")
+
+    @contextmanager
+    def gateway(self) -> Iterator[None]:
+        with meanwhile(self._observe, 0.05):
+            yield
+
+    def _observe(self) -> None:
+        route = self.route
+        backends = route["spec"]["rules"][0]["backendRefs"]
+        now = backends[0]["weight"], backends[1]["weight"]
+        self.weights += [now] if now not in self.weights[-1:] else []
+        seen = {"observedGeneration": route["metadata"]["generation"], "reason": "x", "message": "as the test wants it"}
+        wanted = [
+            {"type": "Accepted", "status": str(self.accepts), **seen},
+            {"type": "ResolvedRefs", "status": "True", **seen},
+        ]
+        parents = [{"parentRef": {"name": "public"}, "controllerName": "example.com/test", "conditions": wanted}]
+        if (route.get("status") or {}).get("parents") != parents:
+            path = f"{ROUTES}/namespaces/{self.rollouts.namespace}/httproutes/app/status"
+            self.rollouts.plane.request("PATCH", path, {"status": {"parents": parents}}, kind="merge-patch+json")
+
+
+def install_routes(rollouts: Rollouts) -> None:
+    """The kind HTTPRoute, once for each control plane."""
+    rollouts.plane.apply(_DEFINITION.read_text())
+    for _ in range(200):
+        if rollouts.plane.kubectl("get", "--raw", f"{ROUTES}/httproutes", check=False).returncode == 0:
+            return
+        time.sleep(0.05)
+    pytest.fail("the kind HTTPRoute is not served")
