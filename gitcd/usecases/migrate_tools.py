@@ -10,6 +10,7 @@ from gitcd.errors import ConfigError
 from gitcd.git.worktree import WorkTree
 from gitcd.manifests import to_yaml
 from gitcd.manifests.foreign import Mark, Object, find_marks, find_sites, read_objects
+from gitcd.model.declaration import Origin
 from gitcd.model.layout import FILE_NAME
 from gitcd.model.migration import Draft, Drafted, Note
 from gitcd.model.site import Found
@@ -29,12 +30,17 @@ def migrate_from(tool: str, place: str) -> Drafted:
     """
     if not Path(place).is_dir():
         raise ConfigError(f"{place} is no folder", remedy="Name the folder of the repository that the tool works on.")
-    return TOOLS[tool](WorkTree(Path(place)))
+    tree = WorkTree(Path(place))
+    drafted = TOOLS[tool](tree)
+    if not drafted.drafts or all(entry.path != FILE_NAME for entry in tree.entries()):
+        return drafted
+    there = Note(Origin(FILE_NAME), "ConfigRepository", "is there already: take over what it lacks of the one printed")
+    return replace(drafted, notes=(*drafted.notes, there))
 
 
-def render(drafted: Drafted, *, layout: bool = True) -> str:
+def render(drafted: Drafted) -> str:
     """gitcd.yaml and the declarations as one stream of documents, each below what it is."""
-    documents = [f"# {FILE_NAME}\n{to_yaml(drafted.layout)}"] if layout and drafted.environments else []
+    documents = [f"# {FILE_NAME}\n{to_yaml(drafted.layout)}"] if drafted.environments else []
     documents += [f"# {each.source.subject}, {each.source.origin}\n{to_yaml(each.document)}" for each in drafted.drafts]
     return "---\n".join(documents)
 

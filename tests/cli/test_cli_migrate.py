@@ -10,6 +10,7 @@ from gitcd.cli.main import run
 from gitcd.git.worktree import WorkTree
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.validate import validate
+from tests.support.fluxtree import FILES as FLUX
 from tests.support.legacy import APP, FIRST, KCD, SECOND, registry
 from tests.support.scenes import NOW
 
@@ -107,3 +108,41 @@ def test_nothing_is_written_through_a_link(capfd, folder, tmp_path):
 
 def test_a_path_that_is_not_there_is_a_mistake_of_usage(capfd, tmp_path):
     assert "does not exist" in gitcd(capfd, "migrate", tmp_path / "nothing", code=2)[1]
+
+
+class TestOtherTools:
+    @pytest.fixture
+    def flux(self, tmp_path: Path) -> Path:
+        for path, text in FLUX.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        return tmp_path
+
+    def test_what_is_printed_can_be_put_in_place_and_planned(self, capfd, flux):
+        out, err = gitcd(capfd, "migrate", "--tool", "flux", flux)
+        layout, *declarations = out.split("---\n")
+        assert layout.startswith("# gitcd.yaml\napiVersion: gitcd.io/v1\nkind: ConfigRepository\n")
+        assert declarations[0].startswith("# ImagePolicy flux-system/web, clusters/main/images.yaml:16\n")
+        assert "warning: clusters/main/images.yaml:11: ImageRepository flux-system/jobs: secretRef: " in err
+        assert err.endswith(f"{len(declarations)} declarations, {err.count('warning:')} remarks\n")
+        (flux / "gitcd.yaml").write_text(layout)
+        (flux / "declarations.yaml").write_text("---\n".join(declarations))
+        assert gitcd(capfd, "validate", flux)[1].startswith("2 declarations, 2 environments, 0 holds: no problems")
+        again, said = gitcd(capfd, "migrate", "--tool", "flux", flux)
+        assert again == out
+        assert "gitcd.yaml: ConfigRepository: is there already" in said
+
+    def test_it_writes_nothing(self, capfd, flux):
+        before = files_of(flux)
+        gitcd(capfd, "migrate", "--tool", "flux", flux)
+        assert files_of(flux) == before
+        assert "--in-place" in gitcd(capfd, "migrate", "--tool", "flux", "--in-place", flux, code=2)[1]
+
+    def test_of_a_file_or_an_unknown_tool_it_says_so(self, capfd, flux):
+        path = flux / "clusters" / "main" / "images.yaml"
+        assert "is no folder" in gitcd(capfd, "migrate", "--tool", "flux", path, code=2)[1]
+        assert "'keel' is not one of" in gitcd(capfd, "migrate", "--tool", "keel", flux, code=2)[1]
+
+    def test_where_there_is_nothing_of_a_tool_it_says_so(self, capfd, tmp_path):
+        out, err = gitcd(capfd, "migrate", "--tool", "argocd-image-updater", tmp_path)
+        assert (out, err) == ("", f"there is nothing of argocd-image-updater below {tmp_path} to follow\n")
