@@ -97,6 +97,12 @@ def carries(mirror: Mirror, branch: Branch, base: str, files: Sequence[FileChang
     return there == {os.fsencode(file.path): _entry(file, len(base)) for file in files}
 
 
+def differing(mirror: Mirror, branch: Branch, base: str) -> set[str]:
+    """The files that a branch and the base do not have alike, whoever has changed them."""
+    found = mirror.git.run("diff-tree", "-r", "--no-renames", "--name-only", "-z", base, branch.tip).stdout
+    return {os.fsdecode(path) for path in found.split(b"\0") if path}
+
+
 def _entry(file: FileChange, digits: int) -> list[bytes]:
     """Mode and object id of a file as git tells them; zeros where it is removed. `digits` tells the kind of ids."""
     if file.after is None:

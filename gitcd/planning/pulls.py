@@ -159,17 +159,20 @@ def _deploys(outcome: Outcome | None, digest: str) -> bool:
 
 
 def fate(
-    carried: Mapping[Identity, str],
+    carried: Collection[Identity],
     proposed: Collection[Identity],
     outcomes: Mapping[Identity, Outcome],
     known: Callable[[Identity], bool],
+    *,
+    merged: bool = False,
 ) -> Fate:
-    """What a run may do to a branch that moves these declarations to digests, and shall carry the proposed ones.
+    """What a run may do to a branch that carries these declarations, and shall carry the proposed ones.
 
     A branch is left as it is while that cannot be said of all of them: the registry did not answer, the environment is
-    frozen, they were not selected. `known`: whether a declaration that has no outcome is surely gone.
+    frozen, they were not selected. `known`: whether a declaration that has no outcome is surely gone. `merged`: whether
+    the base says what the branch does.
     """
-    if not proposed and is_merged(carried, outcomes):
+    if merged and not proposed:
         return Fate(close=True, reason=_together(dict.fromkeys(sorted(carried), "is current")))
     dropped = sorted(set(carried) - set(proposed))
     for identity in dropped:

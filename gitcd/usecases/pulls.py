@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gitcd.git.branch import Branch, carries, read_branches
+from gitcd.git.branch import Branch, carries, differing, read_branches
 from gitcd.git.commit import Author
 from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import Identity
+from gitcd.model.hold import hold_path
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedPull
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, is_merged, is_way_back, propose
@@ -63,7 +64,7 @@ def stands(
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
 
     def is_ours(name: str, branch: Branch) -> bool:
-        done = is_way_back(name, line) and is_merged(branch.digests, outcomes)
+        done = is_way_back(name, line) and _is_merged(mirror, branch, outcomes)
         return name in pulls or is_branch(name, line) or done
 
     there = {name: each for name, each in heads.items() if is_ours(name, each)}
@@ -106,9 +107,18 @@ def _judged(
     if not branch.is_by(author):
         return replace(stand, foreign=True)
     proposed = [each.identity for each in stand.outcomes]
-    judged = fate(branch.digests, proposed, outcomes, gone)
+    merged = not proposed and _is_merged(mirror, branch, outcomes)
+    judged = fate(branch.carried, proposed, outcomes, gone, merged=merged)
     same = pull is not None and carries(mirror, branch, mirror.tip, pull.commit.files)
     return replace(stand, fate=judged, same=same)
+
+
+def _is_merged(mirror: Mirror, branch: Branch, outcomes: Mapping[Identity, Outcome]) -> bool:
+    """Whether the base deploys what a branch carries: the same images, and files with places and holds that are alike."""
+    if not is_merged(branch.digests, outcomes):
+        return False
+    places = {place.rpartition(":")[0] for each in branch.carried for place in outcomes[each].places}
+    return differing(mirror, branch, mirror.tip).isdisjoint(places | {hold_path(each) for each in branch.carried})
 
 
 def foretold(planned: Planned, found: Iterable[Stand]) -> Planned:

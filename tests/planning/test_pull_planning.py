@@ -11,6 +11,7 @@ from gitcd.planning.pulls import (
     branch_name,
     fate,
     is_branch,
+    is_merged,
     is_way_back,
     on_line,
     plan_id,
@@ -30,7 +31,8 @@ def outcome(identity=A, kind=OutcomeKind.CURRENT, digest="sha256:1", **more):
 def judged(*outcomes, carried=(A, B), gone=True):
     found = {each.identity: each for each in outcomes}
     proposed = [each.identity for each in outcomes if each.kind is OutcomeKind.PROPOSED]
-    return fate(dict.fromkeys(carried, "sha256:0"), proposed, found, lambda _: gone)
+    merged = is_merged(dict.fromkeys(carried, "sha256:0"), found)
+    return fate(carried, proposed, found, lambda _: gone, merged=merged)
 
 
 @given(NAMES, NAMES)

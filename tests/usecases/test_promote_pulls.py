@@ -120,6 +120,19 @@ class TestPromotion:
         assert remote.tip == tip
         assert history(remote, "prod/team/app")[0].act == "promoted"
 
+    def test_what_changes_the_spelling_alone_stays_open(self, remote, tags, forge):
+        """Its digest is deployed before the merge as after it."""
+        promoted(remote, tags, forge)
+        forge.merged(forge.pulls[0])
+        reconciled(remote, tags, forge)
+        older = remote.show(PROD).replace(b":1.1.0@", b":1.1.0-rc@")
+        remote.commit({PROD: older})
+        assert acts(promoted(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
+        head, writes = forge.head(BRANCH), forge.writes
+        for _ in range(2):
+            assert acts(reconciled(remote, tags, forge)) == {BRANCH: PullAct.LEFT}
+        assert (forge.head(BRANCH), forge.writes) == (head, writes)
+
     def test_two_hundred_apps_take_few_requests(self, tmp_path, tags):
         """In the last of three environments."""
         staging = "  - {name: staging, path: envs/staging, promoteFrom: dev}\n"
