@@ -114,7 +114,7 @@ def _judged(
 
 
 def _is_merged(mirror: Mirror, branch: Branch, outcomes: Mapping[Identity, Outcome]) -> bool:
-    """Whether the base deploys what a branch carries: the same images, and files with places and holds that are alike."""
+    """Whether the base deploys what a branch carries: the same images, and alike files with its places and holds."""
     if not is_merged(branch.digests, outcomes):
         return False
     places = {place.rpartition(":")[0] for each in branch.carried for place in outcomes[each].places}
