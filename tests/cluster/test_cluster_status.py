@@ -287,7 +287,7 @@ def test_pages_become_shorter_where_objects_are_large(scene, monkeypatch):
     for number in range(5):
         scene.declare(f"app-{number}")
         scene.patch(f"app-{number}", {"metadata": {"annotations": {"large": "x" * 50_000}}})
-    monkeypatch.setattr("gitcd.cluster.api._LONGEST_ANSWER", 120_000)
+    monkeypatch.setattr("gitcd.cluster.answers._LONGEST_ANSWER", 120_000)
     mark = scene.plane.audit.mark()
     source = scene.read()
     assert {name for place, name in source.listing.live if place == scene.namespace} == {
