@@ -95,7 +95,8 @@ class _Canary:
             *declared[1:],
             Step(PROMOTE, self.is_promoted, self.promote, self._unless_passed_over(last.lacking), self.failure,
                  timeout=limit),
-            Step(SETTLE, rolling.settled, failed=rolling.failure, holds=rolling.suspended, timeout=limit),
+            Step(SETTLE, rolling.settled, precondition=rolling.lacking, failed=rolling.failure, holds=rolling.suspended,
+                 timeout=limit),
             *self._restoring(limit),
             Step(CLEAN, self.is_clean, self.clean, rolling.unsettled, timeout=limit),
         ]  # fmt: skip

@@ -1,0 +1,270 @@
+"""The canary's table against a cluster in memory in which pods come up late, runs are killed, and statuses lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitcd.model.declaration import Apply as ApplySpec
+from gitcd.model.declaration import Identity, Origin, Spec
+from gitcd.model.health import Around, Health, State
+from gitcd.model.live import Manifest, Ref
+from gitcd.model.strategy import Canary, CanaryStep, Strategy, Verify
+from gitcd.model.verdict import Measurement, Verdict
+from gitcd.rollout import canary
+from gitcd.rollout.actions import Action, Apply, Delete, Measure, Scale
+from gitcd.rollout.copies import Copy
+from gitcd.rollout.facts import Facts, Order, Orders, Release, images
+from gitcd.rollout.record import Record
+from gitcd.rollout.shares import Share
+from gitcd.rollout.table import Decision, Do, Failed, Finished, Wait, advance, retreat
+
+REPO = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app"
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TILES = Ref("Deployment", "team", "tiles", "apps")
+COPY = Ref("Deployment", "team", "tiles-canary", "apps")
+CHECK = Verify("HTTP", service="tiles", interval=timedelta(0))
+STEPS = (CanaryStep(10, "1m", (CHECK,)), CanaryStep(50, "Approval"))
+
+
+def digest(version: str) -> str:
+    return f"sha256:{version.encode().hex():0<64}"
+
+
+def deployment(version: str, replicas: int | None = 4) -> dict[str, Any]:
+    container = {"name": "app", "image": f"{REPO}:{version}@{digest(version)}"}
+    template = {"metadata": {"labels": {"app": "tiles"}}, "spec": {"containers": [container]}}
+    spec = {"selector": {"matchLabels": {"app": "tiles"}}, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "tiles", "namespace": "team", "uid": "u-1"},
+        "spec": spec | ({} if replicas is None else {"replicas": replicas}),
+        "status": {"readyReplicas": replicas},
+    }
+
+
+@dataclass
+class World:
+    """1 is live, 2 is wanted. `ready`: whether the pods of the copy have come up; `verdict` is that of every check."""
+
+    steps: tuple[CanaryStep, ...] = STEPS
+    verdict: Verdict = Verdict.PASS
+    now: datetime = START
+    record: Record = field(default_factory=Record)
+    approved: str = ""
+    ready: bool = False
+    crashes: bool = False
+    good: str = digest("1")
+    back: bool = False
+    live: dict[Ref, dict[str, Any]] = field(default_factory=lambda: {TILES: deployment("1")})
+    measured: dict[str, tuple[Measurement, ...]] = field(default_factory=dict)
+    passed: set[str] = field(default_factory=set)  # steps whose checks passed, approvals that were given
+
+    @property
+    def release(self) -> Release:
+        strategy = Strategy("Canary", canary=Canary(self.steps))
+        spec = Spec(REPO, tag="env-dev", strategy=strategy)
+        manifest = Manifest(TILES, "v1", deployment("2", None), Origin("tiles.yaml"))
+        return Release(Identity("dev", "team", "tiles"), spec, "2", digest("2"), "c" * 40, (manifest,), back=self.back)
+
+    @property
+    def facts(self) -> Facts:
+        approve = Order(digest("2"), step=self.approved) if self.approved else None
+        health = {TILES: Health(TILES, State.CURRENT)}
+        if COPY in self.live:
+            state = State.FAILED if self.crashes else State.CURRENT if self.ready else State.IN_PROGRESS
+            health[COPY] = Health(COPY, state, "CrashLoopBackOff" if self.crashes else "", f"{COPY} is {state}")
+        around = {TILES: Around()}
+        return Facts(
+            self.release, self.now, self.live, health, around, self.measured, self.record, Orders(approve), self.good
+        )
+
+    def turn(self) -> Decision:
+        decision = advance(canary.table(self.release), self.facts)
+        if isinstance(decision, Do | Wait):
+            held = isinstance(decision, Wait) and decision.deadline is None
+            if self.record.step != decision.step:
+                since = None if held else self.now
+                self.record = Record("Canary", decision.step, START, since, 1, digest("1"), digest("2"), "c" * 40)
+        for action in decision.actions if isinstance(decision, Do) else ():
+            self.act(action)
+        return decision
+
+    def act(self, action: Action) -> None:
+        match action:
+            case Apply(manifest) if manifest.ref == COPY:
+                value = {**manifest.value, "spec": {"replicas": 1, **manifest.value["spec"]}}
+                self.live[COPY] = {**value, "metadata": {**value["metadata"], "uid": "u-2"}, "status": {}}
+                self.ready = False
+            case Apply(manifest):
+                assert self.may_be_promoted, "the Deployment gets the image after all steps, and not before"
+                self.live[manifest.ref] = deployment("2")
+            case Scale(ref, replicas):
+                assert ref == COPY, "the Deployment keeps its pods"
+                self.live[COPY] = {**self.live[COPY], "spec": {**self.live[COPY]["spec"], "replicas": replicas}}
+                self.ready = False
+            case Measure(key, _):
+                self.measured[key] = (*self.measured.get(key, ()), Measurement(self.now, self.verdict))
+                self.passed |= {key} if self.verdict is Verdict.PASS else set()
+            case Delete(ref, uid):
+                assert (ref, uid) == (COPY, "u-2")
+                del self.live[COPY]
+            case _:
+                pytest.fail(f"nobody wants {action}")
+
+    @property
+    def may_be_promoted(self) -> bool:
+        there = COPY in self.live and images(self.live[COPY])["app"].endswith(digest("2"))
+        return self.back or (there and self.ready and {"Verify1/0", "Approval2"} <= self.passed)
+
+    def approve(self, step: str) -> None:
+        self.approved = step
+        self.passed.add(step)
+
+    def die(self) -> None:
+        """The process ends, and what it measured with it."""
+        self.measured.clear()
+
+
+def run(world: World, turns: int = 60) -> Decision:
+    decision = world.turn()
+    for _ in range(turns):
+        if isinstance(decision, Failed | Finished):
+            break
+        world.ready = True
+        world.now += timedelta(seconds=20)
+        decision = world.turn()
+    return decision
+
+
+def test_it_waits_for_a_person_and_ends_with_the_copy_gone():
+    world = World()
+    assert run(world) == Wait(
+        "Approval2", "`gitcd rollout approve` lets it go on, with 0 % of the pods (0 of 4; 50 % was asked for)"
+    )
+    assert world.live[COPY]["spec"]["replicas"] == 4
+    world.approve("Approval2")
+    assert isinstance(run(world), Finished)
+    assert list(world.live) == [TILES]
+    assert images(world.live[TILES])["app"].endswith(digest("2"))
+
+
+moves = st.lists(
+    st.sampled_from(["turn", "turn", "turn", "wait", "ready", "unready", "die", "approve1", "approve2"]), max_size=60
+)
+lies = st.sampled_from(["", "Promote", "Settle", "Clean", "Approval2", "Pause1", "Verify1", "nonsense"])
+
+
+@settings(max_examples=100)
+@given(moves, lies, st.booleans())
+def test_whatever_happens_no_step_is_left_out(moves, lie, good):
+    """`act` asserts what must hold; here the order of events is anything, and the status says what it likes."""
+    world = World(good=digest("2") if good else "")
+    world.record = Record("Canary", lie, START, START - timedelta(days=1), 1, "", digest("2"), "") if lie else Record()
+    for move in moves:
+        match move:
+            case "turn":
+                world.turn()
+            case "wait":
+                world.now += timedelta(seconds=30)
+            case "ready" | "unready":
+                world.ready = move == "ready"
+            case "die":
+                world.die()
+            case "approve1" | "approve2":
+                world.approve(f"Approval{move[-1]}")
+    world.approve("Approval2")
+    assert isinstance(run(world), Finished)
+    assert list(world.live) == [TILES]
+
+
+@given(st.sampled_from([Verdict.FAIL, Verdict.INCONCLUSIVE]))
+def test_a_check_that_does_not_pass_ends_it_and_only_a_failure_blames(verdict):
+    world = World(verdict=verdict)
+    failed = run(world)
+    assert isinstance(failed, Failed)
+    assert (failed.step, failed.trouble.blames) == ("Verify1", verdict is Verdict.FAIL)
+    table = canary.table(world.release)
+    assert retreat(table, world.facts, failed.step) == (Delete(COPY, "u-2"),)
+    world.act(Delete(COPY, "u-2"))
+    assert retreat(table, world.facts, failed.step) == ()
+
+
+def test_a_copy_that_crashes_fails_at_any_step():
+    world = World()
+    run(world)
+    world.crashes = True
+    failed = world.turn()
+    assert isinstance(failed, Failed)
+    assert failed.trouble.reason == "CrashLoopBackOff"
+
+
+def test_the_copy_stays_while_no_other_pod_is_ready():
+    world = World()
+    run(world)
+    world.live[COPY]["status"] = {"readyReplicas": 2}
+    world.live[TILES]["status"] = {}
+    assert retreat(canary.table(world.release), world.facts, "Approval2") == ()
+
+
+def test_a_rollback_needs_no_canary_and_clears_one_away():
+    world = World()
+    run(world)
+    world.back = True
+    world.record = Record()
+    assert isinstance(run(world), Finished)
+    assert list(world.live) == [TILES]
+
+
+@pytest.mark.parametrize(
+    ("weight", "pods", "copy"),
+    [(10, 9, 1), (10, 90, 10), (1, 1, 1), (30, 3, 1), (33, 4, 2), (50, 3, 3), (49, 3, 3), (80, 3, 3), (100, 1, 1)],
+)
+def test_the_copy_has_the_pods_that_the_weight_needs(weight, pods, copy):
+    world = World(live={TILES: deployment("1", pods)})
+    share = Share(Copy(world.release.workloads[0]), weight, None)
+    assert share.pods(world.facts) == copy
+
+
+@given(st.integers(1, 99), st.integers(1, 1000))
+def test_the_true_weight_is_as_near_as_pods_allow_and_never_above_half(weight, pods):
+    world = World(live={TILES: deployment("1", pods)})
+    copy = Share(Copy(world.release.workloads[0]), weight, None).pods(world.facts)
+    assert 1 <= copy <= pods
+    wanted = pods * weight / (100 - weight)
+    assert copy in {pods, 1} or abs(copy - wanted) <= 0.5
+
+
+def test_the_copy_has_the_labels_that_a_service_selects_and_a_selector_of_its_own():
+    world = World()
+    made = Copy(world.release.workloads[0]).manifest(world.facts).value
+    assert made["metadata"]["name"] == "tiles-canary"
+    assert made["spec"]["template"]["metadata"]["labels"] == {"app": "tiles", "gitcd.io/track": "canary"}
+    assert made["spec"]["selector"]["matchLabels"] == {"app": "tiles", "gitcd.io/track": "canary"}
+    assert "replicas" not in made["spec"]
+    assert made["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    assert world.release.workloads[0].value["spec"]["selector"]["matchLabels"] == {"app": "tiles"}, "left as it was"
+
+
+def test_with_ownership_of_images_the_rest_is_as_the_cluster_has_it():
+    world = World()
+    world.live[TILES]["spec"]["template"]["spec"]["containers"].append({"name": "sidecar", "image": "x:1"})
+    spec = replace(world.release.spec, apply=ApplySpec("Image"))
+    release = replace(world.release, spec=spec)
+    facts = replace(world.facts, release=release)
+    (action,) = advance(canary.table(release), facts).actions
+    assert images(action.manifest.value) == {"app": f"{REPO}:2@{digest('2')}", "sidecar": "x:1"}
+
+
+@given(st.text("abc-.", min_size=1, max_size=100))
+def test_the_name_of_a_copy_is_short_enough(name):
+    ref = replace(TILES, name=name)
+    named = Copy(Manifest(ref, "v1", {}, Origin("x"))).ref.name
+    assert len(named) <= 63
+    assert named.endswith("-canary")
