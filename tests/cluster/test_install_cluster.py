@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -284,6 +285,25 @@ def test_its_pods_run_where_only_restricted_ones_may(
     workloads.kubectl("wait", "-n", operator.home, f"--for=condition={condition}", "job/now", "--timeout=30s")
     refused = workloads.kubectl("run", "root", "-n", operator.home, "--image=x", check=False).stderr
     assert 'violates PodSecurity "restricted' in refused
+
+
+@pytest.mark.slow
+def test_so_do_those_of_the_controller_and_its_service_leads_to_them(
+    workloads: ControlPlane, operator: Operator
+) -> None:
+    operator.install(controller=True, image="registry.example.com/gitcd:1.0")
+    workloads.kubectl("rollout", "status", "-n", operator.home, "deployment/gitcd-run", "--timeout=30s")
+
+    def addresses() -> list[str]:
+        slices = workloads.get(f"/apis/discovery.k8s.io/v1/namespaces/{operator.home}/endpointslices")["items"]
+        named = [each for each in slices if each["metadata"]["labels"]["kubernetes.io/service-name"] == "gitcd-run"]
+        assert {port["port"] for each in named for port in each["ports"] or []} <= {8081}
+        return [each for part in named for end in part["endpoints"] or [] for each in end["addresses"]]
+
+    deadline = time.monotonic() + 20
+    while len(addresses()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_the_folder_is_a_kustomize_base(operator: Operator) -> None:
