@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gitcd.usecases.workspace import Target, Workspace
 
 _HEADER = ("APP", "ENVIRONMENT", "VERSION", "DIGEST", "AGE", "STATE")
+_RUNNING = ("RUNS", "PODS")  # before the last column
 
 
 @click.command("status")
@@ -27,6 +29,8 @@ _HEADER = ("APP", "ENVIRONMENT", "VERSION", "DIGEST", "AGE", "STATE")
 @click.option(
     "--tags", is_flag=True, help="Ask the registry too what the followed tags name, and tell where that differs."
 )
+@click.option("--live", is_flag=True, help="Look into the cluster too: what runs there, and how its rollouts stand.")
+@options.kubernetes
 @options.access
 @options.registry
 @options.output("table", "json", "yaml", "name", "html")
@@ -34,8 +38,8 @@ _HEADER = ("APP", "ENVIRONMENT", "VERSION", "DIGEST", "AGE", "STATE")
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Show what every environment deploys, since when, and what keeps it there.
 
-    All of it is read from git: the registry is asked only with --tags. -o html is a page in one file, to be sent or
-    served as it is.
+    All of it is read from git; the registry is asked with --tags alone, the cluster with --live. -o html is a page in
+    one file, to be sent or served as it is.
     """
     from gitcd.git.mirror import Mirror
     from gitcd.usecases.keeping import source_of
@@ -49,11 +53,22 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
         beside = Beside(waiting, run.ask if arguments["tags"] else None)
         found = overview(source, session.selection(arguments), run.now, base=_tip(target), beside=beside)
         title = _title(target)
+    if arguments["live"]:
+        found = _looked_into(found, run, arguments)
     _show(console, form, found, title, run)
     for warning in found.warnings:
         console.warn(warning)
     console.say(_closing_line(found))
     return ExitCode.ITEMS_FAILED if any(item.has(BROKEN, UNCLEAR) for item in found.items) else ExitCode.OK
+
+
+def _looked_into(found: Overview, run: Workspace, arguments: dict[str, Any]) -> Overview:
+    from gitcd.cluster.access import find_access
+    from gitcd.cluster.api import Api
+    from gitcd.usecases.status_live import with_running
+
+    api = Api(find_access(arguments["kubeconfig"], arguments["context"]), deadline=run.deadline)
+    return with_running(found, api, run.settings)
 
 
 def _tip(target: Target) -> str:
@@ -79,14 +94,16 @@ def _show(console: Console, form: Any, found: Overview, title: str, run: Workspa
         for environment in found.environments:
             if environment.frozen:
                 console.warn(f"environment {environment.name} is {environment.frozen}")
-        console.out.write(output.table(_HEADER, (_row(item, run.now) for item in found.items)))
+        looked = any(item.running for item in found.items)
+        header = (*_HEADER[:-1], *_RUNNING, _HEADER[-1]) if looked else _HEADER
+        console.out.write(output.table(header, (_row(item, run.now, looked=looked) for item in found.items)))
     elif form == "name":
         output.write_names(console.out, (str(item.identity) for item in found.items))
     else:
         output.write_document(console.out, _document(found), form)
 
 
-def _row(item: Item, now: datetime) -> tuple[str, ...]:
+def _row(item: Item, now: datetime, *, looked: bool) -> tuple[str, ...]:
     from gitcd.cli.report import brief
     from gitcd.model.reference import short
     from gitcd.rendering.status_page import age
@@ -96,8 +113,16 @@ def _row(item: Item, now: datetime) -> tuple[str, ...]:
     identity = item.identity
     return (
         identity.app.strip("/") or "-", identity.environment or "-", brief(item.version) or "-",
-        short(item.digest) or "-", since, states or "-",
+        short(item.digest) or "-", since, *(_running(item) if looked else ()), states or "-",
     )  # fmt: skip
+
+
+def _running(item: Item) -> tuple[str, str]:
+    from gitcd.cli.report import brief
+
+    if item.running is None:
+        return "-", "-"
+    return " + ".join(map(brief, item.running.names)) or "-", str(item.running.pods)
 
 
 def _closing_line(found: Overview) -> str:
@@ -138,6 +163,7 @@ def _item(item: Item) -> dict[str, Any]:
         "since": dict(_since(item)) if since else None,
         "states": [{"kind": state.kind, "text": state.text} for state in item.states],
         "places": list(item.where),
+        **({"running": asdict(item.running)} if item.running else {}),
     }
 
 

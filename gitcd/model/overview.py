@@ -27,8 +27,21 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """What the cluster runs of a declaration: `names` as people call them, `digests` as far as workloads name any.
+
+    `rollout` is the step of the rollout that is under way, empty where there is none.
+    """
+
+    names: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    pods: int = 0
+    rollout: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One declaration in one environment, and what git says that it deploys."""
+    """One declaration in one environment, and what git says that it deploys. `running`: None where nobody looked."""
 
     identity: Identity
     repository: str = ""
@@ -38,6 +51,7 @@ class Item:
     since: Provenance | None = None
     states: tuple[State, ...] = ()
     where: tuple[str, ...] = ()
+    running: Running | None = None
 
     def deploys_as(self, other: Item) -> bool:
         """Whether both deploy the same: by digest where both name one, else by version."""

@@ -101,4 +101,4 @@ def _healths(facts: Facts) -> list[Health]:
 
 
 def _message(health: Health) -> str:
-    return f"{health.ref}: {health.message or health.state}"
+    return health.message or f"{health.ref} is {health.state}"

@@ -79,12 +79,15 @@ class Team:
     def _finish(self) -> None:
         for run in self._runs:
             run.succeed()
-        self._end(End.ROLLED_BACK if self._back else End.DONE)
+        if self._back is None:
+            self._end(End.DONE)
+        else:
+            self._end(End.ROLLED_BACK, _way_back(self.releases, self._back))
 
     def _fail(self, run: Run, failed: Failed) -> None:
         if self._back is not None:  # what ran before does not run any more either
             run.fail(failed.trouble)
-            self._end(End.FAILED, failed.trouble.message)
+            self._end(End.FAILED, f"{run.release.version} does not run any more either: {failed.trouble.message}")
             return
         self._failed = run, failed
         run.tell("Warning", failed.trouble.reason, book.message(run.release, failed.trouble))
@@ -100,7 +103,7 @@ class Team:
             return
         if not self._back.releases:
             failed.fail(_with_refusal(how.trouble, self._back))
-            self._end(End.FAILED, how.trouble.message)
+            self._end(End.FAILED, "it stays as it is")
             return
         self._left = self._runs
         self._runs = tuple(Run(replace(each, back=True), self._means) for each in self._back.releases)
@@ -117,6 +120,13 @@ class Team:
         self.ended = tuple(
             Rolled(run.release, end, text or run.said, trouble, self._back) for run in self._left or self._runs
         )
+
+
+def _way_back(releases: Sequence[Release], back: TakenBack) -> str:
+    """What runs again, and by which commit; one that somebody has to merge yet is said so."""
+    versions = " and ".join(dict.fromkeys(each.version for each in releases))
+    merge = f", which is to be merged: {back.pull}" if back.pull else ""
+    return f"{versions} runs again, by commit {back.commit[:12]}{merge}"
 
 
 def _with_refusal(trouble: Trouble, back: TakenBack) -> Trouble:

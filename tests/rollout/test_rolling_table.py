@@ -101,7 +101,7 @@ def test_what_fails_is_told_with_object_and_reason() -> None:
     decision = Cluster(_release(), fate=State.FAILED).to_its_end()
     assert isinstance(decision, Failed)
     assert decision.trouble.reason == "CrashLoopBackOff"
-    assert decision.trouble.message == "Deployment tiles/tiles: pod tiles-1, container tiles"
+    assert decision.trouble.message == "pod tiles-1, container tiles"
 
 
 def test_what_does_not_become_healthy_fails_when_its_time_is_over() -> None:
