@@ -89,11 +89,10 @@ class _Canary:
     def table(self) -> Table:
         limit = self.release.spec.timeouts.rollout
         declared = [each for number, step in enumerate(self.canary.steps, 1) for each in self._rows(number, step)]
-        last = self._share(self.canary.steps[-1])
         steps = [
             replace(declared[0], undo=self.retreat),
             *declared[1:],
-            Step(PROMOTE, self.is_promoted, self.promote, self._unless_passed_over(last.lacking), self.failure,
+            Step(PROMOTE, self.is_promoted, self.promote, self._unless_passed_over(self.unproven), self.failure,
                  timeout=limit),
             Step(SETTLE, rolling.settled, precondition=rolling.lacking, failed=rolling.failure, holds=rolling.suspended,
                  timeout=limit),
@@ -204,6 +203,14 @@ class _Canary:
 
     def is_promoted(self, facts: Facts) -> bool:
         return not facts.is_pending(self.stable)
+
+    def unproven(self, facts: Facts) -> str:
+        """What of the last step is not so, whatever the record says: its weight, or a person's word."""
+        last = self.canary.steps[-1]
+        name = f"Approval{len(self.canary.steps)}"
+        if last.pause == _APPROVAL and not facts.orders.approves(self.release.digest, name):
+            return f"nobody has approved of step {name}"
+        return self._share(last).lacking(facts)
 
     def promote(self, _: Facts) -> Sequence[Action]:
         return (Apply(self.stable),)
