@@ -1,5 +1,6 @@
 """Rollback over real git: images and holds in one commit, back to what git held and the registry still has."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from gitcd.git.history import MissingHistory, ensure_history
 from gitcd.manifests.reading import read_hold
 from gitcd.model.plan import Direction, OutcomeKind
 from gitcd.model.reference import Repository
+from gitcd.model.registry import Image
 from gitcd.model.trailers import parse, verbs
 from gitcd.registry.tags import Manifest
 from gitcd.usecases.promote import Pen
@@ -222,6 +224,26 @@ class TestPreflight:
         assert bumped.tip == tip
         back(bumped, tags, to="1.1.0")
         assert reference("app", "1.1.0") in bumped.show(PATH)
+
+    def test_F48_what_the_registry_put_away_is_refused_and_the_nearest_usable_is_named(self, bumped, tags):
+        """An archived image has its digest and its tags, and no node can pull it."""
+
+        def asked(queries):
+            answers = tags(queries)
+            away = digest("team/app:1.1.0")
+            found = {
+                key: replace(each, archived=True) if isinstance(each, Image) and each.digest == away else each
+                for key, each in answers.by_key.items()
+            }
+            return replace(answers, by_key=found)
+
+        tip = bumped.tip
+        with pytest.raises(RefusedError, match=r"1\.1\.0 cannot be gone back to: it is archived") as refused:
+            back(bumped, asked)
+        assert "1.0.0" in refused.value.remedy
+        assert bumped.tip == tip
+        back(bumped, asked, to="1.0.0")
+        assert reference("app", "1.0.0") in bumped.show(PATH)
 
     def test_F48_history_that_is_missing_stops_it(self, bumped, tags):
         with pytest.raises(TransientError, match="what to go back to, is missing: cut off"):
