@@ -1,0 +1,264 @@
+"""ServiceBlueGreen with real git on the real control plane; all that is seen is asked of git and of the API server."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from gitcd.model.verdict import Measurement, Verdict
+from gitcd.usecases.rollout_means import Question
+from gitcd.usecases.rollout_team import End
+from tests.support.mortal import Killed, mortal
+from tests.support.rollouts import Rollouts
+from tests.support.scenes import digest
+from tests.support.slotrollouts import Slots, slots_of
+
+pytestmark = pytest.mark.slow
+
+OLD = {
+    "live": ["blue", "blue"],
+    "preview": ["green", "green"],
+    "blue": ["1.0.0", "1.0.0", 1],
+    "green": ["1.0.0", "1.0.0", 0],
+}
+NEW = {
+    "live": ["green", "green"],
+    "preview": ["blue", "blue"],
+    "blue": ["1.0.0", "1.0.0", 0],
+    "green": ["1.1.0", "1.1.0", 1],
+}
+
+
+class Reconciling:
+    """A `sleep` that has the branch reconciled about every second meanwhile, and remembers what that committed."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.commits: list[str] = []
+        self.rounds = 0
+        self._slots = slots
+        self._last = time.monotonic()
+
+    def __call__(self, seconds: float) -> None:
+        time.sleep(seconds)
+        if time.monotonic() - self._last > 1:
+            self._last = time.monotonic()
+            self.rounds += 1
+            self.commits += self._slots.git.reconcile().commits
+
+
+def test_it_is_brought_up_as_git_says(slots: Slots) -> None:
+    assert slots.states() == OLD
+    assert slots.git.apply()["app"].end is End.IDLE
+
+
+def test_a_release_is_switched_to_by_a_commit_and_no_reconcile_changes_that(rollouts: Rollouts, tmp_path: Path) -> None:
+    slots = slots_of(rollouts, tmp_path, watch="3s")
+    slots.git.apply()
+    slots.git.move("1.1.0")
+    commits, between = slots.git.remote.count(), Reconciling(slots)
+    with slots.watched() as watch:
+        rolled = slots.git.apply(sleep=between)["app"]
+    assert rolled.end is End.DONE, rolled
+    assert slots.states() == NEW
+    assert watch.outages == []
+    assert {each[1] for each in watch.seen} == {"blue", "green"}
+    assert (between.rounds >= 2, between.commits) == (True, [])
+    assert slots.git.remote.count() == commits + 1
+    message = slots.git.remote.git("log", "-1", "--format=%B", "main")
+    assert message.startswith("dev: switch app 1.0.0 -> 1.1.0\n")
+    assert f"Gitcd-Digest: {digest('team/app:1.1.0')}" in message
+    assert "Gitcd-Verb: switch" in message
+    assert slots.git.reconcile().is_idle
+    assert slots.git.apply()["app"].end is End.IDLE
+
+
+def test_the_commit_of_a_switch_changes_two_lines(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    slots.git.apply()
+    changed = slots.git.remote.git("show", "--format=", "--unified=0", "main").splitlines()
+    assert sorted(line for line in changed if line[:1] in "+-" and line[:3] not in {"+++", "---"}) == [
+        '+      "slot": "blue"',
+        '+      "slot": "green"',
+        '-      "slot": "blue"',
+        '-      "slot": "green"',
+    ]
+
+
+def test_there_and_on_to_the_next(slots: Slots) -> None:
+    for version, live in (("1.1.0", "green"), ("1.2.0", "blue")):
+        slots.git.move(version)
+        with slots.watched() as watch:
+            assert slots.git.apply()["app"].end is End.DONE
+        assert (slots.live(), slots.version(live), watch.outages) == (live, version, [])
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("bad-crash", "CrashLoopBackOff"), ("bad-pull", "ImagePullBackOff"), ("bad-never", "Timeout")],
+)
+def test_F45_what_cannot_run_is_never_switched_to(slots: Slots, version: str, reason: str) -> None:
+    slots.git.move(version)
+    commits = slots.git.remote.count()
+    with slots.watched() as watch:
+        rolled = slots.git.apply()["app"]
+    assert rolled.end is End.ROLLED_BACK
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == reason
+    assert "container app" in rolled.trouble.message
+    assert slots.states() == OLD
+    assert watch.outages == []
+    assert {each[1] for each in watch.seen} == {"blue"}
+    assert slots.git.remote.count() == commits + 1
+    (entry,) = slots.git.hold().reject
+    assert entry.digest == digest(f"team/app:{version}")
+    for _ in range(2):
+        assert slots.git.reconcile().is_idle
+        assert slots.git.apply()["app"].end is End.IDLE
+
+
+def test_a_slow_start_is_waited_for(slots: Slots) -> None:
+    slots.git.move("slow")
+    with slots.watched() as watch:
+        assert slots.git.apply()["app"].end is End.DONE
+    assert (slots.live(), slots.version("green"), watch.outages) == ("green", "slow", [])
+
+
+def test_what_crashes_after_the_switch_is_switched_back_with_a_hold_in_one_commit(
+    rollouts: Rollouts, tmp_path: Path
+) -> None:
+    slots = slots_of(rollouts, tmp_path, watch="6s")
+    slots.git.apply()
+    slots.git.move("bad-later")
+    commits = slots.git.remote.count()
+    with slots.watched() as watch:
+        rolled = slots.git.apply()["app"]
+    assert rolled.end is End.ROLLED_BACK
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == "CrashLoopBackOff"
+    assert slots.states() == {**OLD, "green": ["bad-later", "bad-later", 0]}
+    assert slots.subjects()[:2] == [
+        "dev: roll back app bad-later -> 1.0.0",
+        "dev: switch app 1.0.0 -> bad-later",
+    ]
+    assert slots.git.remote.count() == commits + 2
+    assert slots.git.remote.git("show", "--format=", "--name-only", "main").split() == [
+        f".gitcd/holds/dev/{slots.namespace}.app.yaml",
+        "envs/dev/app/app.yaml",
+        "envs/dev/app/preview.yaml",
+    ]
+    assert all(name == "green" for _, name, _ in watch.outages)  # while it crashed, and until that was seen
+    assert watch.seen[-1][1:] == ("blue", 1)
+    for _ in range(2):
+        assert slots.git.reconcile().is_idle
+        assert slots.git.apply()["app"].end is End.IDLE
+    slots.git.move("1.1.0")
+    assert slots.git.apply()["app"].end is End.DONE
+    assert slots.states() == NEW
+
+
+@pytest.mark.parametrize(("verdict", "end"), [(Verdict.FAIL, End.ROLLED_BACK), (Verdict.INCONCLUSIVE, End.FAILED)])
+def test_what_does_not_pass_its_verification_is_never_switched_to(
+    rollouts: Rollouts, tmp_path: Path, verdict: Verdict, end: End
+) -> None:
+    verify = [{"kind": "HTTP", "service": "preview", "interval": "0s"}]
+    slots = slots_of(rollouts, tmp_path, verify=verify)
+    slots.git.apply()
+    slots.git.move("1.1.0")
+    asked: list[tuple[str, str]] = []
+
+    def check(question: Question) -> Measurement:
+        asked.append((slots.live(), slots.live(name="preview")))
+        return Measurement(question.now, verdict, "seen")
+
+    with slots.watched() as watch:
+        assert slots.git.apply(check=check)["app"].end is end
+    assert asked == [("blue", "green")]
+    assert {each[1] for each in watch.seen} == {"blue"}
+    assert slots.live("git") == "blue"
+
+
+def test_the_old_slot_stays_for_its_delay_and_a_later_run_ends_it(rollouts: Rollouts, tmp_path: Path) -> None:
+    slots = slots_of(rollouts, tmp_path, scaleDownDelay="6s")
+    slots.git.apply()
+    slots.git.move("1.1.0")
+    assert slots.git.apply()["app"].end is End.DONE
+    assert (slots.live(), slots.replicas("blue")) == ("green", 1)
+    time.sleep(6)
+    assert slots.git.apply()["app"].end is End.DONE
+    assert slots.states() == NEW
+    assert slots.git.apply()["app"].end is End.IDLE
+
+
+def test_a_service_switched_by_hand_stops_everything_and_is_said(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    path = f"/api/v1/namespaces/{slots.namespace}/services/app?fieldManager=kubectl-edit"
+    slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": "green"}}}, kind="merge-patch+json")
+    commits = slots.git.remote.count()
+    rolled = slots.git.apply()["app"]
+    assert rolled.end is End.FAILED
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == "Drift"
+    assert slots.live() == "green"
+    assert slots.git.remote.count() == commits
+    slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": "blue"}}}, kind="merge-patch+json")
+    assert slots.git.apply()["app"].end is End.DONE
+    assert slots.states() == NEW
+
+
+def test_a_hold_that_comes_before_the_switch_stops_it(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+
+    def check_and_hold(seconds: float) -> None:
+        time.sleep(seconds)
+        if "Freeze" not in slots.subjects()[0]:
+            text = b"{freeze: true, reason: wait, time: '2026-11-23T00:00:00Z'}\n"
+            slots.git.remote.commit({f".gitcd/holds/dev/{slots.namespace}.app.yaml": text}, "Freeze")
+
+    rolled = slots.git.apply(sleep=check_and_hold)["app"]
+    assert rolled.end is End.FAILED
+    assert rolled.trouble is not None
+    assert "frozen" in rolled.trouble.message
+    assert (slots.live("git"), slots.live()) == ("blue", "blue")
+    slots.git.remote.commit({f".gitcd/holds/dev/{slots.namespace}.app.yaml": None}, "Go on")
+    assert slots.git.apply()["app"].end is End.DONE
+    assert slots.states() == NEW
+
+
+def test_a_switch_that_a_person_reverts_is_carried_out_and_not_made_again(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    slots.git.apply()
+    before = {name: slots.git.remote.show(f"envs/dev/app/{name}.yaml", "main~1") for name in ("app", "preview")}
+    slots.git.remote.commit({f"envs/dev/app/{name}.yaml": data for name, data in before.items()}, "Revert it")
+    with slots.watched() as watch:
+        assert slots.git.apply()["app"].end is End.DONE
+    assert slots.states() == {**OLD, "green": ["1.1.0", "1.1.0", 0]}
+    assert watch.outages == []
+    commits = slots.git.remote.count()
+    slots.git.reconcile()
+    assert slots.git.apply()["app"].end is End.IDLE
+    assert slots.git.remote.count() == commits
+
+
+def test_F46_killed_after_any_write_it_ends_like_any_other(slots: Slots) -> None:
+    versions = iter(range(1, 30))
+    killed = 0
+    for writes in range(1, 30):
+        version = f"1.{next(versions)}.0"
+        slots.git.move(version)
+        live, commits = slots.live(), slots.git.remote.count()
+        with slots.watched() as watch:
+            try:
+                slots.git.apply(**mortal(slots.git.cluster, writes))
+            except Killed:
+                killed += 1
+                assert slots.git.apply()["app"].end in {End.DONE, End.IDLE}
+            else:
+                break
+        other = "green" if live == "blue" else "blue"
+        assert (slots.live("git"), slots.live(), slots.version(other)) == (other, other, version)
+        assert (slots.replicas(other), slots.replicas(live)) == (1, 0)
+        assert watch.outages == []
+        assert slots.git.remote.count() == commits + 1
+    assert killed > 8
