@@ -14,7 +14,7 @@ from typing import Any
 from gitcd.manifests.foreign import Mark, Object, as_map
 from gitcd.model.migration import Draft, Drafted, Note
 from gitcd.model.reference import ReferenceError as NotAReference
-from gitcd.model.site import Found, Site
+from gitcd.model.site import Form, Found, Site
 from gitcd.planning.drafting import (
     Followed,
     NoCounterpartError,
@@ -61,6 +61,7 @@ class _Flux:
     policies: Mapping[_Key, Object]
     sources: Mapping[_Key, Object]
     found: Mapping[str, Found]
+    marked: frozenset[tuple[str, int]]  # the sites that bear any mark, by file and number
     drafts: list[Draft] = field(default_factory=list)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -77,6 +78,7 @@ def draft(objects: Sequence[Object], marks: Sequence[Mark], found: Mapping[str, 
         _by_key(of_images, "ImagePolicy"),
         _by_key((each for each in objects if each.group == _SOURCES), "GitRepository"),
         found,
+        frozenset((mark.path, mark.site) for mark in marks),
     )
     for each in flux.repositories.values():
         flux.note(each, *(f"{key}: {text}" for key, text in _OF_OPERATORS.items() if each.at("spec", key)))
@@ -96,7 +98,8 @@ def _by_key(objects: Iterable[Object], kind: str) -> dict[_Key, Object]:
 def _automation(flux: _Flux, automation: Object, marks: Sequence[Mark]) -> set[_Key]:
     """Draft what one automation does; the policies by which it changes something."""
     path = automation.text("spec", "update", "path").strip("/").removeprefix("./").strip("/") or "."
-    inside = [mark for mark in marks if Pattern.compile(path).covers(mark.path) >= 0]
+    covers = Pattern.compile(path).covers
+    inside = [mark for mark in marks if mark.part != "name" and covers(mark.path) >= 0]  # a name stays as it is
     by_policy: defaultdict[_Key, list[Mark]] = defaultdict(list)
     for mark in inside:
         if mark.policy[0] == automation.namespace:
@@ -160,7 +163,7 @@ def _policy(flux: _Flux, automation: Object, policy: Object, marks: Sequence[Mar
     suspended = any(each.at("spec", "suspend") is True for each in (automation, repository, policy))
     interval = repository.text("spec", "interval")
     for namespace, its in _by_namespace(flux, policy, marks).items():
-        places = _places(its)
+        places = _places(flux, its)
         spec = {
             "imageRepo": image,
             **followed.spec,
@@ -239,13 +242,14 @@ def _site(flux: _Flux, mark: Mark) -> Site | None:
     return flux.found[mark.path].sites[mark.site] if mark.site >= 0 else None
 
 
-def _places(marks: Iterable[Mark]) -> list[dict[str, Any]]:
+def _places(flux: _Flux, marks: Iterable[Mark]) -> list[dict[str, Any]]:
     """Marked parts in no form that is known: each is named."""
+    alone = [mark for mark in marks if (site := _site(flux, mark)) is None or site.form is Form.PLACE]
     return [
         {"file": mark.path, "pointer": mark.pointer, "format": mark.part}
         | ({"document": mark.document} if mark.document else {})
-        for mark in marks
-        if mark.site < 0 and mark.part in {"tag", "digest"}
+        for mark in alone
+        if mark.part in {"tag", "digest"}
     ]
 
 
@@ -268,6 +272,6 @@ def _surplus(flux: _Flux, image: str, marks: Sequence[Mark]) -> Iterator[str]:
             yield f"{mark.path}:{mark.line} holds {site.shown}, another image, which gitcd leaves alone"
     for path in sorted({mark.path for mark in marks}):
         for number, site in enumerate(flux.found[path].sites):
-            free = site.workload and not site.marked
+            free = site.workload and (path, number) not in flux.marked
             if not free and site.repository and str(site.repository) == image and (path, number) not in marked:
                 yield f"{site.where} holds {site.shown} too, without its mark, and gitcd changes it as well"

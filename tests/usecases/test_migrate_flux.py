@@ -13,7 +13,7 @@ from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.usecases.migrate_tools import from_tree_of_flux, render
 from gitcd.usecases.validate import validate
-from tests.support.fluxtree import DEPLOYMENT, FILES, IMAGES, JOBS, KUSTOMIZATION, SETTINGS, WEB, automation
+from tests.support.fluxtree import DEPLOYMENT, FILES, IMAGES, JOBS, KUSTOMIZATION, SETTINGS, WEB, automation, mark
 from tests.support.migrating import broken, changed_lines, plan_of, with_drafts
 from tests.support.scenes import Tags
 
@@ -38,7 +38,7 @@ def by_flux(files, latest):
             if found := re.search(r'"\$imagepolicy": "flux-system:(\w+)(?::(tag|name))?"', line):
                 repository, tag = latest[found[1]]
                 value = {"tag": tag, "name": repository, None: f"{repository}:{tag}"}[found[2]]
-                if value not in re.split(r"[\s\"#]+", line.partition("#")[0]):
+                if value not in re.split(r"[\s\"'#]+", line.partition("#")[0]):
                     changed.add((path, number))
     return changed
 
@@ -164,7 +164,54 @@ def test_workloads_of_two_namespaces_are_two_declarations():
     assert changed_lines(plan_of(with_drafts(files, found), TAGS)) == by_flux(files, LATEST)
 
 
-@settings(max_examples=60, deadline=None)
+NAMES = {"web": (WEB, "1.0.0", "1.1.0"), "jobs": (JOBS, "main-abc-1", "main-def-2")}
+
+
+POD = "kind: Deployment\nmetadata: {name: a, namespace: shop}\nspec:\n  template:\n    spec:\n      containers:"
+
+
+@st.composite
+def marked_files(draw):
+    """A file with one image, in any form, marked or not."""
+    name = draw(st.sampled_from(sorted(NAMES)))
+    repository, *tags = NAMES[name]
+    tag = draw(st.sampled_from(tags))
+    whole, part, repo = (
+        f" {mark(each)}" if draw(st.booleans()) else "" for each in (name, f"{name}:tag", f"{name}:name")
+    )
+    quote = draw(st.sampled_from(["", '"', "'"]))
+    tag = f"{quote}{tag}{quote}"
+    image = f"{repository}:{tag.strip(quote)}" if quote else f"{repository}:{tag}"
+    return draw(
+        st.sampled_from(
+            [
+                f"{POD}\n      - name: a\n        image: {image}{whole}\n",
+                f"kind: Widget\nspec:\n  image: {image}{whole}\n",
+                f"kind: Kustomization\nimages:\n- name: a\n  newName: {repository}{repo}\n  newTag: {tag}{part}\n",
+                f"values:\n  image:\n    repository: {repository}{repo}\n    tag: {tag}{part}\n",
+                f"versions:\n- of: {name}\n  is: {tag}{part}\n",
+                f"image: {image}{whole}\n",
+            ]
+        )
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(marked_files(), min_size=1, max_size=4))
+def test_whatever_is_marked_changes_and_nothing_else(texts):
+    files = {path: FILES[path] for path in FILES if path.startswith("clusters/")}
+    files |= {f"apps/prod/{number}.yaml": text for number, text in enumerate(texts)}
+    found = drafted(files)
+    if not found.drafts:
+        assert by_flux(files, LATEST) == set()
+        return
+    plan = plan_of(with_drafts(files, found), TAGS)
+    besides = any("gitcd changes it as well" in str(note) for note in found.notes)
+    assert not {each.kind for each in plan.outcomes} & {OutcomeKind.FAILED, OutcomeKind.BLOCKED}
+    assert besides or changed_lines(plan) == by_flux(files, LATEST)
+
+
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_what_is_of_another_type_than_it_should_be_stops_nothing(data):
     path = data.draw(st.sampled_from(sorted(each for each in FILES if each.startswith("clusters/"))))

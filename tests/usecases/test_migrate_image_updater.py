@@ -295,7 +295,7 @@ class TestWhatHasNoCounterpart:
         assert "gitcd changes it as well" in told
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_what_is_of_another_type_than_it_should_be_stops_nothing(data):
     files = TestUpdaters().files() | {"argocd/more.yaml": FILES["argocd/apps.yaml"]}
