@@ -193,6 +193,21 @@ def splicing(rounds: int) -> Iterator[Verdict]:
     yield Verdict(f"find, splice and re-parse of 1000 deployments: {times}", mine <= 3 * theirs)
 
 
+def applying(rounds: int) -> Iterator[Verdict]:
+    """The same Deployments with other images, and then with nothing new."""
+    from benchmarks.applying import DEPLOYMENTS, cluster
+
+    with cluster() as plane:
+        kubectl = plane.kubectl_apply()
+        what = f"{DEPLOYMENTS} Deployments changed, taken to an API server"
+        yield ratio(what, plane.gitcd(changed=True), kubectl, budget=0.4, rounds=rounds)
+        what = f"{DEPLOYMENTS} Deployments, nothing changed"
+        mark = plane.audit.mark()
+        yield ratio(what, plane.gitcd(changed=False), kubectl, budget=0.2, rounds=rounds)
+        written = plane.written(mark)
+        yield Verdict(f"{what}: {written} requests that write", written == 0)
+
+
 def help_text(rounds: int) -> Iterator[Verdict]:
     hello = "import click\n@click.command()\ndef hello():\n    'Say hello.'\nhello()"
     other = Contender("click hello", [*python("benchmarks")[:1], "-c", hello, "--help"])
@@ -226,4 +241,5 @@ ROWS: dict[str, Callable[[int], Iterator[Verdict]]] = {
     "cold": cold,
     "growth": growth,
     "memory": memory,
+    "applying": applying,
 }

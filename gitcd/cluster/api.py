@@ -101,7 +101,13 @@ class Api:
 
     def apply(self, path: str, body: Json, *, manager: str, force: bool = False, dry_run: bool = False) -> Json:
         """Server-side apply, to an object or a subresource of it."""
-        query: dict[str, str | int] = {"fieldManager": manager, "force": str(force).lower()}
+        # Validation would parse the body once more to find keys that stand twice; what this sends has none, and fields
+        # that are not in the schema are refused all the same.
+        query: dict[str, str | int] = {
+            "fieldManager": manager,
+            "force": str(force).lower(),
+            "fieldValidation": "Ignore",
+        }
         if dry_run:
             query["dryRun"] = "All"
         return self._ask(_Request("PATCH", path, query, body, APPLY))

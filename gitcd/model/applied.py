@@ -64,10 +64,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All that apply wrote for an environment, and the commit that was applied last as a whole."""
+    """All that apply wrote for an environment, and the commit that was applied last as a whole.
+
+    `state` is a fingerprint of that commit and of how it was applied; it is empty unless every object of it was written
+    and nothing was left to do.
+    """
 
     commit: str = ""
     entries: tuple[Entry, ...] = ()
+    state: str = ""
 
     @property
     def by_ref(self) -> dict[Ref, Entry]:

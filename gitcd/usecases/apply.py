@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from gitcd.cluster import lease
 from gitcd.cluster.objects import MANAGER, Objects
 from gitcd.errors import ExitCode, TransientError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
@@ -25,7 +26,7 @@ from gitcd.usecases.apply_waves import Note, Progress, Waves
 from gitcd.usecases.apply_write import DryRun, Writer
 from gitcd.usecases.rollout_team import End, Rolled
 
-_PATIENCE = 10.0  # seconds to wait for another run that applies the same environment
+_PATIENCE = lease.DURATION + 10.0  # seconds to wait for another run: longer than the Lease of one that was killed lasts
 
 Roll = Callable[[Sequence[Release], Writer], list[Rolled]]
 
@@ -34,7 +35,8 @@ Roll = Callable[[Sequence[Release], Writer], list[Rolled]]
 class How:
     """What was asked for. `roll` takes releases live by their strategies; `until` is when the run has to end.
 
-    `narrowed`: only some declarations were asked for, so what is missing among their manifests says nothing.
+    `state` says that another run would want the same; `narrowed`: only some declarations were asked for, so what is
+    missing among their manifests says nothing.
     """
 
     namespace: str
@@ -46,6 +48,7 @@ class How:
     prune: bool = False
     prune_many: bool = False
     narrowed: bool = False
+    state: str = ""
     kinds: frozenset[str] = frozenset()
     note: Note = field(default=lambda _: None)
 
@@ -128,6 +131,10 @@ class _Run:
         }
         self._same = len(wanted) - len(self._work)
         self._due = list(self._releases())
+
+    @property
+    def _wanted(self) -> set[Ref]:
+        return {each.ref for wave in self._want.waves for each in wave.manifests}
 
     @property
     def has_work(self) -> bool:
@@ -285,8 +292,9 @@ class _Run:
         gone |= {each.ref for each in self._left if each.ref not in self._live}
         is_whole = self._went_well and not self._how.narrowed
         commit = self._commit if is_whole else self._record.inventory.commit
-        entries = (each for ref, each in kept.items() if ref not in gone)
-        self._save(Inventory(commit, tuple(sorted(entries, key=lambda each: each.ref))))
+        entries = tuple(sorted((each for ref, each in kept.items() if ref not in gone), key=lambda each: each.ref))
+        is_settled = is_whole and self._want.is_whole and {each.ref for each in entries} <= self._wanted
+        self._save(Inventory(commit, entries, self._how.state if is_settled else ""))
 
     def _save(self, inventory: Inventory) -> None:
         self._record = write_record(self._objects.api, self._record, inventory)

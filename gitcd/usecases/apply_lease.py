@@ -10,7 +10,6 @@ from gitcd.cluster.api import Api, DeclinedError
 from gitcd.cluster.lease import Lease, Place
 from gitcd.errors import ConfigError, TransientError
 from gitcd.usecases.apply_record import record_name
-from gitcd.usecases.controller import Election
 
 _POLL = 1.0  # seconds
 
@@ -27,6 +26,8 @@ def held(api: Api, namespace: str, environment: str, holder: str, patience: floa
         ConfigError: it may not be had.
         TransientError: somebody else keeps it.
     """
+    from gitcd.usecases.controller import Election
+
     lease = Lease(api, Place(namespace, record_name(environment)), holder)
     election = Election(lease)
     try:

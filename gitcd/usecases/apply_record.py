@@ -15,7 +15,7 @@ from gitcd.errors import ConfigError, RefusedError
 from gitcd.model.applied import Entry, Inventory
 from gitcd.model.live import Ref
 
-_COMMIT, _OBJECTS = "commit", "objects"
+_COMMIT, _STATE, _OBJECTS = "commit", "state", "objects"
 _PACKED = "objects.gz"
 _PLAIN = 1 << 18  # characters; more are packed
 _MOST = 900_000  # a ConfigMap holds 1 MiB, coded by base64
@@ -70,7 +70,7 @@ def read_record(api: Api, namespace: str, environment: str) -> Record:
             f"the ConfigMap {blank.name} in namespace {namespace} is not the record of {environment}",
             remedy="Name another namespace with --namespace.",
         )
-    inventory = Inventory(data.get(_COMMIT, ""), tuple(_entries(_text(found, blank))))
+    inventory = Inventory(data.get(_COMMIT, ""), tuple(_entries(_text(found, blank))), data.get(_STATE, ""))
     return Record(namespace, environment, inventory, found["metadata"]["resourceVersion"])
 
 
@@ -108,7 +108,7 @@ def _body(record: Record, inventory: Inventory) -> Json:
     }
     if record.version:
         metadata["resourceVersion"] = record.version
-    data = {"environment": record.environment, _COMMIT: inventory.commit}
+    data = {"environment": record.environment, _COMMIT: inventory.commit, _STATE: inventory.state}
     text = "".join(f"{_line(each)}\n" for each in sorted(inventory.entries, key=lambda each: each.ref))
     body: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     if len(text) <= _PLAIN:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from gitcd import redact
 from gitcd.cluster.objects import Objects
-from gitcd.cluster.prometheus import Prometheus
 from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import API_VERSION, KIND, Identity
 from gitcd.model.live import Json, Ref
@@ -18,10 +18,11 @@ from gitcd.model.settings import Settings
 from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.strategies import table_of
 from gitcd.usecases.apply_write import Writer
-from gitcd.usecases.rollout_git import with_git
 from gitcd.usecases.rollout_means import Means
-from gitcd.usecases.verifying import Measuring, by_digest
-from gitcd.usecases.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gitcd.cluster.prometheus import Prometheus
+    from gitcd.usecases.workspace import Workspace
 
 _GROUP = API_VERSION.partition("/")[0]
 
@@ -53,6 +54,9 @@ def means(
 
     `at_tip`: what is applied is the branch's tip, so that a newer commit puts an end to it.
     """
+    from gitcd.usecases.rollout_git import with_git
+    from gitcd.usecases.verifying import Measuring, by_digest
+
     inside = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
     measuring = Measuring(objects, inside, _prometheus(run.settings), by_digest(run.ask))
     made = with_git(
@@ -69,6 +73,8 @@ def ending(run: Workspace, budget: timedelta | None, *, wait: bool) -> float:
 
 
 def _prometheus(settings: Settings) -> Prometheus | None:
+    from gitcd.cluster.prometheus import Prometheus
+
     asked = settings.prometheus
     if not asked.url:
         return None

@@ -20,8 +20,9 @@ from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.scopes import DEFAULT_ENVIRONMENT
 from gitcd.rollout.facts import Release
 from gitcd.usecases.apply import How, Report, apply_environment
+from gitcd.usecases.apply_glance import is_as_it_was, state_of
 from gitcd.usecases.apply_release import Say, ending, means
-from gitcd.usecases.apply_want import Bounds, read_want
+from gitcd.usecases.apply_want import Bounds, Want, read_want
 from gitcd.usecases.apply_write import DryRun, Writer
 from gitcd.usecases.planner import Selection, check_selection
 from gitcd.usecases.rollout import roll_out
@@ -63,33 +64,63 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
         check_selection(wish.selection, inputs)
     api = Api(find_access(wish.kubeconfig, wish.context), deadline=run.deadline)
     objects = Objects(api)
-    environments = choose(inputs, wish.selection.environments, run.settings, api)
-    kinds = frozenset(run.settings.allow.kinds)
-    for environment in environments:
+    bounds = Bounds(frozenset(run.settings.allow.kinds), run.limits)
+    asked = _Asked(run, mirror, tree, objects, bounds, wish)
+    for environment in choose(inputs, wish.selection.environments, run.settings, api):
+        yield asked.glance(environment) or asked.apply(environment, note, say)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What all environments of one run have in common."""
+
+    run: Workspace
+    mirror: Mirror
+    tree: CommitTree
+    objects: Objects
+    bounds: Bounds
+    wish: Wish
+
+    @property
+    def state(self) -> str:
+        return state_of(self.tree.commit, self.bounds, everything=self.wish.everything)
+
+    def glance(self, environment: str) -> Report | None:
+        """The report where a run before left nothing to do; None: one has to look closer."""
+        if self.wish.selection.apps or self.wish.dry_run is not DryRun.NONE:
+            return None
+        there = is_as_it_was(self.objects, self.wish.namespace, environment, self.state)
+        if there is None:
+            return None
+        return Report(environment, self.tree.commit, Want((), (), ()), unchanged=len(there.entries))
+
+    def apply(self, environment: str, note: Note, say: Say) -> Report:
+        wish, run, mirror = self.wish, self.run, self.mirror
         want = read_want(
-            tree,
+            self.tree,
             environment,
-            objects,
-            Bounds(kinds, run.limits),
+            self.objects,
+            self.bounds,
             selection=wish.selection,
             everything=wish.everything,
             memory=mirror.memory,
-            recollect=lambda: ensure_history(mirror, tree.commit),
+            recollect=lambda: ensure_history(mirror, self.tree.commit),
         )
         how = How(
             wish.namespace,
             run.run,
-            _rolling(run, mirror, objects, wish, say),
+            _rolling(run, mirror, self.objects, wish, say),
             ending(run, wish.budget, wait=wish.wait),
             wish.dry_run,
             wait=wish.wait,
             prune=wish.prune,
             prune_many=wish.prune_many,
             narrowed=bool(wish.selection.apps),
-            kinds=kinds,
+            state=self.state,
+            kinds=self.bounds.kinds,
             note=note,
         )
-        yield apply_environment(objects, environment, tree.commit, want, how)
+        return apply_environment(self.objects, environment, self.tree.commit, want, how)
 
 
 def revision(mirror: Mirror, name: str) -> CommitTree:

@@ -28,7 +28,13 @@ def uid_of(plane: ControlPlane) -> str:
 
 
 def declaration(namespace: str, name: str = "web", **spec: Any) -> dict[str, Any]:
-    whole = {"imageRepo": f"registry.example.com/team/{name}", "tag": "env-prod", "selector": {"app": name}, **spec}
+    whole = {
+        "imageRepo": f"registry.example.com/team/{name}",
+        "tag": "env-prod",
+        "selector": {"app": name},
+        "rollback": {"enabled": False},  # so that no registry is asked for the way back
+        **spec,
+    }
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "gitcd.io/v1", "kind": "ContainerVersion", "metadata": metadata, "spec": whole}
 

@@ -1,0 +1,151 @@
+"""Deployments taken to a real API server: by gitcd from a branch, by kubectl from a folder. No controller runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.measure import DATA, GITCD, Contender
+from tests.support.audit import AuditLog, writes
+from tests.support.controlplane import NEEDED_FOR_API, _binaries, _using
+from tests.support.controlplane_files import ADMIN
+
+DEPLOYMENTS = 1000
+_LAYOUT = "apiVersion: gitcd.io/v1\nkind: ConfigRepository\nenvironments:\n  - {name: prod, path: envs/prod}\n"
+_IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.com"} | {
+    "GIT_COMMITTER_NAME": "A",
+    "GIT_COMMITTER_EMAIL": "a@example.com",
+}
+
+
+def manifest(number: int, namespace: str, version: int) -> str:
+    """A Deployment of about fifty lines, as people write them."""
+    name = f"app-{number:04d}"
+    env = "".join(f"        - {{name: SETTING_{each}, value: 'value {each}'}}\n" for each in range(10))
+    return f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+  namespace: {namespace}
+  labels:
+    app: {name}
+    team: atlas
+spec:
+  replicas: 2
+  revisionHistoryLimit: 3
+  selector:
+    matchLabels:
+      app: {name}
+  template:
+    metadata:
+      labels:
+        app: {name}
+        team: atlas
+    spec:
+      containers:
+      - name: main
+        image: registry.example.com/atlas/{name}:1.{version}.0
+        ports:
+        - {{containerPort: 8080, name: http}}
+        resources:
+          requests: {{cpu: 100m, memory: 128Mi}}
+          limits: {{memory: 256Mi}}
+        readinessProbe:
+          httpGet: {{path: /ready, port: http}}
+          periodSeconds: 5
+        env:
+{env}"""
+
+
+@dataclass
+class Cluster:
+    """An API server, a remote and a folder with the same Deployments, each for a namespace of its own."""
+
+    server: Path  # the folder of the control plane
+    kubectl: str
+    ours: str = field(default_factory=lambda: f"ours-{uuid.uuid4().hex[:6]}")
+    theirs: str = field(default_factory=lambda: f"theirs-{uuid.uuid4().hex[:6]}")
+    version: int = 0
+
+    @property
+    def audit(self) -> AuditLog:
+        return AuditLog(self.server / "audit.log")
+
+    @property
+    def kubeconfig(self) -> str:
+        return str(self.server / f"{ADMIN}.kubeconfig")
+
+    @property
+    def folder(self) -> Path:
+        return DATA / "apply"
+
+    def make(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "manifests").mkdir(parents=True)
+        for namespace in (self.ours, self.theirs):
+            self._kubectl("create", "namespace", namespace)
+        uid = self._kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+        settings = {"environments": [{"name": "prod", "cluster": uid}]}
+        (self.folder / "settings.yaml").write_text(json.dumps(settings))
+        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", self.folder / "remote.git"], check=True)
+        self.change()
+
+    def change(self) -> None:
+        """Give every Deployment another image, in the branch and in the folder."""
+        self.version += 1
+        files = {f"envs/prod/{number}.yaml": manifest(number, self.ours, self.version) for number in range(DEPLOYMENTS)}
+        self._commit({"gitcd.yaml": _LAYOUT, **files})
+        for number in range(DEPLOYMENTS):
+            path = self.folder / "manifests" / f"{number}.yaml"
+            path.write_text(manifest(number, self.theirs, self.version))
+
+    def gitcd(self, *, changed: bool) -> Contender:
+        command = [*GITCD, "apply", f"file://{self.folder}/remote.git", "--all", "--no-wait", "-q", "-o", "name"]
+        flags = ["--config", str(self.folder / "settings.yaml"), "--cache-dir", str(self.folder / "cache")]
+        flags += ["--kubeconfig", self.kubeconfig, "-n", self.ours]
+        return Contender("gitcd", [*command, *flags], self.change if changed else lambda: None)
+
+    def kubectl_apply(self) -> Contender:
+        command = [self.kubectl, "--kubeconfig", self.kubeconfig, "apply", "--server-side", "-f"]
+        return Contender("kubectl apply --server-side", [*command, str(self.folder / "manifests")])
+
+    def written(self, mark: int) -> int:
+        """How many requests of gitcd since then would change something."""
+        return len(writes(self.audit.since(mark, user=ADMIN, agent="gitcd/")))
+
+    def _commit(self, files: dict[str, str]) -> None:
+        lines = ["commit refs/heads/main", "committer A <a@example.com> 1772366400 +0000", "data 1", "x"]
+        lines += ["from refs/heads/main^0"] if self.version > 1 else []
+        for path, text in files.items():
+            lines += [f"M 100644 inline {path}", f"data {len(text.encode())}", text]
+        script = "\n".join([*lines, ""]).encode()
+        environment = {**os.environ, **_IDENTITY}
+        remote = self.folder / "remote.git"
+        subprocess.run(
+            ["git", "fast-import", "--quiet", "--force"], cwd=remote, input=script, env=environment, check=True
+        )
+
+    def _kubectl(self, *words: str) -> str:
+        command = [self.kubectl, "--kubeconfig", self.kubeconfig, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A control plane of its own, for as long as the block lasts."""
+    binaries = _binaries(NEEDED_FOR_API)
+    server = DATA / "control-plane"
+    shutil.rmtree(server, ignore_errors=True)
+    server.mkdir(parents=True)
+    with _using(server, binaries, "api"):
+        made = Cluster(server, str(binaries / "kubectl"))
+        made.make()
+        yield made
