@@ -99,7 +99,7 @@ def test_environments_are_the_folders_of_automations():
           "name: web, namespace: flux-system}\nspec:\n  imageRepositoryRef: {name: lost}"),
          "there is no ImageRepository flux-system/lost, so nothing is declared"),
         (("metadata: {name: web, namespace: flux-system}\nspec:\n", "metadata: {name: renamed, namespace: flux-system}\nspec:\n"),
-         "apps/prod/release.yaml:7 names the policy flux-system:web, which is not in this repository"),
+         "apps/prod/release.yaml:8 names the policy flux-system:web, which is not in this repository"),
     ],
 )  # fmt: skip
 def test_what_has_no_counterpart_is_told(change, told):
