@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from gitcd.manifests.chunks import EditRefused
-from gitcd.manifests.compose import Document, is_null
+from gitcd.manifests.compose import is_null
 from gitcd.manifests.cursor import Cursor
+from gitcd.manifests.setters import policy
 from gitcd.model.reference import Reference, Repository, is_digest, split_reference
 from gitcd.model.reference import ReferenceError as NotAReference
 from gitcd.model.site import Form, Found, Owner, Refusal, Service, Site, Span
 
-_MARKER = b"$imagepolicy"
-_LINE = re.compile(rb"[^\r\n]*")
 _TEMPLATE = re.compile(r"\{\{|\$[({A-Za-z_]")
 
 
@@ -80,6 +79,14 @@ class Collector:
         where = (document.path, document.number, cursor.pointer, Form.CONFIG, cursor.line)
         self.sites.append(Site(*where, value=None if insertion else cursor.text, owner=self.owner, spans=spans))
 
+    def part(self, cursor: Cursor, span: Span, format_: Literal["tag", "digest"], marker: str) -> None:
+        """A scalar that is a part of a reference, by a setter comment alone."""
+        if not cursor.doubt:
+            document = cursor.document
+            where = (document.path, document.number, cursor.pointer, Form.PLACE, span.line)
+            said = Site(*where, value=cursor.text, owner=self.owner, spans={"value": span})
+            self.sites.append(replace(said, marker=marker, format=format_))
+
     def pass_over(self, cursor: Cursor, reason: str) -> None:
         """An object that is not looked into; whoever asked for it by name is told."""
         if self.needles is not None and self.owner.name.encode() in self.needles:
@@ -112,7 +119,7 @@ class Collector:
                 reference.tag,
                 reference.digest,
                 owner=self.owner,
-                marked=any(_is_marked(document, span) for span in spans.values()),
+                marker=next(filter(None, (policy(document, span) for span in spans.values())), ""),
                 spans=spans,
                 **of_workload,
             ),
@@ -132,14 +139,6 @@ class Collector:
 def text_of(cursor: Cursor | None) -> str:
     """The text of a scalar; empty where it is absent or null."""
     return "" if cursor is None or is_null(cursor.node) else cursor.text
-
-
-def _is_marked(document: Document, span: Span) -> bool:
-    """Whether a setter comment of Flux stands on the line of a scalar."""
-    if _MARKER not in document.raw:
-        return False
-    rest = _LINE.match(document.raw, span.end - document.start)
-    return rest is not None and _MARKER in rest[0].partition(b"#")[2]
 
 
 def _is_template(text: str) -> bool:

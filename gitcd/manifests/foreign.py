@@ -15,7 +15,7 @@ from gitcd.manifests.compose import compose
 from gitcd.manifests.cursor import Cursor
 from gitcd.manifests.documents import Map, Seq, UnreadableError
 from gitcd.model.declaration import Origin
-from gitcd.model.site import Found
+from gitcd.model.site import Form, Found
 
 Part = Literal["", "tag", "name", "digest"]
 
@@ -98,7 +98,8 @@ def find_marks(path: str, data: bytes, found: Found) -> Iterator[Mark]:
     """The marked scalars of a file; `found` is what `sites.find` finds in it."""
     if _MARKED not in data:
         return
-    by_start = {span.start: number for number, site in enumerate(found.sites) for span in site.spans.values()}
+    known = ((number, site) for number, site in enumerate(found.sites) if site.form is not Form.PLACE)
+    by_start = {span.start: number for number, site in known for span in site.spans.values()}
     for chunk in split(data):
         with suppress(EditRefused):
             document = compose(path, data, chunk)

@@ -73,9 +73,13 @@ class Site:
     container: str = ""
     init: bool = False
     workload: bool = False  # whether the owner has a pod template and this site is a container of it
-    marked: bool = False  # whether a setter comment of Flux stands beside it
+    marker: str = ""  # the policy that a setter comment of Flux beside it names, as `flux-system:tiles`
     spans: Mapping[str, Span] = field(default_factory=dict)
     format: Literal["", "reference", "tag", "digest", "version"] = ""  # of a PLACE: what its scalar holds
+
+    @property
+    def marked(self) -> bool:
+        return bool(self.marker)
 
     @property
     def has_digest_key(self) -> bool:

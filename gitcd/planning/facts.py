@@ -107,13 +107,13 @@ def _pack_site(site: Site) -> list[Any]:
         [site.document, site.pointer, str(site.form), site.line],
         [site.repository.registry, site.repository.path] if site.repository else None,
         [site.tag, site.digest, site.value, site.format],
-        [site.container, site.init, site.workload, site.marked],
+        [site.container, site.init, site.workload, site.marker],
         {key: [span.start, span.end, span.line, span.value] for key, span in site.spans.items()},
     ]
 
 
 def _unpack_site(path: str, owner: Owner, fact: Any) -> Site:
-    (document, pointer, form, line), repository, content, (container, init, workload, marked), spans = fact
+    (document, pointer, form, line), repository, content, (container, init, workload, marker), spans = fact
     tag, digest, value, value_format = content
     return Site(
         path,
@@ -129,7 +129,7 @@ def _unpack_site(path: str, owner: Owner, fact: Any) -> Site:
         container,
         init,
         workload,
-        marked,
+        marker,
         {key: Span(*span) for key, span in spans.items()},
         value_format,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gitcd.model.declaration import ContainerVersion, Identity
@@ -90,6 +91,21 @@ class Surveyed:
             self._take_container(site)
         elif len(self.passed) < MOST_PASSED:
             self.passed.append(site)
+
+    def take_parts(self, sites: Sequence[Site]) -> None:
+        """Own what is marked, among the sites of one file, as images there are that it owns: tags and digests alone."""
+        if self.declared.reach.markers:
+            paths = {site.path for site in sites}
+            policies = {site.marker for site in self.image_sites if site.path in paths} - {""}
+            self.sites += [site for site in sites if site.form is Form.PLACE and site.marker in policies]
+
+    def place(self, site: Site) -> None:
+        """Own what the declaration names, whatever is known of that spot otherwise."""
+        spot = (site.path, site.document, site.pointer)
+        self.sites = [
+            each for each in self.sites if not each.marked or (each.path, each.document, each.pointer) != spot
+        ]
+        self.sites.append(site)
 
     def _take_container(self, site: Site) -> None:
         spec = self.declared.declaration.spec

@@ -141,6 +141,7 @@ def _assign(surveyed: Surveyed, found: Found) -> None:
             surveyed.take(site)
         elif spec.config and _is_config(site, spec.config, surveyed.declared):
             surveyed.sites.append(site)
+    surveyed.take_parts(found.sites)
     if spec.strategy.blue_green:
         surveyed.services += [each for each in found.services if _is_service(each, surveyed.declared)]
 
@@ -238,7 +239,7 @@ def _locate_places(index: _Index, tree: Tree, owners: dict[str, str | None]) -> 
             if isinstance(located, Refusal):
                 each.refusals.append(located)
             else:
-                each.sites.append(located)
+                each.place(located)
 
 
 def _place_path(declared: Declared, place: Place, entries: dict[str, Entry]) -> str | None:

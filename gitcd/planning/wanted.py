@@ -11,6 +11,8 @@ from gitcd.model.reference import suffix
 from gitcd.model.registry import Failure
 from gitcd.model.site import Form, Site, SiteEdit
 
+_WITHOUT_VERSION = frozenset({"Digest", "TagAndDigest"})
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -51,6 +53,8 @@ def wanted(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: En
         case Form.CONFIG:
             key = spec.config.key if spec.config and site.value is None else ""
             return Wanted(SiteEdit(site, value=_config_value(pin, resolved), key=key))
+        case Form.PLACE if site.marked and site.format == "tag" and pin in _WITHOUT_VERSION and not spec.follow:
+            return _bare_part(site, pin)
         case Form.PLACE:
             return Wanted(SiteEdit(site, value=_place_value(site, spec, pin, resolved)))
         case Form.HELM if not site.has_digest_key:
@@ -94,9 +98,18 @@ def _bare_helm(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment
     return Wanted(SiteEdit(site, tag=tag, digest="" if bare else digest))
 
 
+def _bare_part(site: Site, pin: Pin) -> Failure:
+    return Failure(
+        "PlaceTagMoves",
+        f"{site.where}: pin is {pin}, but the setter comment marks a tag alone: the moving tag would stand there, and "
+        "what it names would change unseen",
+        "Choose a pin with Version, or take the comment away.",
+    )
+
+
 def bare_tag(spec: Spec, pin: Pin) -> Failure | None:
     """A place for a tag alone, where the pin has no version for it and no place beside it takes the digest."""
-    if pin not in {"Digest", "TagAndDigest"} or spec.follow:
+    if pin not in _WITHOUT_VERSION or spec.follow:
         return None
     digests = {place.file for place in spec.places if place.format == "digest"}
     bare = next((place for place in spec.places if place.format == "tag" and place.file not in digests), None)

@@ -61,6 +61,31 @@ class TestFlux:
         assert "$imagepolicy" in outcome.message
         assert plan.files == ()
 
+    @pytest.mark.parametrize(
+        ("name", "old", "new"),
+        [
+            ("payments", "payments:1.2.3 #", "payments:2.0.0@{digest} #"),
+            ("receipts", "tag: 0.2.0 #", "tag: 2.0.0@{digest} #"),
+            ("resizer", "resizer:0.3.1 #", "resizer:2.0.0@{digest} #"),
+        ],
+    )
+    def test_where_markers_are_honoured_it_moves_with_its_comment(self, name, old, new):
+        layout = (
+            "apiVersion: gitcd.io/v1\nkind: ConfigRepository\nenvironments: [{name: p, path: apps, markers: true}]\n"
+        )
+        declared = declare(name, f"fleet/{name}", "production", namespace="payments", environment="p")
+        given = load("flux") | {"cv.yaml": declared.encode(), "gitcd.yaml": layout.encode()}
+        plan = plan_for(given, tags_of((f"fleet/{name}", "production", "2.0.0")))
+        (file,) = plan.files
+        digest = only(plan).resolved.digest
+        wanted = (
+            given[file.path]
+            .decode()
+            .replace(old, new.format(digest=digest))
+            .replace("'0.3.1'", "'2.0.0'", name == "resizer")
+        )
+        assert file.after.decode() == wanted
+
     def test_image_automation_objects_are_no_places(self):
         files = {path: data for path, data in load("flux").items() if path.endswith("image-automation.yaml")}
         declared = declare("podinfo", "fleet/podinfo", "production", container={"name": "podinfo"})

@@ -269,10 +269,12 @@ def test_a_setter_comment_makes_a_whole_reference_known_in_any_form() -> None:
         b'  other: r.example/a/b:v1 # {"$imagepolicy"}\n'
     )
     sites = manifests.find("x.yaml", data).sites
-    assert {site.pointer: (site.form, site.marked) for site in sites} == {
-        "/spec/runtime": (Form.MARKED, True),
-        "/spec/args/0": (Form.MARKED, True),
+    assert {site.pointer: (site.form, site.format) for site in sites} == {
+        "/spec/runtime": (Form.MARKED, ""),
+        "/spec/args/0": (Form.MARKED, ""),
+        "/spec/version": (Form.PLACE, "tag"),
     }
+    assert {site.marker for site in sites} == {"flux-system:b"}
 
 
 def test_odd_entries_are_passed_over_or_refused() -> None:

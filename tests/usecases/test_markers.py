@@ -75,6 +75,45 @@ def test_a_comment_selects_its_workload_and_no_other():
     assert [file.path for file in result.files] == ["envs/dev/app.yaml"]
 
 
+PARTS = f"""\
+apiVersion: example.com/v1
+kind: Function
+spec:
+  image: {APP}:1.0.0 {WHOLE}
+  release: "1.0.0" # {{"$imagepolicy": "flux-system:app:tag"}}
+  digest: {digest("1.0.0")} # {{"$imagepolicy": "flux-system:app:digest"}}
+  name: {APP} # {{"$imagepolicy": "flux-system:app:name"}}
+  foreign: 1.0.0 # {{"$imagepolicy": "flux-system:other:tag"}}
+"""
+
+
+def test_parts_follow_the_image_that_the_same_policy_marks_in_their_file():
+    result = plan(files("function") | {"envs/dev/app.yaml": PARTS}, layout=HONOURED)
+    (file,) = result.files
+    moved = PARTS.replace(f"{APP}:1.0.0", f"{APP}:{NEW}").replace('"1.0.0"', '"1.1.0"')
+    assert file.after.decode() == moved.replace(digest("1.0.0"), digest("1.1.0"))
+
+
+def test_parts_alone_belong_to_nobody():
+    alone = PARTS.replace(f"  image: {APP}:1.0.0 {WHOLE}\n", "")
+    result = plan(files("function") | {"envs/dev/app.yaml": alone}, layout=HONOURED)
+    assert (only(result).reason, result.files) == ("MatchedNothing", ())
+
+
+def test_a_part_may_be_a_place_as_well():
+    places = "[{file: app.yaml, pointer: /spec/release, format: version}]"
+    result = plan(files("function", places=places) | {"envs/dev/app.yaml": PARTS}, layout=HONOURED)
+    assert [change.pointer for change in only(result).changes].count("/spec/release") == 1
+    assert b'release: "1.1.0"' in result.files[0].after
+
+
+@pytest.mark.parametrize("pin", ["Digest", "TagAndDigest"])
+def test_a_tag_alone_is_not_written_where_it_would_move_unseen(pin):
+    result = plan(files("function", pin=pin) | {"envs/dev/app.yaml": PARTS}, layout=HONOURED)
+    assert (only(result).reason, result.files) == ("PlaceTagMoves", ())
+    assert "envs/dev/app.yaml:5" in only(result).message
+
+
 def test_a_selector_narrows_what_the_comments_select():
     result = plan(files("workload", selector="{app: nobody}"), layout=HONOURED)
     assert (only(result).reason, result.files) == ("MatchedNothing", ())
