@@ -200,7 +200,8 @@ def _rejected(name: str, login: Login) -> Failure:
             "AccessDenied", f"{name} gives no token to somebody without credentials", f"`docker login {name}`"
         )
     who = f"of {login.username}" if login.username else "that are set up for it"
-    return Failure("InvalidCredentials", f"{name} does not accept the credentials {who}", f"`docker login {name}`")
+    remedy = f"`docker login {name}`, or correct its entry in the operator settings"
+    return Failure("InvalidCredentials", f"{name} does not accept the credentials {who}", remedy)
 
 
 __all__ = ["ANONYMOUS", "Challenge", "Gate", "Login", "challenge_of"]

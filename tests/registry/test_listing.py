@@ -12,7 +12,8 @@ from gitcd.registry.listing import Listings, Page
 from gitcd.registry.registries import Registries
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import RegistrySettings
-from tests.support.ecr import OCI_MANIFEST, StandIn, StoredImage, sha256
+from gitcd.registry.standin import local_ecr
+from tests.support.ecr import ACCOUNT, OCI_MANIFEST, StandIn, StoredImage, sha256
 from tests.support.oddregistry import OddRegistry, Said
 
 APP = "team/app"
@@ -154,6 +155,20 @@ class TestEcr:
         ecr.fail("DescribeImages", delay=1.0)
         answers = resolve([Query(repository, follows=frozenset({RANGE}))], registries, deadline=0.0)
         assert answers.followed(repository, RANGE).reason == "DeadlineExceeded"
+
+
+def test_moto_tells_the_same(monkeypatch):
+    """The second opinion on ECR, which knows no pages."""
+    with local_ecr() as moto:
+        for tag in ("1.2.0", "1.10.0", "2.0.0", "latest"):
+            moto.push("us-east-1", APP, [tag])
+        repository = Repository(f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com", APP)
+        registries = Registries(RegistrySettings(endpoint_url=moto.url))
+        answers = resolve([Query(repository, follows=frozenset({RANGE, Follow(newest=Newest("1.*"))}))], registries)
+    assert answers.followed(repository, RANGE) == "1.10.0"
+    assert answers.get(repository, "1.10.0").tags == ("1.10.0",)
+    assert answers.followed(repository, Follow(newest=Newest("1.*"))) in {"1.2.0", "1.10.0"}
+    assert registries.calls == 1
 
 
 class TestOthers:

@@ -6,6 +6,8 @@ import os
 import stat
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gitcd import redact
 from gitcd.model.evidence import Aspect, Inspection
@@ -15,13 +17,14 @@ from gitcd.registry.docker_config import ANONYMOUS, Login, find_login
 from gitcd.registry.labels import ImageSource
 from gitcd.registry.oci import Oci, base_of
 from gitcd.registry.oci_auth import challenge_of
-from gitcd.registry.oci_http import Reply
+from gitcd.registry.oci_http import Reply, origin
 from gitcd.registry.oci_images import OciImages
 from gitcd.registry.oci_tags import OciTags
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.registry.tags import Manifest
 from tests.support.distribution import LOGIN, basic, push, registry, skopeo, token_server
 from tests.support.oddregistry import OddRegistry, Said, error, sha256
+from tests.support.tls import self_signed
 
 VERSION = "org.opencontainers.image.version"
 APP = "team/app"
@@ -144,6 +147,52 @@ class TestARealRegistry:
         }
         missing = list(OciTags().images(Repository(server.host, "team/nothing")))
         assert [each.reason for each in missing] == ["RepositoryNotFound"]
+
+
+class TestTheWayThere:
+    def test_a_certificate_counts_where_its_authority_is_known(self, home, monkeypatch):
+        (home / "tls").mkdir()
+        with registry(home / "tls", certificate=self_signed(home / "tls")) as running:
+            push(running, APP, "1.0.0")
+            settings = RegistrySettings(access={running.host: Access(endpoint_url=running.url, kind="oci")})
+            assert ask(running, "1.0.0", oci=Oci(settings)).reason == "TlsFailed"
+            monkeypatch.setenv("SSL_CERT_FILE", str(home / "tls" / "certificate.pem"))
+            assert isinstance(ask(running, "1.0.0", oci=Oci(settings)), Image)
+
+    def test_the_proxy_of_the_environment_is_asked_for_others_than_this_machine(self, odd, monkeypatch):
+        monkeypatch.setenv("http_proxy", odd.url.replace("//", "//user:proxy-password@"))
+        monkeypatch.setenv("no_proxy", "direct.example.com")
+        there = type("There", (), {"host": "registry.example.com"})
+        settings = RegistrySettings(access={there.host: Access(plain_http=True)})
+        assert isinstance(ask(there, "1.0.0", oci=Oci(settings)), Image)
+        assert [each.path for each in odd.asked] == [f"http://registry.example.com/v2/{APP}/manifests/1.0.0"]
+        assert "proxy-password" not in redact.clean("it is proxy-password")
+
+    def test_a_settings_endpoint_is_asked_in_place_of_the_host(self, odd):
+        mirrored = type("Mirrored", (), {"host": "registry.example.com"})
+        settings = RegistrySettings(
+            access={mirrored.host: Access(endpoint_url=odd.url, kind="oci")}, region="us-east-1"
+        )
+        assert isinstance(ask(mirrored, "1.0.0", oci=Oci(settings)), Image)
+
+    @pytest.mark.parametrize(
+        ("host", "access", "expected"),
+        [
+            ("", None, True),
+            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", None, True),
+            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", Access(kind="oci"), True),
+            ("public.ecr.aws", None, False),
+            ("docker.io", None, False),
+            ("ecr.internal", Access(endpoint_url="http://x"), True),
+            ("ecr.internal", Access(endpoint_url="http://x", kind="oci"), False),
+            ("ecr.internal", Access(endpoint_url="http://x", username="ann"), False),
+            ("ecr.internal", Access(kind="ecr"), True),
+            ("r.example.com", Access(role_arn="arn:x"), False),
+        ],
+    )
+    def test_what_is_asked_by_the_api_of_ecr(self, host, access, expected):
+        settings = RegistrySettings("http://general", "us-east-1", {host: access} if access else {})
+        assert settings.is_ecr(Repository(host, APP)) is expected
 
 
 class TestCredentials:
@@ -332,6 +381,38 @@ class TestTokens:
 def test_challenges(header, expected):
     found = challenge_of(Reply(401, {"www-authenticate": header}, b"", ""))
     assert (found and (found.scheme, found.realm, found.service, found.scope)) == expected
+
+
+@given(st.text())
+def test_whatever_a_challenge_says_it_is_read_or_left(header):
+    found = challenge_of(Reply(401, {"www-authenticate": header}, b"", ""))
+    assert found is None or found.scheme in {"basic", "bearer"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["auth", "username", "r.example.com", "identitytoken", "x"]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.dictionaries(st.sampled_from(["auths", "HttpHeaders"]), JSON) | JSON)
+def test_whatever_stands_in_a_file_of_credentials_it_is_read_or_told(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = find_login("r.example.com", {"DOCKER_CONFIG": str(tmp_path)})
+    assert isinstance(found, Login) or found.reason == "CredentialsUnreadable"
+
+
+@given(st.text(), st.sampled_from(["http", "https", "HTTPS"]), st.integers(0, 70_000))
+def test_an_origin_is_one_or_none(host, scheme, port):
+    found = origin(f"{scheme}://{host}:{port}/x")
+    assert found is None or (found[0] == scheme.lower() and found[1])
 
 
 class TestFaults:

@@ -21,8 +21,6 @@ import tarfile
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,15 +61,25 @@ class Server:
     host: str
     login: tuple[str, str] | None = None
     tokens: TokenServer | None = None
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}"
+        return f"{self.scheme}://{self.host}"
 
 
 @contextmanager
-def registry(folder: Path, *, password: bool = False, tokens: TokenServer | None = None) -> Iterator[Server]:
-    """Start a registry whose files lie in `folder`: open, behind a password file, or behind a token server."""
+def registry(
+    folder: Path,
+    *,
+    password: bool = False,
+    tokens: TokenServer | None = None,
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[Server]:
+    """Start a registry whose files lie in `folder`: open, behind a password file, or behind a token server.
+
+    With a certificate and its key it is asked by https.
+    """
     need_programs()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -91,30 +99,32 @@ def registry(folder: Path, *, password: bool = False, tokens: TokenServer | None
                 "realm": tokens.realm, "service": _SERVICE, "issuer": _ISSUER, "rootcertbundle": str(tokens.certificate)
             }
         }  # fmt: skip
+    if certificate:
+        config["http"]["tls"] = {"certificate": str(certificate[0]), "key": str(certificate[1])}
     path = folder / "config.yml"
     path.write_text(json.dumps(config))
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", str(path)], stdout=log, stderr=log, env=environment)
     try:
-        _await(f"http://{host}/v2/", process, folder / "log")
-        yield Server(host, LOGIN if password or tokens else None, tokens)
+        _await(host, process, folder / "log")
+        yield Server(host, LOGIN if password or tokens else None, tokens, "https" if certificate else "http")
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    address, _, port = host.partition(":")
     for _ in range(400):
         try:
-            with urllib.request.urlopen(url):
-                return
-        except urllib.error.HTTPError:
-            return
+            socket.create_connection((address, int(port))).close()
         except OSError:
             if process.poll() is not None:
                 break
             time.sleep(0.025)
+        else:
+            return
     raise AssertionError(f"docker-registry did not start: {log.read_text()}")
 
 
