@@ -120,9 +120,9 @@ class _Run:
         self._record = read_record(self._objects.api, self._how.namespace, self._environment)
         entries = self._record.inventory.by_ref
         self._left = leftovers(entries.values(), self._want.manifests, (each.ref for each in self._want.barred))
-        if self._how.narrowed:
+        if self._how.narrowed or self._want.external:
             self._left = []
-        self._live = read_live(self._objects, [*(each.ref for each in wanted), *(each.ref for each in self._left)])
+        self._live = read_live(self._objects, self._looked_at())
         prepared = map(self._writer.prepare, wanted)
         self._work = {
             each.ref: each
@@ -131,6 +131,13 @@ class _Run:
         }
         self._same = len(wanted) - len(self._work)
         self._due = list(self._releases())
+
+    def _looked_at(self) -> set[Ref]:
+        """What is written, what may be deleted, and what rollouts are decided by."""
+        releases = [each for each in self._want.releases.values() if isinstance(each, Release)]
+        moved = {each.ref for release in releases for each in _objects_of(release)}
+        told = {declaration_ref(each.identity) for each in releases}
+        return self._wanted | moved | told | {each.ref for each in self._left}
 
     @property
     def _wanted(self) -> set[Ref]:
@@ -142,7 +149,8 @@ class _Run:
 
     @property
     def _record_is_old(self) -> bool:
-        return not self._how.narrowed and self._record.inventory.commit != self._commit
+        is_ours = not (self._how.narrowed or self._want.external)
+        return is_ours and self._record.inventory.commit != self._commit
 
     def is_stale(self) -> bool:
         """Whether somebody has applied something since the look."""
@@ -156,7 +164,7 @@ class _Run:
             self._announce()
         self._write(holds)
         pruned, kept = self._prune() if self._how.prune else ((), ())
-        if is_real:
+        if is_real and not self._want.external:
             self._remember(pruned)
         gone = {each.ref for each in pruned}
         return Report(
@@ -189,7 +197,7 @@ class _Run:
 
         is_real = self._how.dry_run is DryRun.NONE
         moving = {each.ref for release in self._due for each in _objects_of(release)} if is_real else set()
-        moving |= self._leave_unclear()
+        moving |= set() if self._want.external else self._leave_unclear()
         direct = {ref: each for ref, each in self._work.items() if ref not in moving}
         waves = Waves(self._objects, self._writer, self._how.until, keep)
         turn = self._turn() if is_real else -1
@@ -197,6 +205,8 @@ class _Run:
             waves.write(wave, direct, self._live, self._progress)
             if number == turn:
                 self._roll()
+        if is_real and self._due and turn < 0:  # somebody else writes the workloads
+            self._roll()
         if is_real and self._how.wait:
             waves.settle([ref for ref in direct if self._was_written(ref)], self._progress)
 
@@ -239,7 +249,7 @@ class _Run:
             self._complete(ended)
 
     def _complete(self, rolled: Rolled) -> None:
-        for each in _objects_of(rolled.release):
+        for each in () if self._want.external else _objects_of(rolled.release):
             if rolled.end in {End.IDLE, End.DONE}:
                 self._carry(each)
             elif rolled.end is not End.ROLLED_BACK:

@@ -27,6 +27,7 @@ from gitcd.planning.applying_scope import Part, Source, parts, placed
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared
+from gitcd.planning.scopes import Scopes
 from gitcd.usecases.apply_sources import read_environment
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.rollout_releases import Said, releases_of
@@ -63,6 +64,7 @@ class Want:
     charts: tuple[str, ...] = ()
     passed: int = 0  # manifests that were not asked for
     releases: Said = field(default_factory=dict)  # what the declarations shall run, or why that is not clear
+    external: bool = False  # somebody else applies it: nothing is written but declarations that lie elsewhere
 
     @property
     def unclear(self) -> tuple[tuple[Identity, Failure], ...]:
@@ -105,7 +107,8 @@ def read_want(
     aimed = aims(tree, inputs, {each.identity for each in chosen}, recollect, now=datetime.now(UTC), memory=memory)
     manifests, unfit = _sorted_out(placed(sources, all_parts), environment, objects, bounds)
     paths = {path for each in chosen for path in (*each.sources, each.declared.declaration.origin.path)}
-    theirs = _of_others(all_parts)
+    external = inputs.scopes.layout_of(environment).applier == "external"
+    theirs = _brought_by_others(inputs.scopes, environment) if external else _of_others(all_parts)
     wanted = [each for each in manifests if (everything or each.origin.path in paths) and not theirs(each)]
     ordered, problems = waves(wanted)
     broken = [each for each in (*inputs.broken, *refused) if each.identity.environment in {"", environment}]
@@ -117,8 +120,9 @@ def read_want(
         (*found.refusals, *problems),
         tuple(each for each in broken if selection.takes(each.identity)),
         found.charts,
-        len(manifests) - len(wanted),
+        0 if external else len(manifests) - len(wanted),
         releases_of(chosen, inputs, tree.commit, aimed),
+        external,
     )
 
 
@@ -140,6 +144,11 @@ def _autoscalers(objects: Objects, namespaces: Sequence[str]) -> Sequence[Json]:
         return objects.list_kind(*_AUTOSCALER, namespace=namespaces[0])
     except (DeclinedError, UnknownKindError, TransientError):
         return []
+
+
+def _brought_by_others(scopes: Scopes, environment: str) -> Callable[[Manifest], bool]:
+    """What somebody else applies: all that lies in the environment's folders."""
+    return lambda each: each.ref.kind != KIND or scopes.environment_of(each.origin.path) == environment
 
 
 def _of_others(found: Sequence[Part]) -> Callable[[Manifest], bool]:

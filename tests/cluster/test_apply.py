@@ -439,3 +439,49 @@ def test_two_do_not_apply_one_environment_at_a_time(scene, monkeypatch):
     assert ran.code == 3
     assert "prod is being applied by another-run" in ran.err
     assert scene.plane.kubectl("get", "cm", "other", "-n", ns, check=False).returncode != 0
+
+
+@pytest.mark.slow
+def test_where_somebody_else_applies_it_waits_and_writes_no_workload(scene):
+    ns = scene.namespace
+    layout = b"apiVersion: gitcd.io/v1\nkind: ConfigRepository\nenvironments:\n"
+    layout += b"  - {name: prod, path: envs/prod, applier: external}\n"
+    declared = {".gitcd/declarations/web.yaml": documents(declaration(ns, environment="prod"))}
+    scene.commit({"gitcd.yaml": layout, **declared, APP: documents(deployment(ns), config_map(ns, "web", k="v"))})
+    ran = scene.apply("--all", "--budget", "1s")
+    assert ran.code == 0, ran.err
+    assert ran.results == {"ContainerVersion/web": "Created"}
+    assert [each["result"] for each in ran.report["rollouts"]] == ["Progressing"]
+    scene.plane.apply(json.dumps(deployment(ns)))  # as Flux would
+    ran = scene.apply("--all")
+    assert ran.code == 0, ran.err
+    assert [each["result"] for each in ran.report["rollouts"]] == ["Done"]
+    assert set(scene.managers("deployments", "web")) & {"gitcd", "gitcd-rollout"} == set()
+    assert scene.get("containerversions", "web")["status"]["lastGood"]["digest"] == "1.0.0"
+    assert scene.plane.kubectl("get", "cm", "web", "-n", ns, check=False).returncode != 0
+
+
+def test_a_broken_document_is_named_and_the_others_are_applied(scene):
+    ns = scene.namespace
+    scene.commit({OTHER: b"apiVersion: v1\nkind: ConfigMap\n---\n" + documents(config_map(ns, "other", k="v"))})
+    ran = scene.apply("--all")
+    assert ran.code == 5
+    assert f"{OTHER}:1: ConfigMap: metadata is missing" in ran.err
+    assert ran.results == {"ConfigMap/other": "Created"}
+    assert scene.apply("--all", "--prune").code == 5
+
+
+def test_a_namespace_that_nobody_names_is_no_namespace(scene):
+    scene.commit({OTHER: documents(config_map("", "other", k="v"))})
+    ran = scene.apply("--all")
+    assert ran.code == 5
+    assert "it names no namespace" in ran.err
+
+
+def test_an_environment_writes_only_where_the_operator_maps_it(scene):
+    ns = scene.namespace
+    scene.settings = {"namespaces": [{"name": "elsewhere", "environments": ["prod"]}]}
+    scene.commit({OTHER: documents(config_map(ns, "other", k="v"))})
+    ran = scene.apply("--all")
+    assert ran.code == 5
+    assert f"the environment prod may not write into the namespace {ns}" in ran.err
