@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from gitcd.cluster.api import DeclinedError
+from gitcd.cluster.containerversions import list_all
 from gitcd.cluster.legacy import installed
+from gitcd.manifests.modern import modernise
 from gitcd.model.legacy import GROUP, PLURALS
 from tests.support.containerversions import definition, outcomes, scene
 from tests.support.scenes import HOST, reference
@@ -161,6 +165,42 @@ class TestTheSameName:
         assert all(titles[kind] in message for kind in kinds)
         if "gitcd" in kinds:
             assert old.conditions("app")["Stalled"] == ("True", "DuplicateDeclaration")
+
+
+def test_the_same_in_the_repository_in_the_form_of_today_is_fine(old):
+    declare(old, "app")
+    label_workload(old, "app", "cvapp")
+    path = f"/apis/custom.k8s.io/v1/namespaces/{old.namespace}/containerversions/app"
+    written = modernise("app.yaml", json.dumps(old.plane.get(path)).encode())
+    assert b"gitcd.io/v1" in written
+    old.remote.commit({"envs/dev/app/cv.yaml": written})
+    assert list(outcomes(old.plan())) == [("app", "Bumped", "Bumped")]
+    old.remote.commit({"envs/dev/app/cv.yaml": written.replace(b"env-dev", b"env-other")})
+    assert [reason for _, _, reason in outcomes(old.plan())] == ["DuplicateDeclaration"]
+
+
+class OnlyOld:
+    """An API server on which the kind of today is not installed."""
+
+    server = "https://cluster.example.com"
+
+    def get(self, path: str, _query: object = None) -> dict[str, Any]:
+        if path == "/apis/custom.k8s.io/v1":
+            return {"resources": [{"name": "kcds", "kind": "KCD"}, {"name": "kcds/status", "kind": "KCD"}]}
+        raise DeclinedError(404, "NotFound", "the server could not find the requested resource")
+
+    def collect(self, path: str, take: Any, _query: object = None) -> list[Any]:
+        if path != "/apis/custom.k8s.io/v1/kcds":
+            raise DeclinedError(404, "NotFound", "the server could not find the requested resource")
+        spec = {"imageRepo": "a.b/c", "tag": "d", "selector": {"kcdapp": "x"}, "container": {"name": "main"}}
+        item = {"metadata": {"name": "x", "namespace": "n"}, "spec": spec}
+        return [take(each) for each in (item, {**item, "metadata": {**item["metadata"], "deletionTimestamp": "now"}})]
+
+
+def test_the_old_kinds_alone_are_enough():
+    listing = list_all(OnlyOld(), [])
+    assert [str(each.origin) for each in listing.declarations] == ["kcds.custom.k8s.io/x in namespace n"]
+    assert (listing.live, listing.keys) == ({}, {("n", "x")})
 
 
 def test_a_namespace_whose_old_objects_may_not_be_read_is_named(old):

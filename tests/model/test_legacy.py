@@ -1,5 +1,6 @@
 """Documents of cvmanager and kcd, read as their own tools read them."""
 
+import copy
 import re
 
 import pytest
@@ -223,3 +224,41 @@ class TestAnywhere:
         if check_regex(whole) or not text:
             return
         assert compile_pattern(whole).matches(text) == bool(re.search(expression, text))
+
+
+FULL = document(
+    versionSyntax="^v",
+    pollIntervalSeconds=60,
+    timeoutSeconds=600,
+    livenessSeconds=60,
+    container={"name": "main", "verify": [{"kind": "Image", "image": "a/b", "annotations": {"a/b": "c"}}]},
+    strategy={"kind": "ServiceBlueGreen", "blueGreen": {"serviceName": "x", "labelNames": ["slot"]}, "verify": []},
+    config={"name": "tiles", "key": "version"},
+    history={"enabled": True, "name": "h"},
+    rollback={"enabled": True},
+)
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.just([]), st.just({}), st.just([None]), st.just({"a": []})
+)  # fmt: skip
+
+
+def spots(value, way=()):
+    yield way
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, item in items:
+        yield from spots(item, (*way, step))
+
+
+@given(st.sampled_from([way for way in spots(FULL) if way]), JUNK)
+def test_whatever_stands_there_is_read_or_named(way, junk):
+    value = copy.deepcopy(FULL)
+    inner = value
+    for step in way[:-1]:
+        inner = inner[step]
+    inner[way[-1]] = junk
+    if not legacy.is_legacy(value):
+        return
+    modern = legacy.modernise(value)
+    read, problems = modern.read()
+    assert (read is None) == bool(problems)
+    assert modern.document is not None or problems

@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from gitcd.git.memory import FileMemory
+from gitcd.manifests.modern import modernise
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.reconcile import reconcile
 from gitcd.usecases.validate import validate
 from tests.support.legacy import APP, FIRST, KCD, MODERN, SECOND, TIP, registry
-from tests.support.scenes import NOW, digest
+from tests.support.repos import make_bare
+from tests.support.scenes import AUTHOR, NOW, digest, mirror_of
 
 
 def tree(**files):
@@ -29,6 +32,22 @@ def test_an_old_document_moves_its_image(document):
     assert (outcome.kind, outcome.message) == (OutcomeKind.BUMPED, "")
     (change,) = result.files
     assert change.after == change.before.replace(b":old", f":{TIP}@{digest('new')}".encode())
+
+
+@pytest.mark.parametrize("document", [FIRST, SECOND, KCD], ids=["first", "second", "kcd"])
+def test_over_real_git_it_is_committed_once_and_stays_so_when_written_anew(document, tmp_path):
+    remote = make_bare(tmp_path / "remote.git", {"app.yaml": APP.encode(), "cv.yaml": document.encode()})
+
+    def reconciled():
+        with mirror_of(remote.url) as mirror:
+            made_with = Context(registry, lambda questions: {}, NOW)
+            return reconcile(mirror, made_with, AUTHOR)
+
+    assert len(reconciled().commits) == 1
+    assert f"atlas/tiles:{TIP}@{digest('new')}".encode() in remote.show("app.yaml")
+    assert reconciled().commits == ()
+    remote.commit({"cv.yaml": modernise("cv.yaml", document.encode())})
+    assert reconciled().commits == ()
 
 
 def test_it_is_remembered_as_what_it_means(tmp_path: Path):
