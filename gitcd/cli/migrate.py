@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 @click.option("--in-place", is_flag=True, help="Write old documents anew in their files; committing is left to you.")
 @options.verb
 def command(console: Console, path: str, tool: str | None, *, in_place: bool) -> int:
-    """Print documents of cvmanager and kcd (custom.k8s.io/v1) in the form of today.
+    """Turn what other tools were told into declarations for gitcd.
 
-    PATH is a file, a folder, or - for standard input; default: the current folder. The new documents mean what the old
-    ones did, with the old defaults written out. Comments stay, and so does whatever else stands in a file. Fields that
-    have no successor are named on stderr.
+    Without --tool, documents of cvmanager and kcd (custom.k8s.io/v1) are printed in the form of today. PATH is a file,
+    a folder, or - for standard input; default: the current folder. The new documents mean what the old ones did, with
+    the old defaults written out. Comments stay, and so does whatever else stands in a file. Fields that have no
+    successor are named on stderr.
 
     With --tool, PATH is a folder of a config repository that another tool works on. Printed are a gitcd.yaml and
     declarations that follow the same images in the same places; what has no counterpart is named on stderr.
@@ -64,12 +65,17 @@ def _from_old(console: Console, path: str, *, in_place: bool) -> int:
         write(path, results)
     else:
         _print(console, results)
+    console.say(_summary(results, "wrote" if in_place else "migrated"))
+    return ExitCode.ITEMS_FAILED if any(each.problems for each in results) else ExitCode.OK
+
+
+def _summary(results: Sequence[Migrated], verb: str) -> str:
     changed = [each for each in results if each.is_changed]
     count = output.counted(sum(each.documents for each in changed), "document")
-    files = output.counted(len(changed), "file")
-    verb = "wrote" if in_place else "migrated"
-    console.say(f"{verb} {count} in {files}" if changed else "there is nothing to migrate")
-    return ExitCode.ITEMS_FAILED if any(each.problems for each in results) else ExitCode.OK
+    done = [f"{verb} {count} in {output.counted(len(changed), 'file')}"] if changed else []
+    if left := sum(bool(each.problems) for each in results):
+        done.append(f"left {output.counted(left, 'file')} alone")
+    return ", ".join(done) or "there is nothing to migrate"
 
 
 def _print(console: Console, results: Sequence[Migrated]) -> None:

@@ -44,7 +44,7 @@ def migrate(place: str) -> list[Migrated]:
     if place != STDIN and Path(place).is_dir():
         results = (_migrated(path, data) for path, data in _files(place))
         return [each for each in results if each.is_changed or each.problems]
-    return [_migrated(place, _bytes_of(place))]
+    return [_migrated("stdin" if place == STDIN else place, _bytes_of(place))]
 
 
 def write(place: str, results: Iterable[Migrated]) -> None:
