@@ -87,7 +87,7 @@ def test_the_image_is_gitcd(stages: dict[str, list[list[str]]]) -> None:
 def test_what_it_writes_can_lie_on_a_read_only_root(stages: dict[str, list[list[str]]], root: Path) -> None:
     environment = _last(stages["system"], "ENV")
     assert {"HOME=/tmp", "GITCD_CACHE_DIR=/var/cache/gitcd"} <= set(environment.split())
-    assert "mountPath: /var/cache/gitcd" in (root / "templates/install/cronjob.yaml").read_text()
+    assert "mountPath: /var/cache/gitcd" in (root / "templates/install/pod.j2").read_text()
 
 
 def test_T27_nothing_is_fetched_without_a_checksum(lines: list[list[str]]) -> None:
