@@ -87,6 +87,7 @@ def _look(entry: Entry, data: bytes, seekers: Iterable[Surveyed]) -> None:
         for site in found.sites:
             if site.repository is not None and _selected(each, site):
                 each.take(site)
+        each.take_parts(found.sites)
         if disguised:
             each.noted += [NearMiss(refusal.where, "is not searched", refusal.reason) for refusal in found.refusals]
         elif needle(repository) in data and _DECLARES not in data and not _told(each, entry.path):
