@@ -69,7 +69,7 @@ class _Slots:
             self._limited(Step(WATCH, self.watched, precondition=self.unled, failed=self.unwell), self.unready, watch),
             self._limited(Step(REST, self.rests, self.rest, self.unturned), self.unturned, blames=False),
         )
-        return Table(STRATEGY, steps, due=self.due)
+        return Table(STRATEGY, steps, due=self.due, expects=self.expects)
 
     def _limited(self, step: Step, why: Say, timeout: timedelta | None = None, *, blames: bool = True) -> Step:
         """The step with its time, and what to say when that is over."""
@@ -235,6 +235,12 @@ class _Slots:
         if not self.pair.is_switched or self._strays(facts, self.pair.service):
             return True
         return bool(self.scale(facts) or self.rest(facts))
+
+    def expects(self, facts: Facts) -> bool:
+        """Whether the old slot still has to be scaled down."""
+        old = facts.live.get(self.pair.old.ref)
+        ends = self.blue_green.scale_down and not self.release.external
+        return ends and old is not None and slots.replicas(old) > 0
 
     def _is_to_end(self, facts: Facts, old: Json) -> bool:
         if not self.blue_green.scale_down or slots.replicas(old) == 0:

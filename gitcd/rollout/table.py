@@ -98,13 +98,14 @@ class Step:
 class Table:
     """The steps of one release. `strategy` is its name in records, `watched` are objects besides the release's own.
 
-    `due`: there is something to do although the release runs and was found good.
+    `due`: there is something to do although the release runs and was found good. `expects`: there will be, in time.
     """
 
     strategy: str
     steps: tuple[Step, ...]
     watched: tuple[Ref, ...] = ()
     due: Test = _never
+    expects: Test = _never
 
 
 @dataclass(frozen=True, slots=True)

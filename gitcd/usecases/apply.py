@@ -20,7 +20,7 @@ from gitcd.usecases.apply_lease import Holds, held
 from gitcd.usecases.apply_live import Live, read_live
 from gitcd.usecases.apply_prune import Pruner
 from gitcd.usecases.apply_record import Record, read_record, write_record
-from gitcd.usecases.apply_release import declaration_ref, is_due
+from gitcd.usecases.apply_release import declaration_ref, is_due, is_settled
 from gitcd.usecases.apply_want import Want, scaled
 from gitcd.usecases.apply_waves import Note, Progress, Waves
 from gitcd.usecases.apply_write import DryRun, Writer
@@ -303,8 +303,10 @@ class _Run:
         is_whole = self._went_well and not self._how.narrowed
         commit = self._commit if is_whole else self._record.inventory.commit
         entries = tuple(sorted((each for ref, each in kept.items() if ref not in gone), key=lambda each: each.ref))
-        is_settled = is_whole and self._want.is_whole and {each.ref for each in entries} <= self._wanted
-        self._save(Inventory(commit, entries, self._how.state if is_settled else ""))
+        is_done = is_whole and self._want.is_whole and {each.ref for each in entries} <= self._wanted
+        releases = [each for each in self._want.releases.values() if isinstance(each, Release)]
+        is_done = is_done and all(is_settled(each, self._live) for each in releases)
+        self._save(Inventory(commit, entries, self._how.state if is_done else ""))
 
     def _save(self, inventory: Inventory) -> None:
         self._record = write_record(self._objects.api, self._record, inventory)

@@ -47,6 +47,11 @@ def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None)
     return bool(under_way) or (status.get("lastGood") or {}).get("digest") != release.digest
 
 
+def is_settled(release: Release, live: Mapping[Ref, Json]) -> bool:
+    """Whether there will be nothing to do about it as long as nothing changes."""
+    return not table_of(release).expects(Facts(release, datetime.now(UTC), live))
+
+
 def means(
     run: Workspace, mirror: Mirror, objects: Objects, writer: Writer, say: Say, *, until: float, at_tip: bool
 ) -> Means:
