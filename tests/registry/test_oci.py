@@ -17,7 +17,7 @@ from gitcd.registry.docker_config import ANONYMOUS, Login, find_login
 from gitcd.registry.labels import ImageSource
 from gitcd.registry.oci import Oci, base_of
 from gitcd.registry.oci_auth import challenge_of
-from gitcd.registry.oci_http import Reply, origin
+from gitcd.registry.oci_http import Clock, Reply, Transport, origin
 from gitcd.registry.oci_images import OciImages
 from gitcd.registry.oci_tags import OciTags
 from gitcd.registry.settings import Access, RegistrySettings
@@ -474,6 +474,22 @@ class TestFaults:
         odd.answers["HEAD manifests/1.0.0"] = [Said(405)]
         odd.answers["GET manifests/1.0.0"] = [Said(body=None, cut=True)]
         assert isinstance(ask(odd, "1.0.0"), Image)
+
+    def test_F10_a_registry_that_does_not_answer_is_given_up(self, odd, monkeypatch):
+        monkeypatch.setattr("gitcd.registry.oci_http._READ_SECONDS", 0.1)
+        odd.answers["HEAD manifests/1.0.0"] = [Said(delay=0.3), Said(body=None)]
+        assert isinstance(ask(odd, "1.0.0"), Image)
+        odd.answers["HEAD manifests/1.0.0"] = [Said(delay=0.3)] * 9
+        found = ask(odd, "1.0.0")
+        assert (found.reason, found.transient, len(odd.asked)) == ("Timeout", True, 7)
+
+    def test_F10_a_registry_that_was_waited_for_long_enough_is_not_asked_again(self, odd):
+        now = iter(range(0, 1000, 40))
+        clock = Clock(now=lambda: next(now), sleep=lambda _: None)
+        said = [Said(503)] * 9
+        odd.answers["HEAD manifests/1.0.0"] = said
+        reply = Transport(odd.host, odd.url, lambda: None, clock).send("HEAD", f"{odd.url}/v2/{APP}/manifests/1.0.0")
+        assert (reply.status, len(odd.asked)) == (503, 2)
 
     def test_F10_nobody_there_is_transient(self):
         found = ask(type("Nobody", (), {"host": "127.0.0.1:1"}), "1.0.0")

@@ -12,6 +12,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +35,7 @@ class Said:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = b""
     cut: bool = False
+    delay: float = 0
     without: tuple[str, ...] = ()
 
 
@@ -83,6 +85,7 @@ class OddRegistry:
 
             def do_GET(self) -> None:
                 said = odd.answer(self.command, self.path, self.headers.get("Authorization", ""))
+                time.sleep(said.delay)
                 self.send_response(said.status)
                 body = said.body or b""
                 for name, value in {"Content-Length": str(len(body)), **said.headers}.items():
