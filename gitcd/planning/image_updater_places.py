@@ -28,9 +28,10 @@ _Place = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where an image stands: by a form that gitcd knows, which needs no `places`, or named one by one."""
+    """Where an image stands in a file: `sites` are of forms that gitcd knows, `places` have to be named one by one."""
 
     path: str
+    sites: tuple[Site, ...] = ()
     places: tuple[_Place, ...] = ()
 
 
@@ -76,8 +77,7 @@ def find_spot(known: Mapping[str, bytes], watched: Watched, image: Image, reposi
     if kind == "kustomization":
         return _in_kustomization(path, image, sites)
     if kind == "helmvalues":
-        value, places = read_value(path, known[path]), _helm_keys(image)
-        return _by_keys(path, value, {key: _pointer(key) for key in places}, places, sites)
+        return _by_keys(path, read_value(path, known[path]), _helm_keys(image), sites)
     if kind == "application":
         application = watched.application
         sites = [each for each in sites if each.owner.kind == "Application" and each.owner.name == application.name]
@@ -86,9 +86,11 @@ def find_spot(known: Mapping[str, bytes], watched: Watched, image: Image, reposi
 
 
 def _in_kustomization(path: str, image: Image, sites: Iterable[Site]) -> Spot:
-    if any(site.form is Form.KUSTOMIZE for site in sites):
-        return Spot(path)
+    """The entries that `kustomize edit set image` changes: those of the name that stands in the manifests."""
     name = image.targets.get("kustomize", {}).get("name") or image.name
+    entries = [site for site in sites if site.form is Form.KUSTOMIZE]
+    if meant := tuple(site for site in entries if _repository_in(site.spans["name"].value) == _repository_in(name)):
+        return Spot(path, meant)
     newly = f", newName: {image.name}" if name != image.name else ""
     raise NoCounterpartError(f"{path} has no entry for it yet: add `{{name: {name}{newly}, newTag: …}}` to its images")
 
@@ -103,26 +105,28 @@ def _helm_keys(image: Image) -> dict[str, str]:
 
 def _pointer(key: str) -> str:
     """`images[1].tag` as a JSON pointer."""
-    return "".join(f"/{name or number}" for part in key.split(".") for name, number in _STEP.findall(part))
+    steps = (name or number for part in key.split(".") for name, number in _STEP.findall(part))
+    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
 
 
-def _by_keys(
-    path: str, value: Any, pointers: Mapping[str, str], formats: Mapping[str, str], sites: Sequence[Site]
-) -> Spot:
+def _by_keys(path: str, value: Any, keys: Mapping[str, str], sites: Sequence[Site]) -> Spot:
+    """Under keys of Helm values, each with what it holds."""
+    covered: list[Site] = []
     places: list[_Place] = []
-    for key, form in formats.items():
-        if not form:
-            continue
-        pointer = pointers[key]
+    for key, form in ((key, form) for key, form in keys.items() if form):
+        pointer = _pointer(key)
         if not isinstance(_at(value, pointer), str):
             raise NoCounterpartError(f"{path} has no text at {key}")
-        if not any(site.pointer in {pointer, pointer.rpartition("/")[0]} for site in sites):
+        site = _site_at(sites, 0, pointer, pointer.rpartition("/")[0])
+        if site:
+            covered.append(site)
+        else:
             places.append({"file": path, "pointer": pointer, "format": form})
-    return Spot(path, tuple(places))
+    return Spot(path, tuple(covered), tuple(places))
 
 
 def _at(value: Any, pointer: str) -> Any:
-    for step in pointer.split("/")[1:]:
+    for step in (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]):
         if isinstance(value, list):
             value = value[int(step)] if step.isdecimal() and int(step) < len(value) else None
         else:
@@ -130,24 +134,40 @@ def _at(value: Any, pointer: str) -> Any:
     return value
 
 
+def _site_at(sites: Iterable[Site], document: int, *pointers: str) -> Site | None:
+    return next((site for site in sites if site.document == document and site.pointer in pointers), None)
+
+
 def _in_parameters(path: str, value: Any, owner: Object | None, image: Image, sites: Sequence[Site]) -> Spot:
     """In lists of kustomize images or of Helm parameters: of an Application's source, or of a file of their own."""
+    document = owner.document if owner else 0
+    covered: list[Site] = []
     places: list[_Place] = []
-    for pointer, source in _sources(value, owner):
+    for pointer, form, is_renamed in _spots_in_parameters(value, owner, image):
+        # Of parameters a site is known by the one that holds the tag.
+        if site := _site_at(sites, document, pointer, pointer.removesuffix("/value")):
+            covered.append(site)
+        elif is_renamed:
+            raise NoCounterpartError(f"{path} renames it at {pointer}, which cannot be owned there")
+        else:
+            number = {"document": document} if document else {}
+            places.append({"file": path, "pointer": pointer, "format": form, **number})
+    if not covered and not places:
+        raise NoCounterpartError(f"{path} holds no image and no parameter for it, so it stands nowhere in git")
+    return Spot(path, tuple(covered), tuple(places))
+
+
+def _spots_in_parameters(value: Any, owner: Object | None, image: Image) -> Iterator[tuple[str, str, bool]]:
+    """Pointer and format of each, and whether another name stands before the image, as in `old=new:tag`."""
+    keys, repository = _helm_keys(image), repository_of(image.name)
+    for way, source in _sources(value, owner):
         for at, text in enumerate(as_list(as_map(source.get("kustomize")).get("images"))):
-            if _repository_in(str(text).rpartition("=")[2]) == repository_of(image.name):
-                places.append({"file": path, "pointer": f"{pointer}/kustomize/images/{at}", "format": "reference"})
-                if "=" in str(text) and not _is_known(sites, places[-1]):
-                    raise NoCounterpartError(f"{path} renames it by {text!r}, which cannot be owned there")
-        keys = _helm_keys(image)
+            old, _, new = str(text).rpartition("=")
+            if _repository_in(new) == repository:
+                yield f"{way}/kustomize/images/{at}", "reference", bool(old)
         for at, parameter in enumerate(as_list(as_map(source.get("helm")).get("parameters"))):
             if form := keys.get(str(as_map(parameter).get("name"))):
-                places.append({"file": path, "pointer": f"{pointer}/helm/parameters/{at}/value", "format": form})
-    if not places:
-        raise NoCounterpartError(f"{path} holds no image and no parameter for it, so it stands nowhere in git")
-    if owner and owner.document:
-        places = [each | {"document": owner.document} for each in places]
-    return Spot(path, tuple(each for each in places if not _is_known(sites, each)))
+                yield f"{way}/helm/parameters/{at}/value", form, False
 
 
 def _sources(value: Any, owner: Object | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -165,12 +185,6 @@ def _sources(value: Any, owner: Object | None) -> Iterator[tuple[str, Mapping[st
             yield f"{way}/sources/{at}", source
 
 
-def _is_known(sites: Iterable[Site], place: _Place) -> bool:
-    """Whether gitcd finds the place by its form; of parameters it is known by the one that holds the tag."""
-    pointer = place["pointer"]
-    return any(site.pointer in {pointer, pointer.removesuffix("/value")} for site in sites)
-
-
 def _repository_in(text: str) -> str:
     name = text.partition("@")[0]
     head, slash, last = name.rpartition("/")
@@ -182,8 +196,6 @@ def _repository_in(text: str) -> str:
 
 def surplus(known: Mapping[str, bytes], repository: str, spot: Spot) -> Iterator[str]:
     """What gitcd would change in the same file besides."""
-    sites = [site for site in find_sites(spot.path, known[spot.path]).sites if str(site.repository) == repository]
-    owned = [site for site in sites if not site.workload]
-    expected = 0 if spot.places else 1
-    for site in owned[expected:]:
-        yield f"{site.where} holds {site.shown} too, and gitcd changes it as well"
+    for site in find_sites(spot.path, known[spot.path]).sites:
+        if str(site.repository) == repository and not site.workload and site not in spot.sites:
+            yield f"{site.where} holds {site.shown} too, and gitcd changes it as well"

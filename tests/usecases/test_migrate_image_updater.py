@@ -295,6 +295,67 @@ class TestWhatHasNoCounterpart:
         assert "gitcd changes it as well" in told
 
 
+@st.composite
+def kustomized(draw):
+    """A kustomization, annotations that mean some of its entries, and the numbers of the lines that are written."""
+    meant = draw(st.sampled_from(["", "web"]))
+    lines, written = ["images:"], set()
+    for name in draw(st.lists(st.sampled_from(["web", "other", f"{REGISTRY}/web", f"{REGISTRY}/proxy"]), unique=True)):
+        renamed = name in {"web", "other"} and draw(st.booleans())
+        tag = draw(st.sampled_from(["1.2.0", "1.2.4"]))
+        lines += [f"- name: {name}", *([f"  newName: {REGISTRY}/web"] if renamed else []), f"  newTag: {tag}"]
+        is_web = renamed or name == f"{REGISTRY}/web"
+        if name == (meant or f"{REGISTRY}/web") and is_web and tag != "1.2.4":
+            written.add(("web/overlays/prod/kustomization.yaml", len(lines)))
+    annotations = {**WEB, "image-list": f"web={REGISTRY}/web:~1.2", "web.kustomize.image-name": meant}
+    files = {"web/overlays/prod/kustomization.yaml": "\n".join([*lines, ""])}
+    return annotations, files, written
+
+
+@st.composite
+def valued(draw):
+    """Helm values, annotations that mean one image in them, and the numbers of the lines that are written."""
+    tag = draw(st.sampled_from(["1.2.0", "1.2.4"]))
+    shape = draw(st.sampled_from(["map", "named", "spec", "list"]))
+    if shape in {"map", "named"}:
+        key = "repository" if shape == "map" else "name"
+        lines = ["app:", "  image:", f"    {key}: {REGISTRY}/web", f"    tag: {tag}"]
+        keys = {"web.helm.image-name": f"app.image.{key}", "web.helm.image-tag": "app.image.tag"}
+    elif shape == "spec":
+        lines, keys = ["app:", f"  img: {REGISTRY}/web:{tag}"], {"web.helm.image-spec": "app.img"}
+    else:
+        lines = ["apps:", "- version: unrelated", f"- of: {REGISTRY}/web", f"  version: {tag}"]
+        keys = {"web.helm.image-name": "apps[1].of", "web.helm.image-tag": "apps[1].version"}
+    written = {("values.yaml", len(lines))} if tag != "1.2.4" else set()
+    more = draw(
+        st.sampled_from(
+            [[], [f"note: see {REGISTRY}/web:1.2.0"], ["other:", f"  repository: {REGISTRY}/proxy", "  tag: 2.0.0"]]
+        )
+    )
+    annotations = {
+        **WEB,
+        "image-list": f"web={REGISTRY}/web:~1.2",
+        "write-back-target": "helmvalues:/values.yaml",
+        **keys,
+    }
+    return annotations, {"values.yaml": "\n".join([*lines, *more, ""])}, written
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.one_of(kustomized(), valued()))
+def test_whatever_the_write_back_means_changes_and_nothing_else(case):
+    annotations, own, written = case
+    files = {"apps.yaml": application("web", "web/overlays/prod", annotations), **own}
+    found = drafted(files)
+    if not found.drafts:
+        assert written == set()
+        assert "so nothing is declared" in notes(files)
+        return
+    plan = plan_of(with_drafts(files, found), TAGS)
+    assert not {each.kind for each in plan.outcomes} & {OutcomeKind.FAILED, OutcomeKind.BLOCKED}
+    assert "gitcd changes it as well" in notes(files) or changed_lines(plan) == written
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_what_is_of_another_type_than_it_should_be_stops_nothing(data):
