@@ -20,6 +20,7 @@ Condition = Mapping[str, Any]
 
 _LONGEST_WHY = 1024  # bytes of what the history says of one rollout
 VERIFIED, STALLED = "Verified", "Stalled"
+DECLINED = "RollbackDeclined"
 
 
 class Result(StrEnum):
@@ -104,6 +105,15 @@ def failed(page: Page, release: Release, trouble: Trouble, now: datetime) -> Pag
     conditions = [
         _condition(page, (VERIFIED, verified), trouble.reason, text, now),
         _condition(page, (STALLED, "True"), trouble.reason, text, now),
+    ]
+    return Page(page.fields, tuple(conditions))
+
+
+def declined(page: Page, text: str, now: datetime) -> Page:
+    """A person does not want it taken back, and nobody wants it as it was: so it stays where it is."""
+    conditions = [
+        _condition(page, (VERIFIED, "Unknown"), DECLINED, text, now),
+        _condition(page, (STALLED, "True"), DECLINED, text, now),
     ]
     return Page(page.fields, tuple(conditions))
 

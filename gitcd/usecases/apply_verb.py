@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api, DeclinedError
@@ -24,9 +24,11 @@ from gitcd.usecases.apply_glance import is_as_it_was, state_of
 from gitcd.usecases.apply_release import Say, ending, means
 from gitcd.usecases.apply_want import Bounds, Want, read_want
 from gitcd.usecases.apply_write import DryRun, Writer
+from gitcd.usecases.deliver_desk import open_desk
 from gitcd.usecases.planner import Selection, check_selection
 from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_team import Rolled
+from gitcd.usecases.ways_back import Drive, drive, stalled
 from gitcd.usecases.workspace import Workspace
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -59,6 +61,8 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
         TransientError: cluster or remote are in trouble.
     """
     tree = revision(mirror, wish.revision)
+    driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: open_desk(run, mirror).forge)
+    tree = driven.tree
     inputs = read_inputs(tree, mirror.memory)
     if wish.selection.apps:
         check_selection(wish.selection, inputs)
@@ -67,7 +71,11 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
     bounds = Bounds(frozenset(run.settings.allow.kinds), run.limits)
     asked = _Asked(run, mirror, tree, objects, bounds, wish)
     for environment in choose(inputs, wish.selection.environments, run.settings, api):
-        yield asked.glance(environment) or asked.apply(environment, note, say)
+        report = asked.glance(environment) or asked.apply(environment, note, say)
+        if wish.dry_run is DryRun.NONE:
+            declined = stalled(objects, mirror, driven, environment, datetime.now(UTC))
+            report = replace(report, rolled=(*report.rolled, *declined))
+        yield report
 
 
 @dataclass(frozen=True, slots=True)

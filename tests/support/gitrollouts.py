@@ -12,9 +12,14 @@ import pytest
 
 from gitcd.git.history import ensure_history
 from gitcd.git.mirror import Mirror
+from gitcd.git.tree import CommitTree
 from gitcd.manifests.reading import read_hold
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold
+from gitcd.rendering.pull import Details, pull_content
+from gitcd.rendering.pull_markup import code
+from gitcd.usecases.deliver import NO_FORGE, Desk
+from gitcd.usecases.deliver_details import restarts
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import reconcile
@@ -25,7 +30,9 @@ from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.rollout_team import Rolled
 from gitcd.usecases.switch import Switcher
 from gitcd.usecases.takeback import Reverter
+from gitcd.usecases.ways_back import Drive, drive, stalled
 from tests.support.containerversions import manifest
+from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, make_bare
 from tests.support.rollouts import Rollouts, workload
 from tests.support.scenes import AUTHOR, HOST, LAYOUT, Tags, context, digest, mirror_of
@@ -54,6 +61,7 @@ class GitRollouts:
     tags: Tags
     apps: list[str] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    forge: MemoryForge | None = None
 
     def move(self, version: str, name: str = "app") -> Published[Any]:
         self.tags.move(f"team/{name}", "env-dev", version)
@@ -65,16 +73,32 @@ class GitRollouts:
 
     def apply(self, **more: Any) -> dict[str, Rolled]:
         with mirror_of(self.remote.url) as mirror:
-            mirror.fetch()
+            driven = self.driven(mirror)
             means = self.means(mirror, **more)
             identities = [Identity("dev", self.cluster.namespace, name) for name in self.apps]
-            releases = Branch(mirror).releases(mirror.tip, identities)
-            return {each.release.identity.name: each for each in roll_out(releases, means)}
+            releases = Branch(mirror).releases(driven.tree.commit, identities)
+            rolled = [*roll_out(releases, means), *stalled(means.objects, mirror, driven, "dev", datetime.now(UTC))]
+            return {each.release.identity.name: each for each in rolled}
+
+    def driven(self, mirror: Mirror) -> Drive:
+        return drive(mirror, CommitTree(mirror.git, mirror.fetch()), AUTHOR, lambda: self.forge or NO_FORGE)
+
+    def protect(self) -> MemoryForge:
+        """From now on the branch moves by the forge's button alone."""
+        self.remote.hook("update", 'test "$1" != refs/heads/main || { echo protected >&2; exit 1; }')
+        self.forge = MemoryForge(self.remote)
+        return self.forge
+
+    def _desk(self) -> Desk | None:
+        def write(pull: Any, limits: Any, planned: Any) -> Any:
+            return pull_content(pull, limits, Details(restarts=restarts(planned, pull)))
+
+        return Desk(self.forge, write, code, AUTHOR) if self.forge else None
 
     def means(self, mirror: Mirror, **more: Any) -> Means:
         sources = Sources(lambda: ensure_history(mirror, mirror.tip), lambda *_: {})
         branch = Branch(mirror)
-        asked, pen = context(mirror, self.tags, self.now), Pen(AUTHOR)
+        asked, pen = context(mirror, self.tags, self.now), Pen(AUTHOR, desk=self._desk())
         switcher = Switcher(mirror, asked, pen, branch.releases, self._later)
         made = Reverter(mirror, asked, sources, pen, branch.releases, self._later, switcher)
         git = {"take_back": made.take_back, "foresee": made.foresee, "superseded": branch.superseded}

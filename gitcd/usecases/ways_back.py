@@ -1,0 +1,172 @@
+"""Rollbacks that wait for somebody to merge them: until then the cluster is driven by what they propose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from gitcd.cluster.objects import Objects
+from gitcd.cluster.progress import read_progress, write_progress
+from gitcd.forge.protocol import Forge
+from gitcd.git.branch import Branch, read_branches
+from gitcd.git.commit import Author, NewCommit, write_commits
+from gitcd.git.history import ensure_history
+from gitcd.git.mirror import Mirror
+from gitcd.git.runner import ANY
+from gitcd.git.tree import CommitTree
+from gitcd.model.declaration import Identity
+from gitcd.model.plan import FileChange
+from gitcd.model.pull import PullRequest, PullState
+from gitcd.model.registry import Failure
+from gitcd.model.tree import Mode
+from gitcd.planning.pulls import is_way_back
+from gitcd.rollout import book
+from gitcd.rollout.facts import Release
+from gitcd.rollout.table import Trouble
+from gitcd.usecases.rollout_releases import releases_at
+from gitcd.usecases.rollout_team import End, Rolled
+
+_Files = Mapping[str, tuple[Mode, bytes]]
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the same commit in every run
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """A branch that takes declarations back. `declined`: its pull request was closed without a merge."""
+
+    branch: str
+    identities: tuple[Identity, ...]
+    url: str = ""
+    declined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What the cluster is driven by: the tip, or what it becomes once what waits has been merged."""
+
+    tree: CommitTree
+    ways: tuple[WayBack, ...] = ()
+
+    @property
+    def declined(self) -> tuple[WayBack, ...]:
+        return tuple(each for each in self.ways if each.declined)
+
+
+def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], Forge | Failure]) -> Drive:
+    """The tip with the ways back that wait for it. One whose files have changed since is overtaken, and counts no more.
+
+    The branch of a pull request that was closed still holds the cluster where it is: what git says failed there.
+
+    Raises:
+        ConfigError: no permission.
+        TransientError: the remote cannot be reached.
+    """
+    line = mirror.line()
+    waiting = [each for name, each in read_branches(mirror).items() if is_way_back(name, line) and each.is_by(author)]
+    ways: list[WayBack] = []
+    for branch in waiting:
+        files = _files(mirror, branch, tree)
+        if not files:
+            continue
+        tree = _merged(mirror, tree, branch, files, author)
+        ways.append(_way(mirror, branch, forge()))
+    return Drive(tree, tuple(ways))
+
+
+def _merged(
+    mirror: Mirror, tree: CommitTree, branch: Branch, files: Sequence[FileChange], author: Author
+) -> CommitTree:
+    """The files of the branch on top of the tree; a commit that stays here, unless it is the branch's own."""
+    if branch.parents == (tree.commit,):
+        return CommitTree(mirror.git, branch.tip)
+    commit, unsigned = NewCommit(branch.message, files), replace(author, key=None)
+    (oid,) = write_commits(mirror.git, tree.commit, [commit], author=unsigned, when=_EPOCH)
+    return CommitTree(mirror.git, oid)
+
+
+def _files(mirror: Mirror, branch: Branch, tip: CommitTree) -> list[FileChange]:
+    """What the branch changes; nothing where the tip has other files there than the branch was made on."""
+    base = branch.parents[0]
+    changed = _changed(mirror, base, branch.tip)
+    if changed is None:
+        mirror.origin.fetch_objects([base])
+        changed = _changed(mirror, base, branch.tip)
+    if not changed:
+        return []
+    before, after = (tree.excerpt(changed.keys()) for tree in (tip, CommitTree(mirror.git, branch.tip)))
+    now = {entry.path: entry.oid for entry in before.entries()}
+    if any(now.get(path, "") != oid for path, oid in changed.items()):
+        return []
+    olds, news = _read(before), _read(after)
+    return [
+        FileChange(path, (news.get(path) or olds[path])[0], _bytes(olds, path), _bytes(news, path))
+        for path in sorted(changed)
+    ]
+
+
+def _changed(mirror: Mirror, base: str, commit: str) -> dict[str, str] | None:
+    """The object ids, before, of all files that differ (empty: there was none); None: the base is not here.
+
+    Its files need not be here.
+    """
+    result = mirror.git.run("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", base, commit, ok=ANY)
+    if result.status:
+        return None
+    words = iter(result.stdout.decode(errors="surrogateescape").split("\0")[:-1])
+    return {path: line.split()[2].strip("0") and line.split()[2] for line, path in zip(words, words, strict=True)}
+
+
+def _read(tree: CommitTree) -> _Files:
+    return {entry.path: (entry.mode, data) for entry, data in tree.read(tree.entries())}
+
+
+def _bytes(files: _Files, path: str) -> bytes | None:
+    return files[path][1] if path in files else None
+
+
+def _way(mirror: Mirror, branch: Branch, forge: Forge | Failure) -> WayBack:
+    """How it stands with the pull request. Where nobody can say, it is taken for open."""
+    way = WayBack(branch.name, branch.carried)
+    if isinstance(forge, Failure):
+        return way
+    found = forge.find_open(branch.name, mirror.branch)
+    if found is None:
+        found = forge.find_closed(branch.name, mirror.branch)
+    if not isinstance(found, PullRequest):
+        return way
+    return WayBack(branch.name, branch.carried, found.url, found.state is PullState.CLOSED)
+
+
+def stalled(objects: Objects, mirror: Mirror, found: Drive, environment: str, now: datetime) -> list[Rolled]:
+    """The declarations whose way back was declined, told of in the cluster, too; of this environment.
+
+    Raises:
+        DeclinedError: a status may not be read or written.
+        TransientError: the cluster is in trouble.
+    """
+    declined = {identity: way for way in found.declined for identity in way.identities}
+    here = [each for each in declined if each.environment == environment]
+    if not here:
+        return []
+    commit = found.tree.commit
+    releases = releases_at(found.tree, commit, here, lambda: ensure_history(mirror, commit))
+    return [
+        _stalled(objects, release, declined[identity], now)
+        for identity, release in releases.items()
+        if isinstance(release, Release)
+    ]
+
+
+def _stalled(objects: Objects, release: Release, way: WayBack, now: datetime) -> Rolled:
+    text = (
+        f"{way.url} was closed without a merge, so git still wants what failed, and the cluster keeps "
+        f"{release.version}; merge it after all, or delete the branch {way.branch} to have git's version tried again"
+    )
+    progress = read_progress(objects.api, release.identity.namespace, release.identity.name)
+    if progress is not None:
+        page = book.Page(progress.fields, progress.conditions)
+        told = book.declined(page, text, now)
+        if told != page:
+            write_progress(objects.api, progress, told.fields, told.conditions)
+    return Rolled(release, End.FAILED, trouble=Trouble(book.DECLINED, text, blames=False))
