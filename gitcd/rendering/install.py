@@ -15,11 +15,13 @@ GIT_FOLDER = "/etc/gitcd/git"  # where the Secret for git is mounted; docs/insta
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One CronJob; `environment` is empty where it reconciles all."""
+    """One CronJob; `environment` is empty where it is for all. With one of the `final` exit codes it has ended."""
 
     name: str
     environment: str
     args: tuple[str, ...]
+    does: str = "Reconciles"
+    final: tuple[int, ...] = (2, 5, 70)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TypeVar
@@ -52,19 +52,24 @@ def _of_kind(objects: Objects, refs: Sequence[Ref]) -> Live:
         answers = side_by_side(objects.get, refs)
         return {ref: value for ref, value in zip(refs, answers, strict=True) if value is not None}
     wanted = set(refs)
-    listed = ((ref_of(value), value) for value in _listed(objects, refs))
-    return {ref: value for ref, value in listed if ref in wanted}
-
-
-def _listed(objects: Objects, refs: Sequence[Ref]) -> list[Json]:
-    """All of a kind in one namespace, or everywhere; in each namespace where everywhere may not be read."""
     group, kind = refs[0].group, refs[0].kind
-    namespaces = sorted({ref.namespace for ref in refs})
+    found = listed(objects, group, kind, {ref.namespace for ref in refs})
+    return {ref: value for ref, value in ((ref_of(value), value) for value in found) if ref in wanted}
+
+
+def listed(objects: Objects, group: str, kind: str, namespaces: Collection[str]) -> list[Json]:
+    """All of a kind in one namespace, or everywhere; in each namespace where everywhere may not be read.
+
+    Raises:
+        UnknownKindError: the cluster does not serve it.
+        DeclinedError: they may not be read.
+        TransientError: the cluster is in trouble.
+    """
     if len(namespaces) == 1:
-        return objects.list_kind(group, kind, namespace=namespaces[0])
+        return objects.list_kind(group, kind, namespace=next(iter(namespaces)))
     try:
         return objects.list_kind(group, kind)
     except DeclinedError as answer:
         if answer.status != HTTPStatus.FORBIDDEN:
             raise
-    return [each for namespace in namespaces for each in objects.list_kind(group, kind, namespace=namespace)]
+    return [each for namespace in sorted(namespaces) for each in objects.list_kind(group, kind, namespace=namespace)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,10 +29,13 @@ from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared
 from gitcd.planning.scopes import Scopes
+from gitcd.usecases.apply_live import listed
 from gitcd.usecases.apply_sources import read_environment
 from gitcd.usecases.planner import Selection
 from gitcd.usecases.rollout_releases import Said, releases_of
 from gitcd.usecases.switch_aims import Recollect, aims
+
+_log = logging.getLogger(__name__)
 
 _DEFINITION = "CustomResourceDefinition"
 _AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
@@ -133,16 +137,17 @@ def scaled(manifests: Iterable[Manifest], objects: Objects) -> frozenset[Ref]:
     counted = [each.ref for each in wanted if "replicas" in (each.value.get("spec") or {})]
     if not counted:
         return named
-    return named | autoscaled(_autoscalers(objects, sorted({each.namespace for each in counted})))
+    return named | autoscaled(_autoscalers(objects, {each.namespace for each in counted}))
 
 
-def _autoscalers(objects: Objects, namespaces: Sequence[str]) -> Sequence[Json]:
+def _autoscalers(objects: Objects, namespaces: Collection[str]) -> Sequence[Json]:
     """Those of the cluster, as far as they may be read."""
     try:
-        if len(namespaces) > 1:
-            return objects.list_kind(*_AUTOSCALER)
-        return objects.list_kind(*_AUTOSCALER, namespace=namespaces[0])
-    except (DeclinedError, UnknownKindError, TransientError):
+        return listed(objects, *_AUTOSCALER, namespaces)
+    except UnknownKindError:
+        return []
+    except DeclinedError as answer:
+        _log.warning("whether autoscalers set replicas is not known: %s", answer.message)
         return []
 
 

@@ -61,6 +61,7 @@ class Wanted:
     image: Annotated[str, Text(r"[^\s\x00-\x1f\x7f]+", min=1, max=1024, hint="an image reference")] = (
         f"gitcd:{__version__}"
     )
+    apply: Literal["", "images", "all"] = ""
     schedule: Annotated[
         str,
         Text(rf"@(hourly|daily|weekly|monthly)|{_CRON_FIELD}( {_CRON_FIELD}){{4}}", max=200, hint="five cron fields"),
@@ -91,6 +92,16 @@ def install(flags: Mapping[str, object], settings: Mapping[str, object]) -> dict
         raise ConfigError(
             "declarations of a cluster reach nothing unless the operator maps their namespaces to environments",
             remedy="Name a settings file with --config that has `namespaces`; docs/settings.md shows one.",
+        )
+    if wanted.apply and not installed.environments:
+        raise ConfigError(
+            "--apply needs to know which cluster each environment is",
+            remedy="Name a settings file with --config that has `environments`; docs/apply.md shows one.",
+        )
+    if wanted.apply and not (installed.namespaces or wanted.cluster_wide):
+        raise ConfigError(
+            "--apply needs to know which namespaces may be written",
+            remedy="Map them in the settings file (`namespaces`), or say --cluster-wide for all of them.",
         )
     files = {"crd.yaml": to_yaml(custom_resource_definition())} if wanted.crd else {}
     return files | manifests(_installation(wanted, remote, branch, installed, text))
@@ -129,8 +140,12 @@ def _read(flags: Mapping[str, object]) -> Wanted:
         spelled = {camel: name.replace("_", "-") for name, camel in names.items()}
         faults = [f"--{spelled[str(each.steps[0])]}: {each.message}" for each in problems]
         raise ConfigError("\n".join(faults))
-    if wanted.cluster_wide and wanted.declarations_from == "repo":
-        raise ConfigError("--cluster-wide goes with --from cluster: otherwise nothing in the cluster is read")
+    if wanted.cluster_wide and wanted.declarations_from == "repo" and not wanted.apply:
+        raise ConfigError(
+            "--cluster-wide goes with --from cluster or --apply: otherwise nothing in the cluster is read"
+        )
+    if wanted.apply and wanted.controller:
+        raise ConfigError("--apply renders CronJobs, and --controller a Deployment that applies by itself")
     if (wanted.http_auth or wanted.metrics_from) and not wanted.controller:
         raise ConfigError("--http-auth and --metrics-from go with --controller: CronJobs serve nothing")
     return wanted
@@ -178,7 +193,7 @@ def _repository(settings: Mapping[str, object], installed: Settings) -> tuple[Re
 
 
 def _installation(wanted: Wanted, remote: Remote, branch: str, installed: Settings, text: str) -> Installation:
-    asks_cluster = wanted.controller or wanted.declarations_from == "cluster"
+    asks_cluster = wanted.controller or bool(wanted.apply) or wanted.declarations_from == "cluster"
     return Installation(
         namespace=wanted.namespace,
         create_namespace=wanted.create_namespace,
@@ -222,6 +237,17 @@ def _jobs(wanted: Wanted) -> Iterator[Job]:
         if len(name) > _LONGEST_JOB:
             raise ConfigError(f"the CronJob {name} would have a name of more than {_LONGEST_JOB} characters")
         yield Job(name, environment, ("reconcile", "--environment", environment, *source))
+    if wanted.apply:
+        yield from _applying(wanted)
+
+
+def _applying(wanted: Wanted) -> Iterator[Job]:
+    """The CronJobs that take commits to the cluster: one for each environment, or one for all that are this cluster."""
+    asked = ("--namespace", wanted.namespace, *(("--all",) if wanted.apply == "all" else ()))
+    for environment in dict.fromkeys(wanted.environment) or ("",):
+        name = f"gitcd-apply-{environment}".rstrip("-")
+        chosen = ("--environment", environment) if environment else ()
+        yield Job(name, environment, ("apply", *chosen, *asked), "Applies", (2, 4, 5, 70))
 
 
 def _variables(wanted: Wanted, remote: Remote, branch: str, *, has_settings: bool) -> Iterator[Variable]:
@@ -258,8 +284,13 @@ def _scopes(wanted: Wanted, installed: Settings) -> Iterator[Scope]:
     if wanted.declarations_from == "cluster":
         namespaces = [] if wanted.cluster_wide else [each.name for each in installed.namespaces]
         yield from install_roles.for_declarations(name, namespaces, watches=wanted.controller)
-        if installed.environments:
-            yield install_roles.to_know_the_cluster(name)
+    if installed.environments and (wanted.apply or wanted.declarations_from == "cluster"):
+        yield install_roles.to_know_the_cluster(name)
+    if wanted.apply:
+        namespaces = [] if wanted.cluster_wide else [each.name for each in installed.namespaces]
+        yield from install_roles.to_apply(name, namespaces, secrets="Secret" in installed.allow.kinds)
+        environments = list(dict.fromkeys(wanted.environment)) or [each.name for each in installed.environments]
+        yield install_roles.to_keep_records(name, wanted.namespace, environments)
     if wanted.controller:
         yield install_roles.to_be_elected(name, wanted.namespace)
     if wanted.http_auth:

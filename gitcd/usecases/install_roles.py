@@ -34,6 +34,46 @@ _REVIEWS = (
     Permission("authorization.k8s.io", "subjectaccessreviews", ("create",)),
 )
 
+# What apply writes: what it may write without the operator's further word. Pods and Jobs are also deleted, where one
+# that is stuck has to go, or a check has run.
+_WRITING = ("get", "list", "create", "patch")
+_APPLIED = (
+    *(Permission("apps", each, _WRITING) for each in ("deployments", "statefulsets", "daemonsets", "replicasets")),
+    Permission("batch", "jobs", (*_WRITING, "delete")),
+    Permission("batch", "cronjobs", _WRITING),
+    Permission("", "pods", (*_WRITING, "delete")),
+    *(Permission("", each, _WRITING) for each in ("services", "configmaps", "serviceaccounts")),
+    Permission("", "persistentvolumeclaims", _WRITING),
+    Permission("policy", "poddisruptionbudgets", _WRITING),
+    Permission("autoscaling", "horizontalpodautoscalers", _WRITING),
+    *(Permission("networking.k8s.io", each, _WRITING) for each in ("ingresses", "networkpolicies")),
+    *(Permission("gateway.networking.k8s.io", each, _WRITING) for each in ("httproutes", "grpcroutes")),
+    Permission("argoproj.io", "rollouts", _WRITING),
+    Permission(GROUP, PLURAL, _WRITING),
+    # Whether it runs, and why not.
+    Permission("", "pods/log", ("get",)),
+    Permission("discovery.k8s.io", "endpointslices", ("list",)),
+)
+_SECRETS = Permission("", "secrets", _WRITING)
+
+
+def to_apply(name: str, namespaces: Sequence[str], *, secrets: bool) -> Iterator[Scope]:
+    """To take commits to these namespaces, or to all where none is named. Nothing is deleted but pods and Jobs."""
+    rules = (*_APPLIED, *_TELLING, *((_SECRETS,) if secrets else ()))
+    if not namespaces:
+        yield Scope("ClusterRole", f"{name}-apply", "", rules)
+    for namespace in namespaces:
+        yield Scope("Role", f"{name}-apply", namespace, rules)
+
+
+def to_keep_records(name: str, home: str, environments: Sequence[str]) -> Scope:
+    """To remember in the namespace that gitcd runs in what was applied, one run at a time."""
+    own = [f"gitcd-{each}" for each in environments]
+    rules = [Permission("", "configmaps", ("create",)), Permission("coordination.k8s.io", "leases", ("create",))]
+    rules += [Permission("", "configmaps", ("get", "update"), name=each) for each in own]
+    rules += [Permission("coordination.k8s.io", "leases", ("get", "update"), name=each) for each in own]
+    return Scope("Role", f"{name}-records", home, tuple(rules))
+
 
 def for_declarations(name: str, namespaces: Sequence[str], *, watches: bool) -> Iterator[Scope]:
     """To read declarations in these namespaces, or in all where none is named, and to tell them the outcome."""

@@ -114,6 +114,44 @@ def test_exit_codes_decide_whether_a_job_tries_again() -> None:
     assert pod(rendered())["restartPolicy"] == "Never"
 
 
+def test_apply_has_its_own_schedule_and_role(mapped: Path) -> None:
+    found = rendered(config=mapped, apply="all", environment=("prod",))
+    applying = job(found, "gitcd-apply-prod")
+    (container,) = applying["template"]["spec"]["containers"]
+    assert container["args"] == ["apply", "--environment", "prod", "--namespace", "gitcd", "--all"]
+    assert applying["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"] == [2, 4, 5, 70]
+    assert applying["template"]["spec"]["automountServiceAccountToken"] is True
+    roles = {key[1:]: each for key, each in found.items() if key[0] == "Role"}
+    assert set(roles) == {
+        ("kube-system", "gitcd-gitcd-which-cluster"),
+        ("tiles", "gitcd-gitcd-apply"),
+        ("maps", "gitcd-gitcd-apply"),
+        ("gitcd", "gitcd-gitcd-records"),
+    }
+    rules = roles["tiles", "gitcd-gitcd-apply"]["rules"]
+    assert {resource for rule in rules if "delete" in rule["verbs"] for resource in rule["resources"]} == {
+        "jobs",
+        "pods",
+    }
+    assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
+    assert not any(key[0] == "ClusterRole" for key in found)
+    names = [rule.get("resourceNames") for rule in roles["gitcd", "gitcd-gitcd-records"]["rules"]]
+    assert names == [None, None, ["gitcd-prod"], ["gitcd-prod"]]
+
+
+def test_apply_writes_everywhere_only_when_that_is_said(mapped: Path, tmp_path: Path) -> None:
+    found = rendered(config=mapped, apply="images", cluster_wide=True)
+    assert ("ClusterRole", "", "gitcd-gitcd-apply") in found
+    bare = tmp_path / "bare.yaml"
+    bare.write_text("environments: [{name: prod, cluster: 01234567-89ab-cdef-0123-456789abcdef}]\n")
+    with pytest.raises(ConfigError, match="which namespaces may be written"):
+        rendered(config=bare, apply="images")
+    with pytest.raises(ConfigError, match="which cluster each environment is"):
+        rendered(apply="images")
+    with pytest.raises(ConfigError, match="--controller"):
+        rendered(config=mapped, apply="images", controller=True)
+
+
 def test_a_controller_stands_in_place_of_cron_jobs(mapped: Path) -> None:
     found = rendered(config=mapped, declarations_from="cluster", controller=True, environment=("dev", "prod"))
     assert not [kind for kind, _, _ in found if kind == "CronJob"]
