@@ -12,7 +12,7 @@ from gitcd.cluster.discovery import UnknownKindError
 from gitcd.cluster.objects import Objects
 from gitcd.errors import TransientError
 from gitcd.git.tree import CommitTree
-from gitcd.model import schema
+from gitcd.model import legacy, schema
 from gitcd.model.applied import BROKEN, Applied, Fate
 from gitcd.model.declaration import API_VERSION, KIND, Identity, Origin
 from gitcd.model.live import Json, Manifest, Ref
@@ -217,10 +217,15 @@ def with_declarations(sources: Sequence[Source], declared: Sequence[Declared]) -
     origins = {each.declaration.origin: each for each in declared}
     result: list[Source] = []
     for source in sources:
-        kept = [_declaration(each, origins) if each.ref.kind == KIND else each for each in source.manifests]
+        kept = [_declaration(each, origins) if _declares(each.ref) else each for each in source.manifests]
         result.append(Source(source.path, tuple(each for each in kept if each)))
     there = {each.origin for source in result for each in source.manifests if each.ref.kind == KIND}
     return result + [Source(origin.path, (_rendered(each),)) for origin, each in origins.items() if origin not in there]
+
+
+def _declares(ref: Ref) -> bool:
+    """Whether it is a ContainerVersion, of any version, or a declaration of an older kind."""
+    return ref.kind == KIND or (ref.group == legacy.GROUP and ref.kind in legacy.PLURALS)
 
 
 def _declaration(manifest: Manifest, origins: dict[Origin, Declared]) -> Manifest | None:

@@ -6,8 +6,13 @@ import pytest
 
 from gitcd.git.memory import FileMemory
 from gitcd.manifests.modern import modernise
+from gitcd.manifests.objects import read_objects
+from gitcd.model.live import Manifest
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
+from gitcd.planning.applying_scope import Source
+from gitcd.planning.inputs import read_inputs
+from gitcd.usecases.apply_want import with_declarations
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.reconcile import reconcile
 from gitcd.usecases.validate import validate
@@ -82,3 +87,13 @@ def test_validate_says_what_became_of_them():
     about = {(each.line, each.pointer): each for each in report.warnings if "effect" not in each.message}
     assert about[8, "spec.livenessSeconds"].message.startswith("has no successor")
     assert about[1, ""].remedy == "gitcd migrate cv.yaml prints it in the form of today"
+
+
+@pytest.mark.parametrize("document", [FIRST, SECOND, KCD], ids=["first", "second", "kcd"])
+def test_apply_takes_it_to_the_cluster_in_the_form_of_today_only(document):
+    inputs = read_inputs(tree(cv=document, app=APP))
+    manifests = tuple(each for each in read_objects("cv.yaml", document.encode()) if isinstance(each, Manifest))
+    sources = with_declarations([Source("cv.yaml", manifests)], inputs.declared)
+    (found,) = (each for source in sources for each in source.manifests)
+    assert (found.api_version, found.ref.kind, found.ref.name) == ("gitcd.io/v1", "ContainerVersion", "tiles")
+    assert found.value["spec"]["container"] == {"name": "main"}
