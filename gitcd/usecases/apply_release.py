@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from gitcd import redact
 from gitcd.cluster.objects import Objects
+from gitcd.cluster.progress import progress_of
 from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import API_VERSION, KIND, Identity
 from gitcd.model.live import Json, Ref
 from gitcd.model.settings import Settings
+from gitcd.rollout.book import Page
 from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.strategies import table_of
 from gitcd.usecases.apply_write import Writer
@@ -35,16 +37,18 @@ def declaration_ref(identity: Identity) -> Ref:
 
 
 def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None) -> bool:
-    """Whether the cluster runs something else, or it was never found good there, or a rollout is under way."""
+    """Whether the cluster runs something else, or it was never found good there, or is on its way or stuck there."""
     if table_of(release).due(Facts(release, datetime.now(UTC), live)):
         return True
     for each in release.workloads:
         there = live.get(each.ref)
         if there is None or not images(each.value).items() <= images(there).items():
             return True
-    status = (declaration or {}).get("status") or {}
-    under_way = (status.get("rollout") or {}).get("newDigest")
-    return bool(under_way) or (status.get("lastGood") or {}).get("digest") != release.digest
+    if declaration is None:
+        return True
+    progress = progress_of(dict(declaration))
+    page = Page(progress.fields, progress.conditions)
+    return bool(page.record.new_digest) or page.is_stalled or page.good != release.digest
 
 
 def is_settled(release: Release, live: Mapping[Ref, Json]) -> bool:

@@ -53,10 +53,10 @@ class Run:
         self._given_up = False
 
     def is_due(self) -> bool:
-        """Whether there is anything to do: it does not run, or was never found good, or a rollout is under way."""
+        """Whether there is anything to do: it does not run, was never found good, or is on its way or stuck there."""
         facts = self._look()
         page = self._page
-        if facts.pending or page.record.new_digest or self._table.due(facts):
+        if facts.pending or page.record.new_digest or page.is_stalled or self._table.due(facts):
             return True
         return self._progress is not None and page.good != self.release.digest
 

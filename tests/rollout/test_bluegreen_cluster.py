@@ -14,6 +14,7 @@ from tests.support.mortal import Killed, mortal
 from tests.support.rollouts import Rollouts
 from tests.support.scenes import digest
 from tests.support.slotrollouts import Slots, slots_of
+from tests.usecases.test_rollback import back
 
 pytestmark = pytest.mark.slow
 
@@ -262,3 +263,28 @@ def test_F46_killed_after_any_write_it_ends_like_any_other(slots: Slots) -> None
         assert watch.outages == []
         assert slots.git.remote.count() == commits + 1
     assert killed > 8
+
+
+def test_a_rollback_that_a_person_asks_for_is_switched_to(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    slots.git.apply()
+    published = back(slots.git.remote, slots.git.tags, f"dev/{slots.namespace}/app", reason="slow", now=slots.git.now)
+    assert len(published.commits) == 1
+    assert slots.live("git") == "green"
+    with slots.watched() as watch:
+        assert slots.git.apply()["app"].end is End.DONE
+    assert slots.states() == {**OLD, "green": ["1.1.0", "1.1.0", 0]}
+    assert watch.outages == []
+    for _ in range(2):
+        assert slots.git.reconcile().commits == ()
+        assert slots.git.apply()["app"].end is End.IDLE
+
+
+def test_what_was_stopped_is_no_longer_said_once_it_is_mended(slots: Slots) -> None:
+    path = f"/api/v1/namespaces/{slots.namespace}/services/app?fieldManager=kubectl-edit"
+    slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": "green"}}}, kind="merge-patch+json")
+    assert slots.git.apply()["app"].end is End.FAILED
+    assert slots.git.cluster.conditions("app")["Stalled"] == ("True", "Drift")
+    slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": "blue"}}}, kind="merge-patch+json")
+    assert slots.git.apply()["app"].end is End.DONE
+    assert slots.git.cluster.conditions("app") == {"Verified": ("True", "Healthy")}
