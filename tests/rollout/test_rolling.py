@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
+from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.rollout import roll_out
+from gitcd.usecases.rollout_means import Question
 from gitcd.usecases.rollout_team import End
+from tests.support.containerversions import BASE
 from tests.support.rollouts import Rollouts, back_to, digest, image
 
 pytestmark = pytest.mark.slow
+
+CHECK = {"kind": "HTTP", "service": "app"}
+
+
+def passed(question: Question) -> Measurement:
+    return Measurement(question.now, Verdict.PASS)
 
 
 def test_a_release_goes_live(rollouts: Rollouts) -> None:
@@ -41,3 +53,73 @@ def test_F45_a_crash_loop_is_taken_back_within_seconds(rollouts: Rollouts) -> No
     ]
     assert rollouts.conditions("app") == {"Verified": ("True", "Healthy")}
     assert "CrashLoopBackOff" in dict(rollouts.events("app"))
+
+
+def _without_measurements(_: object) -> None:
+    """A check whose answer never comes."""
+
+
+@pytest.mark.parametrize(
+    ("version", "workload", "spec", "reason", "told"),
+    [
+        ("bad-pull", {}, {}, "ImagePullBackOff", "manifest unknown"),
+        ("bad-never", {"progressDeadlineSeconds": 2}, {}, "ProgressDeadlineExceeded", "pod app-"),
+        ("bad-never", {}, {"timeouts": {"rollout": "2s"}}, "Timeout", "step Settle was not done within 2s"),
+        ("bad-later", {}, {"strategy": {"verify": [CHECK]}}, "CrashLoopBackOff", "container app"),
+    ],
+    ids=["cannot pull", "is never ready", "takes too long", "crashes later"],
+)
+def test_F45_it_fails_early_and_says_why(
+    rollouts: Rollouts, version: str, workload: dict[str, Any], spec: dict[str, Any], reason: str, told: str
+) -> None:
+    rollouts.declare("app", **spec)
+    good = rollouts.release("app", "1.0.0", **spec)
+    bad = rollouts.release("app", version, more=workload, **spec)
+    roll_out([good], rollouts.means(check=passed))
+    began = time.monotonic()
+    (rolled,) = roll_out([bad], rollouts.means(take_back=back_to(good), check=_without_measurements, seconds=30))
+    assert rolled.end is End.ROLLED_BACK
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == reason
+    assert told in rolled.trouble.message
+    assert time.monotonic() - began < 20
+    assert rollouts.live_image("app") == image("app", "1.0.0")
+
+
+def test_F45_what_cannot_be_scheduled_says_so_when_its_time_is_over(rollouts: Rollouts) -> None:
+    spec = {"timeouts": {"rollout": "3s"}}
+    rollouts.declare("app", **spec)
+    big = rollouts.release("app", "1.0.0", cpu="1000", **spec)
+    (rolled,) = roll_out([big], rollouts.means())
+    assert rolled.trouble is not None
+    assert (rolled.end, rolled.trouble.reason) == (End.FAILED, "Timeout")
+    assert "Unschedulable" in rolled.trouble.message
+
+
+def test_F49_what_others_changed_by_hand_is_left_to_them(rollouts: Rollouts) -> None:
+    """Replicas that somebody set are not fought over: the rollout writes what the manifest says, and nothing else."""
+    rollouts.declare("app")
+    roll_out([rollouts.release("app", "1.0.0")], rollouts.means())
+    path = f"/apis/apps/v1/namespaces/{rollouts.namespace}/deployments/app"
+    rollouts.plane.request("PATCH", path, {"metadata": {"annotations": {"by": "hand"}}}, kind="merge-patch+json")
+    (rolled,) = roll_out([rollouts.release("app", "1.1.0")], rollouts.means())
+    assert rolled.end is End.DONE
+    assert rollouts.plane.get(path)["metadata"]["annotations"]["by"] == "hand"
+
+
+def test_a_poisoned_record_neither_fails_nor_spares_a_rollout(rollouts: Rollouts) -> None:
+    rollouts.declare("app")
+    roll_out([rollouts.release("app", "1.0.0")], rollouts.means())
+    release = rollouts.release("app", "1.1.0")
+    poison = {
+        "strategy": "RollingUpdate",
+        "step": "Verify",
+        "startedAt": "1970-01-01T00:00:00Z",
+        "stepStartedAt": "1970-01-01T00:00:00Z",
+        "newDigest": release.digest,
+    }
+    path = f"{BASE}/namespaces/{rollouts.namespace}/containerversions/app/status"
+    rollouts.plane.request("PATCH", path, {"status": {"rollout": poison}}, kind="merge-patch+json")
+    (rolled,) = roll_out([release], rollouts.means())
+    assert rolled.end is End.DONE
+    assert rollouts.live_image("app") == image("app", "1.1.0")

@@ -79,11 +79,23 @@ class Rollouts:
         return value.spec
 
     def release(
-        self, name: str, version: str, *, kind: str = "Deployment", rejected: Any = None, **spec: Any
+        self,
+        name: str,
+        version: str,
+        *,
+        kind: str = "Deployment",
+        rejected: Any = None,
+        more: dict[str, Any] | None = None,
+        cpu: str = "",
+        **spec: Any,
     ) -> Release:
+        """`more` is what the workload's spec says besides, `spec` what the declaration's does."""
         self.commits += 1
         commit = hashlib.sha1(f"{name} {version} {self.commits}".encode()).hexdigest()
-        made = as_manifest(workload(name, self.namespace, version, kind))
+        value = workload(name, self.namespace, version, kind, **(more or {}))
+        if cpu:
+            value["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+        made = as_manifest(value)
         identity = Identity("dev", self.namespace, name)
         return Release(
             identity, self.spec(name, **spec), version, digest(version), commit, (made,), rejected=rejected or {}
