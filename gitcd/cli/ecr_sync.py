@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcd.cli import options, session
+from gitcd.cli import options, output, session
 from gitcd.cli.diff import show
 from gitcd.cli.reconcile import tell_published
 from gitcd.cli.terminal import Console
-from gitcd.errors import ConfigError
+from gitcd.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
+    from gitcd.model.declaration import ContainerVersion
     from gitcd.model.reference import Repository
     from gitcd.usecases.ecr_sync import Poll, Sync
+    from gitcd.usecases.ecr_sync_direct import Direct, Synced
+    from gitcd.usecases.workspace import Workspace
 
 Command = Callable[..., Any]
 _PINS = ("VersionAndDigest", "Digest", "Version", "TagAndDigest")
 # Flags of cvmanager that have nothing to steer here, by their parameters' names.
 _UNUSED = {
-    "k8s_config": "--k8s-config is not used: gitcd commits, and whatever applies the repository rolls it out",
     "stats_provider": "--stats-provider is not used: nothing is sent to a metrics service",
     "stats_host": "--stats-host is not used: nothing is sent to a metrics service",
     "v": "--v is not used: say -v or -vv",
@@ -74,8 +77,9 @@ def _unused(command: Command) -> Command:
 @_flag("--sync", type=click.FloatRange(min=0, min_open=True), default=5, show_default=True, metavar="MINUTES",
        help="How long to wait between two polls.")  # fmt: skip
 @click.option("--once", is_flag=True, help="Poll once, and exit.")
-@click.option("--dry-run", is_flag=True, help="Show what would be committed, once, and write nothing.")
-@click.option("--k8s-config", metavar="PATH", help="Taken, and not used: no cluster is asked.")
+@click.option("--dry-run", is_flag=True, help="Show what would be changed, once, and write nothing.")
+@click.option("--k8s-config", metavar="PATH", help="The kubeconfig, where no config repository is named; otherwise no "
+              "cluster is asked.")  # fmt: skip
 @_unused
 @options.access
 @options.registry
@@ -83,6 +87,10 @@ def _unused(command: Command) -> Command:
 @options.verb
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Let a Deployment follow a tag of an ECR repository, by commits to a config repository.
+
+    Without a repository the Deployment is changed in the cluster itself: its image and nothing else, and back to the
+    one before where the new one does not become healthy. Nothing is recorded in git then, and what follows here does
+    not hold.
 
     It is as if a ContainerVersion for this Deployment stood in the repository; nothing has to be declared there. Every
     poll is a whole `gitcd reconcile` of it: holds, freezes, gates and what people took back count. Where a poll fails,
@@ -137,9 +145,13 @@ class _Poller:
         self._sync = _sync(arguments)
         self._sync.declaration()
         self._repository: Repository | None = None
+        self._is_told = False
 
     def poll(self) -> int:
-        poll = self._begin()
+        run = session.workspace(self._arguments)
+        if not run.settings.repo:
+            return self._told(self._direct(run).poll())
+        poll = self._begin(run)
         with poll.run.open(local=False) as target:
             mirror = session.mirror(target)
             return tell_published(self._console, self._form, mirror, poll.commit(mirror))
@@ -147,25 +159,80 @@ class _Poller:
     def rehearse(self) -> int:
         from gitcd.model.plan import plan_exit_code
 
-        poll = self._begin()
+        run = session.workspace(self._arguments)
+        if not run.settings.repo:
+            return self._told(self._direct(run).look())
+        poll = self._begin(run)
         with poll.run.open(local=False) as target:
             plan = poll.preview(target).plan
         code = plan_exit_code(plan)
         show(self._console, plan, self._form, code)
         return code
 
-    def _begin(self) -> Poll:
-        from gitcd.usecases.ecr_sync import Poll, full_name
+    def _begin(self, run: Workspace) -> Poll:
+        from gitcd.usecases.ecr_sync import Poll
 
-        run = session.workspace(self._arguments)
-        if not run.settings.repo:
-            raise ConfigError(
-                "no config repository is named, and without one ecr-sync would change the cluster directly, which this "
-                "version cannot do yet",
-                remedy="Name the repository with the Deployment's manifest as the last operand, or in GITCD_REPO.",
+        if self._arguments["k8s_config"] is not None and not self._is_told:
+            self._console.warn(
+                "--k8s-config is not used: gitcd commits, and whatever applies the repository rolls it out"
             )
+        self._is_told = True
+        return Poll(self._declaration(run), tuple(self._arguments["environment"]), run)
+
+    def _direct(self, run: Workspace) -> Direct:
+        """The Deployment in the cluster, where no repository is named."""
+        from gitcd.cluster.access import find_access
+        from gitcd.cluster.api import Api
+        from gitcd.cluster.objects import Objects
+        from gitcd.usecases.ecr_sync_direct import NOTICE, Direct
+
+        if self._arguments["environment"] or self._arguments["paths"]:
+            raise ConfigError(
+                "--environment and --path choose a place in a config repository, and none is named",
+                remedy="Name it as the last operand, or in GITCD_REPO.",
+            )
+        if not self._is_told:
+            self._console.warn(NOTICE)
+        self._is_told = True
+        kubeconfig = os.path.expanduser(self._arguments["k8s_config"] or "")  # noqa: PTH111 - as the shell has it
+        objects = Objects(Api(find_access(kubeconfig)))
+        return Direct(self._declaration(run), objects, run.ask, self._tell_begun)
+
+    def _declaration(self, run: Workspace) -> ContainerVersion:
+        from gitcd.usecases.ecr_sync import full_name
+
         self._repository = self._repository or full_name(self._sync, run.settings)
-        return Poll(self._sync.declaration(self._repository), tuple(self._arguments["environment"]), run)
+        return self._sync.declaration(self._repository)
+
+    def _tell_begun(self, synced: Synced) -> None:
+        self._console.say(f"{synced.ref}: waiting until {synced.resolved.version or synced.resolved.digest} is healthy")
+
+    def _told(self, synced: Synced) -> int:
+        """Print what was, or would be, changed in the cluster."""
+        ref, resolved = synced.ref, synced.resolved
+        if self._form in {"json", "yaml"}:
+            changes = [{"container": each.container, "old": each.old, "new": each.new} for each in synced.changes]
+            said = output.document(
+                "DirectSync",
+                namespace=ref.namespace,
+                deployment=ref.name,
+                tag=resolved.tag,
+                version=resolved.version,
+                digest=resolved.digest,
+                held=synced.held,
+                changes=changes,
+            )
+            output.write_document(self._console.out, said, self._form)
+        elif self._form == "name":
+            output.write_names(self._console.out, [f"{ref.namespace}/{ref.name}"] if synced.changes else [])
+        else:
+            lines = (f"{ref}: {each.container} {each.old} -> {each.new}\n" for each in synced.changes)
+            self._console.out.write("".join(lines))
+        if synced.held:
+            self._console.warn(f"{ref}: {synced.held}")
+        elif not synced.changes:
+            self._console.say("nothing to do")
+        return ExitCode.OK
 
 
 def _sync(arguments: dict[str, Any]) -> Sync:

@@ -341,12 +341,16 @@ class TestTrouble:
         _, err = sync(capfd, "--once", code=3)
         assert "ECR did not say whose repository nearmap/tiles is" in err
 
-    def test_without_a_repository_it_says_what_is_missing(self, ecr, capfd, monkeypatch, tmp_path) -> None:
+    def test_without_repository_and_cluster_it_says_what_is_missing(self, ecr, capfd, monkeypatch, tmp_path) -> None:
         monkeypatch.chdir(make_worktree(tmp_path / "checkout", FILES))
         _, err = sync(capfd, "--once", code=2)
-        assert "no config repository is named" in err
-        assert "GITCD_REPO" in err
+        assert "GITCD_REPO names no config repository" in err
+        assert "no cluster is configured" in err
         assert not ecr.calls
+
+    def test_without_a_repository_no_place_in_one_is_chosen(self, ecr, capfd) -> None:
+        _, err = sync(capfd, "--once", "--path=envs/dev", code=2)
+        assert "--environment and --path choose a place in a config repository" in err
 
     def test_a_work_tree_is_never_committed_to(self, ecr, capfd, tmp_path) -> None:
         folder = make_worktree(tmp_path / "checkout", FILES)
@@ -511,7 +515,8 @@ class TestLoop:
         with in_shell(line) as process:
             _, err = process.communicate(timeout=20)
         assert process.returncode == 2
-        assert b"GITCD_REPO" in err
+        assert b"warning: GITCD_REPO names no config repository: the cluster is changed directly" in err
+        assert b".kube/config does not exist" in err
 
 
 def in_shell(line: str) -> subprocess.Popen[bytes]:
