@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import takewhile
 
 from gitcd.model.declaration import Follow
 from gitcd.model.pattern import compile_pattern
@@ -26,50 +29,6 @@ def described(follow: Follow) -> str:
     return f"{what}{allow}{deny}"
 
 
-def choose(follow: Follow, repository: Repository, candidates: Sequence[Candidate]) -> Candidate | Failure:
-    """The one of all tags that have been listed which a declaration follows.
-
-    Raises:
-        PatternError: an expression is none that `check_regex` accepts.
-        RangeError: the range is none.
-    """
-    allowed = _within_bounds(follow, candidates)
-    if follow.newest:
-        return _newest(follow, repository, allowed)
-    versions = [(key, each) for each in allowed if (key := precedence(each.tag)) is not None]
-    versions.sort(key=_rank, reverse=True)
-    in_range = parse_range(follow.semver).has
-    highest = next((key for key, each in versions if in_range(normalized(each.tag))), None)
-    if highest is None:
-        return _none_in_range(follow, repository, candidates, [each for _, each in versions])
-    equal = [each for key, each in versions if key == highest]
-    return min(equal, key=lambda each: (-_pushed(each).timestamp(), len(each.tag), each.tag))
-
-
-def _rank(version: tuple[Precedence, Candidate]) -> Precedence:
-    return version[0]
-
-
-def _within_bounds(follow: Follow, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The candidates that the expressions of allow and deny let through."""
-    allow = compile_pattern(follow.allow).matches if follow.allow else None
-    deny = compile_pattern(follow.deny).matches if follow.deny else None
-    return [
-        each for each in candidates if (allow is None or allow(each.tag)) and not (deny is not None and deny(each.tag))
-    ]
-
-
-def _newest(follow: Follow, repository: Repository, allowed: Iterable[Candidate]) -> Candidate | Failure:
-    matches = compile_pattern(follow.newest.match if follow.newest else "").matches
-    matching = [each for each in allowed if matches(each.tag)]
-    if not matching:
-        message = f"{repository} has no tag that is followed: {described(follow)}"
-        return Failure(NONE_FOLLOWED, message, "Push one, or correct spec.follow.")
-    if any(each.image is None for each in matching):
-        return newest_unknown(repository)
-    return max(matching, key=lambda each: (_pushed(each), each.tag))
-
-
 def newest_unknown(repository: Repository) -> Failure:
     """Why nobody knows which of a repository's tags is the newest."""
     return Failure(
@@ -79,24 +38,89 @@ def newest_unknown(repository: Repository) -> Failure:
     )
 
 
-def _none_in_range(
-    follow: Follow, repository: Repository, listed: Collection[Candidate], versions: Sequence[Candidate]
-) -> Failure:
-    """What is there instead."""
-    message = f"{repository} has no tag that is followed: {described(follow)}"
-    if versions:
-        shown = ", ".join(each.tag for each in versions[:_SHOWN])
-        more = f" and {_counted(len(versions) - _SHOWN)}" if len(versions) > _SHOWN else ""
-        found = f"its versions are {shown}{more}"
-    else:
-        found = f"none of its {len(listed)} tags is a version that may be followed" if listed else "it has no tags"
-    remedy = "Push one, or correct spec.follow. A pre-release counts only where the range names one of its version."
-    return Failure(NONE_FOLLOWED, f"{message}; {found}", remedy)
+@dataclass
+class Catalogue:
+    """All tags of a repository, put in order once for all that follow one of them."""
+
+    repository: Repository
+    candidates: Sequence[Candidate]
+
+    def choose(self, follow: Follow) -> Candidate | Failure:
+        """The one tag that is followed.
+
+        Raises:
+            PatternError: an expression is none that `check_regex` accepts.
+            RangeError: the range is none.
+        """
+        return self._newest(follow) if follow.newest else self._highest(follow)
+
+    def _highest(self, follow: Follow) -> Candidate | Failure:
+        """Of equal versions the one pushed last, and of those the shortest."""
+        allowed, in_range = _bounds(follow), parse_range(follow.semver).has
+        highest = next(
+            (key for key, each in self._versions if allowed(each.tag) and in_range(normalized(each.tag))), None
+        )
+        if highest is None:
+            return self._none(follow, [each for _, each in self._versions if allowed(each.tag)])
+        higher = takewhile(lambda version: version[0] >= highest, self._versions)
+        equal = [each for key, each in higher if key == highest and allowed(each.tag)]
+        return min(equal, key=lambda each: (-_pushed(each).timestamp(), len(each.tag), each.tag))
+
+    def _newest(self, follow: Follow) -> Candidate | Failure:
+        allowed, matches = _bounds(follow), compile_pattern(follow.newest.match if follow.newest else "").matches
+        newest = next((each for each in self._by_age if matches(each.tag) and allowed(each.tag)), None)
+        if newest is None:
+            message = f"{self.repository} has no tag that is followed: {described(follow)}"
+            return Failure(NONE_FOLLOWED, message, "Push one, or correct spec.follow.")
+        return newest if newest.image else newest_unknown(self.repository)
+
+    def _none(self, follow: Follow, versions: Sequence[Candidate]) -> Failure:
+        """What is there instead."""
+        message = f"{self.repository} has no tag that is followed: {described(follow)}"
+        number = len(self.candidates)
+        if versions:
+            shown = ", ".join(each.tag for each in versions[:_SHOWN])
+            more = len(versions) - _SHOWN
+            found = f"its versions are {shown}" + (f" and {more} lower {'one' if more == 1 else 'ones'}" * (more > 0))
+        else:
+            found = f"none of its {number} tags is a version that may be followed" if number else "it has no tags"
+        remedy = "Push one, or correct spec.follow. A pre-release counts only where the range names one of its version."
+        return Failure(NONE_FOLLOWED, f"{message}; {found}", remedy)
+
+    @cached_property
+    def _versions(self) -> list[tuple[Precedence, Candidate]]:
+        """What is a semantic version, the highest first."""
+        found = [(key, each) for each in self.candidates if (key := precedence(each.tag)) is not None]
+        return sorted(found, key=_rank, reverse=True)
+
+    @cached_property
+    def _by_age(self) -> list[Candidate]:
+        """All tags, the one pushed last first."""
+        return sorted(self.candidates, key=lambda each: (_pushed(each), each.tag), reverse=True)
+
+
+def _rank(version: tuple[Precedence, Candidate]) -> Precedence:
+    return version[0]
+
+
+def _bounds(follow: Follow) -> Callable[[str], bool]:
+    """What the expressions of allow and deny let through."""
+    allow = compile_pattern(follow.allow).matches if follow.allow else None
+    deny = compile_pattern(follow.deny).matches if follow.deny else None
+
+    def lets_through(tag: str) -> bool:
+        return (allow is None or allow(tag)) and not (deny is not None and deny(tag))
+
+    return lets_through
 
 
 def _pushed(candidate: Candidate) -> datetime:
     return (candidate.image.pushed_at if candidate.image else None) or _NEVER
 
 
-def _counted(number: int) -> str:
-    return f"{number} lower {'one' if number == 1 else 'ones'}"
+def chosen_tags(catalogue: Catalogue | Failure, follows: Iterable[Follow]) -> dict[Follow, str | Failure]:
+    """The tag that each follows; where the tags could not be listed, why."""
+    if isinstance(catalogue, Failure):
+        return dict.fromkeys(follows, catalogue)
+    found = {follow: catalogue.choose(follow) for follow in follows}
+    return {follow: each if isinstance(each, Failure) else each.tag for follow, each in found.items()}

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Protocol
 
 from gitcd.model.declaration import Follow
-from gitcd.model.following import choose
+from gitcd.model.following import Catalogue, chosen_tags
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Candidate, Failure, Query
 from gitcd.registry.parallel import in_parallel
@@ -66,11 +66,6 @@ def resolve(
     return Answers(dict(sorted((answers | late).items())), chosen)
 
 
-def _tag_of(follow: Follow, repository: Repository, candidates: Sequence[Candidate] | Failure) -> str | Failure:
-    found = candidates if isinstance(candidates, Failure) else choose(follow, repository, candidates)
-    return found if isinstance(found, Failure) else found.tag
-
-
 def _told(repository: Repository, candidates: Iterable[Candidate]) -> dict[_Key, Answer]:
     """What a list says of images. A tag that moved while it was made stands in it twice, and tells nothing."""
     told: dict[_Key, Answer] = {}
@@ -96,7 +91,8 @@ def _follow(
     repositories = sorted({repository for repository, _ in wanted})
     for repository, candidates in in_parallel(registry.candidates, repositories, workers, deadline):
         follows = [follow for each, follow in wanted if each == repository]
-        chosen |= {(repository, follow): _tag_of(follow, repository, candidates) for follow in follows}
+        listed = candidates if isinstance(candidates, Failure) else Catalogue(repository, candidates)
+        chosen |= {(repository, follow): tag for follow, tag in chosen_tags(listed, follows).items()}
         told |= {} if isinstance(candidates, Failure) else _told(repository, candidates)
     late = {key: _late(key[0], "what is followed of it") for key in wanted - chosen.keys()}
     return chosen | late, told

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcd.model.declaration import Follow, Newest
-from gitcd.model.following import NONE_FOLLOWED, choose, described
+from gitcd.model.following import NONE_FOLLOWED, Catalogue, described
 from gitcd.model.ranges import parse_range
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Candidate, Failure, Image
@@ -29,8 +29,12 @@ def pushed(*names):
     ]
 
 
+def choose(follow, candidates):
+    return Catalogue(REPOSITORY, candidates).choose(follow)
+
+
 def chosen(candidates, **rule):
-    found = choose(Follow(**rule), REPOSITORY, candidates)
+    found = choose(Follow(**rule), candidates)
     return found.reason if isinstance(found, Failure) else found.tag
 
 
@@ -86,12 +90,12 @@ def test_who_knows_no_push_time_is_not_guessed_at():
 
 def test_what_is_there_instead_is_told():
     listed = tags("2.0.0", "1.0.0", "0.9.0", "0.8.0", "0.7.0", "0.6.0", "latest")
-    found = choose(Follow(semver=">=7"), REPOSITORY, listed)
+    found = choose(Follow(semver=">=7"), listed)
     assert found.message == (
         "r.example.com/team/app has no tag that is followed: the highest version in >=7; "
         "its versions are 2.0.0, 1.0.0, 0.9.0, 0.8.0, 0.7.0 and 1 lower one"
     )
-    assert "none of its 1 tags" in choose(Follow(semver=">=7"), REPOSITORY, tags("latest")).message
+    assert "none of its 1 tags" in choose(Follow(semver=">=7"), tags("latest")).message
 
 
 def test_rules_in_words():
@@ -110,7 +114,7 @@ RANGES = st.sampled_from(["*", "^1", "~1.2", ">=1.1 <3", "1.x || 3.x", "^1.2.0-r
 
 @given(st.lists(st.one_of(VERSIONS, st.sampled_from(["latest", "1.2", "x"])), unique=True), RANGES, st.randoms())
 def test_no_version_in_the_range_is_higher_whatever_the_order(names, semver, dice):
-    found = choose(Follow(semver=semver), REPOSITORY, tags(*names))
+    found = choose(Follow(semver=semver), tags(*names))
     inside = [name for name in names if precedence(name) and parse_range(semver).has(normalized(name))]
     if not inside:
         assert isinstance(found, Failure)
@@ -118,4 +122,18 @@ def test_no_version_in_the_range_is_higher_whatever_the_order(names, semver, dic
     assert found.tag in inside
     assert precedence(found.tag) == max(map(precedence, inside))
     dice.shuffle(names)
-    assert choose(Follow(semver=semver), REPOSITORY, tags(*names)) == found
+    assert choose(Follow(semver=semver), tags(*names)) == found
+
+
+def test_T32_many_rules_share_the_work_of_putting_tags_in_order(monkeypatch):
+    judged = []
+
+    def counted(tag):
+        judged.append(tag)
+        return precedence(tag)
+
+    monkeypatch.setattr("gitcd.model.following.precedence", counted)
+    catalogue = Catalogue(REPOSITORY, tags(*(f"1.{number}.0" for number in range(500))))
+    found = [catalogue.choose(Follow(semver=f"~1.{number}")).tag for number in range(100)]
+    assert found == [f"1.{number}.0" for number in range(100)]
+    assert len(judged) == 500

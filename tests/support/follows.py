@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from gitcd.model.following import choose
+from gitcd.model.following import Catalogue
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Candidate, Failure, Query
 
@@ -16,8 +16,9 @@ def with_follows(answers: dict[Any, Any], queries: Iterable[Query], listed: List
     """The answers, with those about rules; the images that are chosen come with the candidates."""
     chosen: dict[Any, Any] = {}
     for query in queries:
+        catalogue = Catalogue(query.repository, listed(query.repository) if query.follows else ())
         for follow in query.follows:
-            found = choose(follow, query.repository, listed(query.repository))
+            found = catalogue.choose(follow)
             chosen[query.repository, follow] = found if isinstance(found, Failure) else found.tag
             if isinstance(found, Candidate) and found.image:
                 answers.setdefault((query.repository, found.tag), found.image)
