@@ -17,7 +17,7 @@ from gitcd.errors import ExitCode
 if TYPE_CHECKING:
     from gitcd.model.applied import Applied
     from gitcd.rollout.facts import Release
-    from gitcd.usecases.apply import Report
+    from gitcd.usecases.apply_report import Report
     from gitcd.usecases.apply_verb import Wish
     from gitcd.usecases.rollout_team import Rolled
 

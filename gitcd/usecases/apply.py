@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from gitcd.cluster import lease
 from gitcd.cluster.objects import MANAGER, Objects
-from gitcd.errors import ExitCode, TransientError
+from gitcd.errors import TransientError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
-from gitcd.model.health import Health
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.registry import Failure
 from gitcd.planning.applying_fields import differs
@@ -21,6 +20,7 @@ from gitcd.usecases.apply_live import Live, read_live
 from gitcd.usecases.apply_prune import Pruner
 from gitcd.usecases.apply_record import Record, read_record, write_record
 from gitcd.usecases.apply_release import declaration_ref, is_due, is_settled
+from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import Want, scaled
 from gitcd.usecases.apply_waves import Note, Progress, Waves
 from gitcd.usecases.apply_write import DryRun, Writer
@@ -51,31 +51,6 @@ class How:
     state: str = ""
     kinds: frozenset[str] = frozenset()
     note: Note = field(default=lambda _: None)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What came of one environment. `left_over` are objects that git no longer has, and that are still there."""
-
-    environment: str
-    commit: str
-    want: Want
-    results: tuple[Applied, ...] = ()
-    rolled: tuple[Rolled, ...] = ()
-    unhealthy: tuple[Health, ...] = ()
-    left_over: tuple[Ref, ...] = ()
-    kept: tuple[tuple[Ref, str], ...] = ()
-    unchanged: int = 0
-    notices: tuple[str, ...] = ()
-
-    @property
-    def code(self) -> ExitCode:
-        if self.unhealthy or any(each.end in {End.FAILED, End.ROLLED_BACK} for each in self.rolled):
-            return ExitCode.ROLLOUT_FAILED
-        broken = [each for each in (*self.results, *self.want.barred) if each.fate in BROKEN]
-        if self.want.refusals or self.want.broken or any(not each.transient for each in broken):
-            return ExitCode.ITEMS_FAILED
-        return ExitCode.TRANSIENT if broken else ExitCode.OK
 
 
 def apply_environment(objects: Objects, environment: str, commit: str, want: Want, how: How) -> Report:

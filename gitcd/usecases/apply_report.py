@@ -1,15 +1,42 @@
-"""The report of an apply as plain data."""
+"""What came of an apply, for people and as plain data."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from gitcd.model.applied import Applied
+from gitcd.errors import ExitCode
+from gitcd.model.applied import BROKEN, Applied
 from gitcd.model.health import Health
 from gitcd.model.live import Ref
 from gitcd.model.site import Refusal
-from gitcd.usecases.apply import Report
-from gitcd.usecases.rollout_team import Rolled
+from gitcd.usecases.apply_want import Want
+from gitcd.usecases.rollout_team import End, Rolled
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one environment. `left_over` are objects that git no longer has, and that are still there."""
+
+    environment: str
+    commit: str
+    want: Want
+    results: tuple[Applied, ...] = ()
+    rolled: tuple[Rolled, ...] = ()
+    unhealthy: tuple[Health, ...] = ()
+    left_over: tuple[Ref, ...] = ()
+    kept: tuple[tuple[Ref, str], ...] = ()
+    unchanged: int = 0
+    notices: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> ExitCode:
+        if self.unhealthy or any(each.end in {End.FAILED, End.ROLLED_BACK} for each in self.rolled):
+            return ExitCode.ROLLOUT_FAILED
+        broken = [each for each in (*self.results, *self.want.barred) if each.fate in BROKEN]
+        if self.want.refusals or self.want.broken or any(not each.transient for each in broken):
+            return ExitCode.ITEMS_FAILED
+        return ExitCode.TRANSIENT if broken else ExitCode.OK
 
 
 def as_data(report: Report) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from gitcd.model.settings import Settings
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.scopes import DEFAULT_ENVIRONMENT
 from gitcd.rollout.facts import Release
-from gitcd.usecases.apply import How, Report, apply_environment
+from gitcd.usecases.apply import How, apply_environment
 from gitcd.usecases.apply_glance import is_as_it_was, state_of
 from gitcd.usecases.apply_release import Say, ending, means
+from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import Bounds, Want, read_want
 from gitcd.usecases.apply_write import DryRun, Writer
 from gitcd.usecases.deliver_desk import open_desk
