@@ -61,10 +61,10 @@ class Gitea(GitHubLike):
         return self._patch(pull, changed)
 
     def merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
-        self._merge(pull, {"Do": _METHODS[method], "head_commit_id": head})
+        self._merge(pull, _wanted(pull, head, method))
 
     def auto_merge(self, pull: PullRequest, head: str, method: MergeMethod) -> None:
-        self._merge(pull, {"Do": _METHODS[method], "head_commit_id": head, "merge_when_checks_succeed": True})
+        self._merge(pull, {**_wanted(pull, head, method), "merge_when_checks_succeed": True})
 
     def add_labels(self, pull: PullRequest, labels: Sequence[str]) -> None:
         """Labels go by their numbers here, so those that are new are made first."""
@@ -136,6 +136,12 @@ class Gitea(GitHubLike):
             merge_commit=text(said.get("merge_commit_sha")) if merged else "",
             closed_at=datetime.fromisoformat(said["closed_at"]) if said.get("closed_at") else None,
         )
+
+
+def _wanted(pull: PullRequest, head: str, method: MergeMethod) -> dict[str, object]:
+    """What a merge shall do. A squash says what the page would offer: left to the API, it says the title alone."""
+    wanted: dict[str, object] = {"Do": _METHODS[method], "head_commit_id": head}
+    return {**wanted, "MergeMessageField": pull.body} if method is MergeMethod.SQUASH else wanted
 
 
 def _create_fault(error: ForgeError, branch: str, base: str) -> ForgeError:

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from gitcd.cli.main import run
+from gitcd.forge.opening import open_forge
+from gitcd.model import settings
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.journal import Entry
 from gitcd.model.plan import FileChange, Outcome, OutcomeKind, PlannedCommit, PlannedPull, Resolved
-from gitcd.model.pull import Limits
+from gitcd.model.pull import Limits, MergeMethod, PullState
+from gitcd.model.trailers import parse
 from gitcd.model.tree import Mode
 from gitcd.rendering.pull import Details, Provenance, RenderedObject, pull_content
 from tests.support.ecr import StandIn, single_manifest
@@ -183,6 +186,19 @@ def test_F33_after_a_merge_all_is_current_and_a_revert_is_heard(team, method):
     team.push({PATH: before + b"\n"}, "Take it back")
     assert outcomes(team.report())["prod"] == ("Held", "Reverted")
     assert len(team.pulls()) == 1
+
+
+def test_a_squash_of_ours_keeps_the_trailers(team):
+    """The API would leave them out by itself."""
+    team.gitcd("reconcile")
+    bot = team.repository.forge.bot
+    forge = open_forge(team.repository.url, settings.Forge(kind="gitea"), bot.token)
+    pull = forge.find_open(BRANCH, "main")
+    merged = forge.merge(pull, head=pull.head, method=MergeMethod.SQUASH)
+    assert merged.state is PullState.MERGED
+    git(team.work, "fetch", "--quiet")
+    message = git(team.work, "log", "-1", "--format=%B", "origin/main")
+    assert [str(move.identity) for move in parse(message)] == ["prod/team/app"]
 
 
 def everything(team) -> tuple:
