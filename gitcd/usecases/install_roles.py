@@ -34,11 +34,12 @@ _REVIEWS = (
     Permission("authorization.k8s.io", "subjectaccessreviews", ("create",)),
 )
 
-# What apply writes: what it may write without the operator's further word. Pods and Jobs are also deleted, where one
-# that is stuck has to go, or a check has run.
+# What apply writes: what it may write without the operator's further word. Pods, Jobs and Deployments are also deleted,
+# where one that is stuck has to go, a check has run, or the copy that a canary made.
 _WRITING = ("get", "list", "create", "patch")
 _APPLIED = (
-    *(Permission("apps", each, _WRITING) for each in ("deployments", "statefulsets", "daemonsets", "replicasets")),
+    Permission("apps", "deployments", (*_WRITING, "delete")),
+    *(Permission("apps", each, _WRITING) for each in ("statefulsets", "daemonsets", "replicasets")),
     Permission("batch", "jobs", (*_WRITING, "delete")),
     Permission("batch", "cronjobs", _WRITING),
     Permission("", "pods", (*_WRITING, "delete")),
@@ -58,7 +59,7 @@ _SECRETS = Permission("", "secrets", _WRITING)
 
 
 def to_apply(name: str, namespaces: Sequence[str], *, secrets: bool) -> Iterator[Scope]:
-    """To take commits to these namespaces, or to all where none is named. Nothing is deleted but pods and Jobs."""
+    """To take commits to these namespaces, or to all where none is named."""
     rules = (*_APPLIED, *_TELLING, *((_SECRETS,) if secrets else ()))
     if not namespaces:
         yield Scope("ClusterRole", f"{name}-apply", "", rules)

@@ -130,6 +130,7 @@ def test_apply_has_its_own_schedule_and_role(mapped: Path) -> None:
     }
     rules = roles["tiles", "gitcd-gitcd-apply"]["rules"]
     assert {resource for rule in rules if "delete" in rule["verbs"] for resource in rule["resources"]} == {
+        "deployments",
         "jobs",
         "pods",
     }
