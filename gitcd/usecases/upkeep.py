@@ -144,12 +144,13 @@ class _Uses:
 
 
 def _uses(declared: Iterable[Declared], images: Mapping[Repository, Image]) -> defaultdict[Repository, _Uses]:
-    """A followed tag that is a version itself is meant to stay."""
+    """A followed tag that is a version itself is meant to stay, and so is what a rule chooses."""
     uses: defaultdict[Repository, _Uses] = defaultdict(lambda: _Uses(set(), set()))
-    for spec in (each.declaration.spec for each in declared if each.declaration.spec.tag):
+    for spec in (each.declaration.spec for each in declared):
         use = uses[spec.repository]
-        is_version = pick_version([spec.tag], spec.version_syntax) == spec.tag
-        (use.versions if is_version else use.moving).add(spec.tag)
+        if spec.tag:
+            is_version = pick_version([spec.tag], spec.version_syntax) == spec.tag
+            (use.versions if is_version else use.moving).add(spec.tag)
         version = pick_version(images[spec.repository].tags, spec.version_syntax, followed=spec.tag)
         if isinstance(version, str):
             use.versions.add(version)

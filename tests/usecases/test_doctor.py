@@ -229,10 +229,13 @@ class TestMutability:
         (check,) = self.check(ecr, remote, immutable=True)
         assert check.remedy.endswith(" 'filterType=WILDCARD,filter=env-dev*'")
 
-    def test_a_followed_version_is_meant_to_stay(self, ecr, tmp_path):
+    @pytest.mark.parametrize(
+        "followed", [b"tag: 1.0.0", b"follow: {semver: '*'}", b"follow: {newest: {match: '1[.].*'}}"]
+    )
+    def test_a_followed_version_is_meant_to_stay(self, ecr, tmp_path, followed):
         path = "envs/dev/app/cv.yaml"
         files = app_files("app")
-        files[path] = files[path].replace(b"tag: env-dev", b"tag: 1.0.0")
+        files[path] = files[path].replace(b"tag: env-dev", followed)
         remote = make_bare(tmp_path / "versions.git", {"gitcd.yaml": LAYOUT} | files)
         (check,) = self.check(ecr, remote, immutable=True)
         assert check.verdict is Verdict.OK
