@@ -23,6 +23,7 @@ FOLDER = "gitcd/"
 ONE = "env"  # the group that is a whole environment
 EACH = "app"  # the group that is every declaration by itself
 _BACK = "rollback/"
+_OVER = "switch/"
 _LOCK = ".lock"  # no ref may end so
 _AT = "@"  # which neither an environment nor a group holds
 
@@ -38,6 +39,12 @@ def way_back(identity: Identity, line: str = "") -> str:
     return f"{name}{_AT}{line}" if line else name
 
 
+def way_over(identity: Identity, line: str = "") -> str:
+    """The branch of the pull request that switches a declaration to its other slot."""
+    name = branch_name(f"{_OVER}{identity.environment}", f"{identity.namespace}.{identity.name}")
+    return f"{name}{_AT}{line}" if line else name
+
+
 def is_branch(name: str, line: str = "") -> bool:
     """Whether a branch has the name of one that pull requests to this base come from, and not of one that takes back.
 
@@ -49,6 +56,11 @@ def is_branch(name: str, line: str = "") -> bool:
 def is_way_back(name: str, line: str = "") -> bool:
     """Whether a branch has the name of one that takes a declaration back on this base."""
     return _is_below(f"{FOLDER}{_BACK}", name, line)
+
+
+def is_way_over(name: str, line: str = "") -> bool:
+    """Whether a branch has the name of one that switches a declaration to its other slot, on this base."""
+    return _is_below(f"{FOLDER}{_OVER}", name, line)
 
 
 def _is_below(folder: str, name: str, line: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gitcd.errors import ConfigError, TransientError
-from gitcd.git.history import ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
@@ -18,6 +17,7 @@ from gitcd.usecases.rollback import Sources
 from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.rollout_releases import Said, releases_at
 from gitcd.usecases.switch import Switcher
+from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.takeback import Reverter
 from gitcd.usecases.workspace import Workspace
 
@@ -79,7 +79,7 @@ class Branch:
 
     def _read(self, commit: str, identities: Collection[Identity]) -> Said:
         tree = CommitTree(self._mirror.git, commit)
-        return releases_at(tree, commit, identities, lambda: ensure_history(self._mirror, commit))
+        return releases_at(tree, commit, identities, recollected(self._mirror, commit))
 
     def _is_wanted(self, release: Release) -> bool:
         """Whether the tip says the same. What it says and a hold keeps out is on its way back."""

@@ -8,12 +8,23 @@ from datetime import datetime
 
 from gitcd import redact
 from gitcd.errors import GitcdError, RefusedError, TransientError
+from gitcd.git.branch import read_branches
 from gitcd.git.commit import NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold
-from gitcd.model.plan import Change, FileChange, Outcome, OutcomeKind, Plan, PlannedCommit, PlannedPull, Resolved
+from gitcd.model.plan import (
+    Change,
+    FileChange,
+    Outcome,
+    OutcomeKind,
+    Plan,
+    PlannedCommit,
+    PlannedPull,
+    PullAct,
+    Resolved,
+)
 from gitcd.model.registry import Answers, Failure
 from gitcd.model.tree import Entry, Tree
 from gitcd.planning import holds
@@ -21,7 +32,7 @@ from gitcd.planning.content import Held
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
-from gitcd.planning.pulls import branch_name, plan_id, propose, way_back
+from gitcd.planning.pulls import plan_id, propose, way_back, way_over
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import VERB, Standing, image_changes, standing, switch_changes
 from gitcd.rendering.messages import commit_message
@@ -36,6 +47,7 @@ from gitcd.usecases.rollback_hold import Rejection, hold_change
 
 BY = "gitcd apply"
 _YAML = (".yaml", ".yml")
+_THERE = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
 
 Releases = Callable[[str, Collection[Identity]], Iterable[Release]]
 
@@ -97,12 +109,12 @@ class Switcher:
         Holds, and what git says of both slots, are read from the tip that is committed to.
         """
         identity, digest = release.identity, release.digest
-        name = branch_name(f"{VERB}/{identity.environment}", f"{identity.namespace}.{identity.name}")
+        branch = way_over(identity, self.context.line())
         try:
-            published = self._published(identity, name, lambda pair: self._switch(pair, digest))
+            published = self._published(identity, branch, lambda pair: self._switch(pair, digest))
+            return published.failure or self._release_of(identity, published)
         except GitcdError as error:
             return Failure("NotSwitched", error.message, error.remedy, isinstance(error, TransientError))
-        return published if isinstance(published, Failure) else self._release_of(identity, published)
 
     def take_back(self, failed: Release, reason: str) -> Published[Planned]:
         """Commit that the other slot is live again, or that the idle one holds what it held; and the hold, with it.
@@ -112,44 +124,44 @@ class Switcher:
             TransientError: the remote is in trouble.
         """
         text = plain_line(redact.clean(reason))
-        return self._publish(
-            failed.identity, way_back(failed.identity, self.context.line()), lambda pair: self._back(pair, failed, text)
-        )
-
-    def _published(self, identity: Identity, branch: str, write: Write) -> Published[Planned] | Failure:
-        published = self._publish(identity, branch, write)
-        return published.failure or published
+        branch = way_back(failed.identity, self.context.line())
+        return self._published(failed.identity, branch, lambda pair: self._back(pair, failed, text))
 
     def _release_of(self, identity: Identity, published: Published[Planned]) -> Release | Failure:
+        """What the commit says that was made, or proposed; the tip's word where nothing was left to do."""
         commit = published.commits[-1] if published.commits else self.mirror.tip
+        if published.work.plan.pulls:
+            pull = next((each for each in published.pulls if each.act in _THERE), None)
+            if pull is None:
+                return _not_proposed(published)
+            commit = read_branches(self.mirror)[pull.branch].tip
         found = next(iter(self.releases(commit, {identity})), None)
         return found or Failure("NotSwitched", f"the commit {commit[:12]} does not say what {identity} shall run")
 
-    def _publish(self, identity: Identity, branch: str, write: Write) -> Published[Planned]:
+    def _published(self, identity: Identity, branch: str, write: Write) -> Published[Planned]:
+        """Committed; proposed, where the environment asks for that or the branch is protected."""
+        published = self._publish(identity, branch, write)
+        if published.failure and published.failure.reason == "PushDeclined":
+            return self._publish(identity, branch, write, by_pull=True)
+        return published
+
+    def _publish(self, identity: Identity, branch: str, write: Write, *, by_pull: bool = False) -> Published[Planned]:
+        def planned_on(tree: CommitTree, tip: str) -> Planned:
+            inputs = read_inputs(tree, self.mirror.memory)
+            pair = _pair(tree, inputs, identity)
+            return _planned(pair, tip, write(pair), branch if by_pull or pair.by_pull else "")
+
         def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
-            planned = self._planned(tree, tip, identity, branch, write)
+            planned = planned_on(tree, tip)
             return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
         def again() -> Planned:
             tree = CommitTree(self.mirror.git, self.mirror.fetch())
-            return self._planned(tree, tree.commit, identity, branch, write)
+            return planned_on(tree, tree.commit)
 
         published = with_failure(publish(self.mirror, compute, author=self.pen.author, when=self.now()))
         context = replace(self.context, selection=Selection(apps=frozenset({str(identity)})))
         return with_pulls(published, self.mirror, context, self.pen.desk if published.work.plan.pulls else None, again)
-
-    def _planned(self, tree: CommitTree, tip: str, identity: Identity, branch: str, write: Write) -> Planned:
-        inputs = read_inputs(tree, self.mirror.memory)
-        pair = _pair(tree, inputs, identity)
-        commit = write(pair)
-        empty = Planned(Plan(tip), inputs, (), Answers({}))
-        if commit is None:
-            return empty
-        if not pair.by_pull:
-            return replace(empty, plan=Plan(tip, commit.outcomes, (commit,)))
-        outcomes = tuple(propose(each, branch) for each in commit.outcomes)
-        pull = PlannedPull(identity.environment, branch, plan_id(commit.outcomes), commit)
-        return replace(empty, plan=Plan(tip, outcomes, pulls=(pull,)))
 
     def _switch(self, pair: _Pair, digest: str) -> PlannedCommit | None:
         if pair.stand.live.identifier == digest:
@@ -213,6 +225,28 @@ class Switcher:
             commit, run=self.pen.run, folder=self.pen.templates, verb=verb, note=note, by=by
         )  # fmt: skip
         return replace(commit, message=message)
+
+
+def _planned(pair: _Pair, tip: str, commit: PlannedCommit | None, branch: str) -> Planned:
+    """The plan of one commit, or of the pull request on that branch which brings it."""
+    empty = Planned(Plan(tip), pair.inputs, (), Answers({}))
+    if commit is None:
+        return empty
+    if not branch:
+        return replace(empty, plan=Plan(tip, commit.outcomes, (commit,)))
+    outcomes = tuple(propose(each, branch) for each in commit.outcomes)
+    pull = PlannedPull(pair.identity.environment, branch, plan_id(commit.outcomes), commit)
+    return replace(empty, plan=Plan(tip, outcomes, pulls=(pull,)))
+
+
+def _not_proposed(published: Published[Planned]) -> Failure:
+    """Why there is no pull request that could be followed."""
+    plan = published.work.plan
+    told = [each.reason for each in published.pulls if each.reason]
+    told += [each.message for each in plan.outcomes if each.message]
+    failure = next(iter(plan.failures), None)
+    message = next(iter(told), failure.message if failure else "the switch could not be proposed")
+    return Failure("NotSwitched", message, transient=bool(failure and failure.transient))
 
 
 def _pair(tree: Tree, inputs: Inputs, identity: Identity) -> _Pair:

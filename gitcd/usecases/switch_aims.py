@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
-from gitcd.git.history import History, MissingHistory
+from gitcd.git.history import History, MissingHistory, ensure_history
+from gitcd.git.mirror import Mirror
 from gitcd.model import trailers
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import hold_path
@@ -20,6 +21,17 @@ from gitcd.planning.switching import LastMove, aim, standing
 
 Recollect = Callable[[], History | MissingHistory | None]
 Aims = Mapping[Identity, str | Failure]
+
+
+def recollected(mirror: Mirror, commit: str) -> Recollect:
+    """Brings the history of a commit. Of one that is not on the branch, the branch's: what it does is not past yet."""
+
+    def recollect() -> History | MissingHistory:
+        tip = mirror.tip or commit
+        found = ensure_history(mirror, commit)
+        return ensure_history(mirror, tip) if isinstance(found, MissingHistory) and tip != commit else found
+
+    return recollect
 
 
 def aims(

@@ -1,4 +1,4 @@
-"""Rollbacks that wait for somebody to merge them: until then the cluster is driven by what they propose."""
+"""Rollbacks and switches that wait to be merged: until then the cluster is driven by what they propose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from gitcd.cluster.progress import read_progress, write_progress
 from gitcd.forge.protocol import Forge
 from gitcd.git.branch import Branch, read_branches
 from gitcd.git.commit import Author, NewCommit, write_commits
-from gitcd.git.history import ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.runner import ANY
 from gitcd.git.tree import CommitTree
@@ -20,12 +19,13 @@ from gitcd.model.plan import FileChange
 from gitcd.model.pull import PullRequest, PullState
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
-from gitcd.planning.pulls import is_way_back
+from gitcd.planning.pulls import is_way_back, is_way_over
 from gitcd.rollout import book
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Trouble
 from gitcd.usecases.rollout_releases import releases_at
 from gitcd.usecases.rollout_team import End, Rolled
+from gitcd.usecases.switch_aims import recollected
 
 _Files = Mapping[str, tuple[Mode, bytes]]
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the same commit in every run
@@ -33,7 +33,7 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the same commit in every run
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """A branch that takes declarations back. `declined`: its pull request was closed without a merge."""
+    """A branch that takes declarations back, or over to the other slot. `declined`: it was closed without a merge."""
 
     branch: str
     identities: tuple[Identity, ...]
@@ -63,7 +63,11 @@ def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], 
         TransientError: the remote cannot be reached.
     """
     line = mirror.line()
-    waiting = [each for name, each in read_branches(mirror).items() if is_way_back(name, line) and each.is_by(author)]
+    waiting = [
+        each
+        for name, each in read_branches(mirror).items()
+        if (is_way_back(name, line) or is_way_over(name, line)) and each.is_by(author)
+    ]
     ways: list[WayBack] = []
     for branch in waiting:
         files = _files(mirror, branch, tree)
@@ -150,7 +154,7 @@ def stalled(objects: Objects, mirror: Mirror, found: Drive, environment: str, no
     if not here:
         return []
     commit = found.tree.commit
-    releases = releases_at(found.tree, commit, here, lambda: ensure_history(mirror, commit))
+    releases = releases_at(found.tree, commit, here, recollected(mirror, commit))
     return [
         _stalled(objects, release, declined[identity], now)
         for identity, release in releases.items()
@@ -160,8 +164,8 @@ def stalled(objects: Objects, mirror: Mirror, found: Drive, environment: str, no
 
 def _stalled(objects: Objects, release: Release, way: WayBack, now: datetime) -> Rolled:
     text = (
-        f"{way.url} was closed without a merge, so git still wants what failed, and the cluster keeps "
-        f"{release.version}; merge it after all, or delete the branch {way.branch} to have git's version tried again"
+        f"{way.url} was closed without a merge, so git says something else than {release.version}, which the cluster "
+        f"keeps; merge it after all, or delete the branch {way.branch} to have git's version tried again"
     )
     progress = read_progress(objects.api, release.identity.namespace, release.identity.name)
     if progress is not None:

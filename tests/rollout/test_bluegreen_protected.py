@@ -1,0 +1,55 @@
+"""Where the branch is protected a switch, and the way back from one, are proposed; the cluster follows the proposal."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitcd.usecases.rollout_team import End
+from tests.support.slotrollouts import Slots
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_switch_is_proposed_carried_out_and_left_alone_until_it_is_merged(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    forge = slots.git.protect()
+    with slots.watched() as watch:
+        rolled = slots.git.apply()["app"]
+    assert rolled.end is End.DONE, rolled
+    (pull,) = forge.pulls
+    assert pull.branch == f"gitcd/switch/dev/{slots.namespace}.app"
+    assert (slots.live("git"), slots.live(), slots.replicas("blue"), watch.outages) == ("blue", "green", 0, [])
+    head = forge.head(pull.branch)
+    for _ in range(2):
+        slots.git.reconcile()
+        assert slots.git.apply()["app"].end is End.IDLE
+    assert (forge.head(pull.branch), len(forge.pulls), slots.live()) == (head, 1, "green")
+    forge.merged(pull)
+    assert slots.git.apply()["app"].end is End.IDLE
+    assert (slots.live("git"), slots.live()) == ("green", "green")
+
+
+def test_what_fails_before_the_switch_is_proposed_to_go_back(slots: Slots) -> None:
+    slots.git.move("bad-crash")
+    forge = slots.git.protect()
+    rolled = slots.git.apply()["app"]
+    assert rolled.end is End.ROLLED_BACK, rolled
+    (pull,) = forge.pulls
+    assert pull.branch == f"gitcd/rollback/dev/{slots.namespace}.app"
+    assert (slots.live(), slots.version("green"), slots.replicas("green")) == ("blue", "1.0.0", 0)
+    assert slots.git.apply()["app"].end is End.IDLE
+    forge.merged(pull)
+    assert slots.git.apply()["app"].end is End.IDLE
+    assert len(slots.git.hold().reject) == 1
+
+
+def test_a_switch_that_is_declined_is_said_and_stays(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    forge = slots.git.protect()
+    slots.git.apply()
+    forge.close(forge.pulls[0])
+    rolled = slots.git.apply()["app"]
+    assert rolled.end is End.FAILED
+    assert rolled.trouble is not None
+    assert "was closed without a merge" in rolled.trouble.message
+    assert slots.live() == "green"
