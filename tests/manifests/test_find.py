@@ -252,9 +252,12 @@ def test_what_stands_beside_a_setter_comment_is_told() -> None:
         b'image: r.example/a/b:v1 # {"$imagepolicy": "flux-system:b"}\n'
         b'x: {image: {repository: r.example/a/b, tag: v1}} # {"$imagepolicy": "flux-system:b:tag"}\n'
         b"free: {image: r.example/a/b:v1} # b\n"
+        b'odd: {image: r.example/a/b:v1} # {"$imagepolicy"}\n'
     )
     sites = manifests.find("x.yaml", data).sites
-    assert {site.pointer: site.marked for site in sites} == {"/image": True, "/x/image": True, "/free/image": False}
+    policies = {"/image": "flux-system:b", "/x/image": "flux-system:b", "/free/image": "", "/odd/image": "?"}
+    assert {site.pointer: site.marker for site in sites} == policies
+    assert {site.pointer for site in sites if not site.marked} == {"/free/image"}
 
 
 def test_a_setter_comment_makes_a_whole_reference_known_in_any_form() -> None:
