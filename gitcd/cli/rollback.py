@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from gitcd.cli.terminal import Console
 
 if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
+    from gitcd.model.declaration import Identity
     from gitcd.usecases.rollback import RollbackRequest, Sources
     from gitcd.usecases.workspace import Workspace
 
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
 @repository
 @click.option("--to", metavar="VERSION", default="",
               help="A version that git held there, or the beginning of its digest.")  # fmt: skip
-@click.option("--last-good", is_flag=True, help="What git held before; so it is without --to, too.")
+@click.option("--last-good", is_flag=True,
+              help="What the cluster found healthy last; where it knows of none, what git held before.")  # fmt: skip
 @options.hold_field("--until", metavar="TIME", help="End of the hold: a date, or a time with its zone.")
 @options.because
 @click.option("--any-platform", is_flag=True,
               help="Go back even where the image may not fit the nodes that the present one runs on.")  # fmt: skip
 @click.option("--pr", "by_pull", is_flag=True, help="Propose it by pull request; by default as the environment says.")
 @click.option("--dry-run", is_flag=True, help="Show what would be committed or proposed, and write nothing.")
+@options.kubernetes
 @options.access
 @options.registry
 @options.output("table", "json", "yaml", "name")
@@ -55,7 +59,7 @@ def _rolled_back(console: Console, form: Any, run: Workspace, mirror: Mirror, ar
     from gitcd.usecases.rollback import preview_rollback, rollback
 
     pen, context = Pen(run.author, run.templates, open_desk(run, mirror), run.run), run.context(mirror)
-    request, sources = _request(console, arguments), _sources(run, mirror)
+    request, sources = _request(console, arguments), _sources(run, mirror, arguments)
     if arguments["dry_run"]:
         plan = preview_rollback(mirror, context, request, sources, pen).plan
         return rehearsed(console, form, plan, check=False)
@@ -72,10 +76,18 @@ def _request(console: Console, arguments: dict[str, Any]) -> RollbackRequest:
     return RollbackRequest(by=by, **{name: arguments[name] for name in names})
 
 
-def _sources(run: Workspace, mirror: Mirror) -> Sources:
+def _sources(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Sources:
     from gitcd.registry.any_tags import AnyTags
     from gitcd.usecases.rollback import Sources
     from gitcd.usecases.workspace import registry_settings
 
-    registry = AnyTags(registry_settings(run.settings))
-    return Sources(lambda: run.history(mirror), registry.manifests)
+    def good(identity: Identity) -> str:
+        from gitcd.cluster.access import find_access
+        from gitcd.cluster.api import Api
+        from gitcd.usecases.rollout_orders import last_good
+
+        access = (arguments["kubeconfig"], arguments["context"])
+        return last_good(lambda: Api(find_access(*access), deadline=run.deadline), identity, run.settings)
+
+    sources = Sources(lambda: run.history(mirror), AnyTags(registry_settings(run.settings)).manifests)
+    return replace(sources, good=good) if arguments["last_good"] else sources

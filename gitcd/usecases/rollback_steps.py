@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gitcd.errors import RefusedError, TransientError
@@ -55,12 +55,20 @@ class RollbackRequest:
     automatic: bool = False
 
 
+def _unknown(_: Identity) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Who is asked besides the tree: history, and the registry for manifests."""
+    """Who is asked besides the tree: history, the registry for manifests, and who knows what was found healthy last.
+
+    `good` answers that digest; empty: nobody knows, or nobody asks.
+    """
 
     recollect: Recollect
     manifests: Manifests
+    good: Callable[[Identity], str] = _unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,7 @@ def find_steps(unit: Unit, inputs: Inputs, context: Context, request: RollbackRe
     values = _judged(unit.leader, found, inputs, context)
     if not request.to and is_back(values, inputs.holds.get(unit.leader.declared.identity), context.now):
         return [Step(unit.leader, values[0], None, _stays(unit.leader, values))]
-    target = choose(values, request.to)
+    target = choose(values, request.to or _unless_present(sources.good(unit.leader.declared.identity), values[0]))
     steps = [Step(unit.leader, values[0], _unless_same(target, values[0]))]
     then = _standings(past, [(subject, target.landed) for subject in subjects[1:]])
     steps += [
@@ -174,6 +182,10 @@ def _judged(surveyed: Surveyed, found: Sequence[Former], inputs: Inputs, context
     spec, identity = surveyed.declared.declaration.spec, surveyed.declared.identity
     answers = context.resolve(queries(spec.repository, found, spec.tag))
     return Judge(spec.repository, answers, spec.tag, inputs.holds.get(identity), context.now).judged(found)
+
+
+def _unless_present(good: str, present: Former) -> str:
+    return "" if good == present.digest else good
 
 
 def _unless_same(target: Former, present: Former) -> Former | None:

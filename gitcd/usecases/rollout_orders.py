@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -10,8 +10,9 @@ from typing import Any, Literal
 from gitcd.cluster.api import Api
 from gitcd.cluster.progress import Progress, read_progress
 from gitcd.errors import ConfigError, RefusedError
-from gitcd.model.declaration import API_VERSION, KIND
+from gitcd.model.declaration import API_VERSION, KIND, Identity
 from gitcd.model.reference import short
+from gitcd.model.settings import Settings
 from gitcd.rollout import orders
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.facts import Order
@@ -72,6 +73,28 @@ def history(api: Api, wish: Wish) -> list[Mapping[str, Any]]:
         return past
     told = {"digest": under_way.get("newDigest", ""), "result": RUNNING, "message": f"step {under_way.get('step', '')}"}
     return [{**told, **{key: under_way.get(key, "") for key in ("commit", "startedAt")}}, *past]
+
+
+def last_good(reach: Callable[[], Api], identity: Identity, settings: Settings) -> str:
+    """The digest that was found healthy last; empty where the operator names no cluster, or it knows of none.
+
+    Raises:
+        ConfigError: the cluster at hand is not the environment's.
+        TransientError: it is in trouble.
+    """
+    from gitcd.usecases.apply_verb import cluster_uid
+
+    wanted = next((each.cluster for each in settings.environments if each.name == identity.environment), "")
+    if not wanted:
+        return ""
+    api = reach()
+    if cluster_uid(api) != wanted:
+        raise ConfigError(
+            f"{api.server} is not the cluster of {identity.environment}, which knows what was good there",
+            remedy="Choose another --context, or say --to.",
+        )
+    found = read_progress(api, identity.namespace, identity.name)
+    return Page(found.fields).good if found else ""
 
 
 _SAID = {

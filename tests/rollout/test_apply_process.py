@@ -132,3 +132,13 @@ def test_who_is_stopped_leaves_a_record_that_the_next_run_goes_on_with(shop: Sho
         "Superseded",
         "Succeeded",
     ]
+
+
+def test_a_person_goes_back_to_what_was_good_last(shop: Shop) -> None:
+    """1.1.0 was committed and never found healthy, so --last-good passes it over."""
+    for version in ("bad-never", "1.1.0"):
+        shop.move(version)
+    kubeconfig = ("--kubeconfig", str(shop.cluster.plane.admin.kubeconfig))
+    done = shop.gitcd("rollback", "app", "--last-good", *kubeconfig, shop.remote.url)
+    assert done.returncode == 0, done.stderr
+    assert ":1.0.0@" in shop.in_git
