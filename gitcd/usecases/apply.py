@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from gitcd.cluster import lease
 from gitcd.cluster.objects import MANAGER, Objects
 from gitcd.errors import TransientError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
+from gitcd.model.declaration import Identity
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.registry import Failure
 from gitcd.planning.applying_fields import differs
-from gitcd.planning.applying_prune import leftovers
 from gitcd.planning.applying_scope import workloads_of
-from gitcd.rollout.facts import Release
+from gitcd.rollout.facts import Facts, Release
 from gitcd.usecases.apply_lease import Holds, held
-from gitcd.usecases.apply_live import Live, read_live
+from gitcd.usecases.apply_look import Look, objects_of, take_look
 from gitcd.usecases.apply_prune import Pruner
-from gitcd.usecases.apply_record import Record, read_record, write_record
-from gitcd.usecases.apply_release import declaration_ref, is_due, is_settled
+from gitcd.usecases.apply_record import read_record, write_record
+from gitcd.usecases.apply_release import is_settled
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import Want, scaled
 from gitcd.usecases.apply_waves import Note, Progress, Waves
@@ -28,12 +29,15 @@ from gitcd.usecases.rollout_team import End, Rolled
 
 _PATIENCE = lease.DURATION + 10.0  # seconds to wait for another run: longer than the Lease of one that was killed lasts
 
+Absent = Callable[[Sequence[Release]], Mapping[Identity, Failure]]
 Roll = Callable[[Sequence[Release], Writer], list[Rolled]]
 
 
 @dataclass(frozen=True, slots=True)
 class How:
     """What was asked for. `roll` takes releases live by their strategies; `until` is when the run has to end.
+
+    `absent` answers which of them the registry lost.
 
     `state` says that another run would want the same; `narrowed`: only some declarations were asked for, so what is
     missing among their manifests says nothing.
@@ -43,6 +47,7 @@ class How:
     holder: str
     roll: Roll
     until: float
+    absent: Absent = lambda _: {}
     dry_run: DryRun = DryRun.NONE
     wait: bool = True
     prune: bool = False
@@ -61,76 +66,30 @@ def apply_environment(objects: Objects, environment: str, commit: str, want: Wan
         DeclinedError: something may not be read.
         TransientError: the cluster is in trouble, or somebody else is applying this environment.
     """
-    run = _Run(objects, environment, commit, want, how)
-    run.look()
-    if how.dry_run is not DryRun.NONE or not run.has_work:
-        return run.finish(lambda: True)
+    writer = Writer(objects, environment, workloads_of(want.parts), scaled(want.manifests, objects), how.dry_run)
+    record = read_record(objects.api, how.namespace, environment)
+    look = take_look(writer, want, record, narrowed=how.narrowed)
+    has_work = look.work or look.due or (look.left and how.prune)
+    is_new = not (how.narrowed or want.external) and record.inventory.commit != commit
+    if how.dry_run is not DryRun.NONE or not (has_work or is_new):
+        return _Run(writer, commit, want, how, look).finish(lambda: True)
     with held(objects.api, how.namespace, environment, how.holder, _PATIENCE) as holds:
-        if run.is_stale():
-            run.look()
-        return run.finish(holds)
+        now = read_record(objects.api, how.namespace, environment)
+        if now.version != record.version:  # somebody has applied something since the look
+            look = take_look(writer, want, now, narrowed=how.narrowed)
+        return _Run(writer, commit, want, how, look).finish(holds)
 
 
 class _Run:
     """One environment in one run."""
 
-    def __init__(self, objects: Objects, environment: str, commit: str, want: Want, how: How) -> None:
-        self._objects, self._environment, self._commit = objects, environment, commit
-        self._want, self._how = want, how
-        self._writer = Writer(
-            objects, environment, workloads_of(want.parts), scaled(want.manifests, objects), how.dry_run
-        )
+    def __init__(self, writer: Writer, commit: str, want: Want, how: How, look: Look) -> None:
+        self._writer, self._objects, self._environment = writer, writer.objects, writer.environment
+        self._commit, self._want, self._how = commit, want, how
+        self._record, self._live, self._work = look.record, look.live, look.work
+        self._due, self._left, self._same = look.due, look.left, look.same
         self._progress = Progress(how.note)
-        self._record = Record(how.namespace, environment, Inventory())
-        self._live: Live = {}
-        self._work: dict[Ref, Manifest] = {}
-        self._due: list[Release] = []
         self._rolled: list[Rolled] = []
-        self._left: list[Entry] = []
-        self._same = 0
-
-    def look(self) -> None:
-        """See what there is, and find what differs."""
-        wanted = [each for wave in self._want.waves for each in wave.manifests]
-        self._record = read_record(self._objects.api, self._how.namespace, self._environment)
-        entries = self._record.inventory.by_ref
-        self._left = leftovers(entries.values(), self._want.manifests, (each.ref for each in self._want.barred))
-        if self._how.narrowed or self._want.external:
-            self._left = []
-        self._live = read_live(self._objects, self._looked_at())
-        prepared = map(self._writer.prepare, wanted)
-        self._work = {
-            each.ref: each
-            for each in prepared
-            if not self._writer.is_unchanged(each, self._live.get(each.ref), entries.get(each.ref))
-        }
-        self._same = len(wanted) - len(self._work)
-        self._due = list(self._releases())
-
-    def _looked_at(self) -> set[Ref]:
-        """What is written, what may be deleted, and what rollouts are decided by."""
-        releases = [each for each in self._want.releases.values() if isinstance(each, Release)]
-        moved = {each.ref for release in releases for each in _objects_of(release)}
-        told = {declaration_ref(each.identity) for each in releases}
-        return self._wanted | moved | told | {each.ref for each in self._left}
-
-    @property
-    def _wanted(self) -> set[Ref]:
-        return {each.ref for wave in self._want.waves for each in wave.manifests}
-
-    @property
-    def has_work(self) -> bool:
-        return bool(self._work or self._due or (self._left and self._how.prune) or self._record_is_old)
-
-    @property
-    def _record_is_old(self) -> bool:
-        is_ours = not (self._how.narrowed or self._want.external)
-        return is_ours and self._record.inventory.commit != self._commit
-
-    def is_stale(self) -> bool:
-        """Whether somebody has applied something since the look."""
-        now = read_record(self._objects.api, self._how.namespace, self._environment)
-        return now.version != self._record.version
 
     def finish(self, holds: Holds) -> Report:
         """Do what is to be done."""
@@ -154,15 +113,6 @@ class _Run:
             self._same,
         )
 
-    def _releases(self) -> Iterator[Release]:
-        """The declarations of which something has to move."""
-        writable = {each.ref for each in self._want.manifests}
-        for identity, release in self._want.releases.items():
-            if not (isinstance(release, Release) and {each.ref for each in release.workloads} <= writable):
-                continue
-            if is_due(release, self._live, self._live.get(declaration_ref(identity))):
-                yield release
-
     def _write(self, holds: Holds) -> None:
         """Everything in its order; what moves by a strategy when the turn of its workloads has come."""
 
@@ -171,7 +121,7 @@ class _Run:
                 raise TransientError(f"the Lease of {self._environment} was lost", remedy="Run again.")
 
         is_real = self._how.dry_run is DryRun.NONE
-        moving = {each.ref for release in self._due for each in _objects_of(release)} if is_real else set()
+        moving = {each.ref for release in self._due for each in objects_of(release)} if is_real else set()
         moving |= set() if self._want.external else self._leave_unclear()
         direct = {ref: each for ref, each in self._work.items() if ref not in moving}
         waves = Waves(self._objects, self._writer, self._how.until, keep)
@@ -215,16 +165,31 @@ class _Run:
         for release in self._due:
             obstacles = [self._progress.obstacle(each) for each in release.workloads]
             if obstacle := next(filter(None, obstacles), None):
-                for each in _objects_of(release):
+                for each in objects_of(release):
                     self._progress.leave(each, f"{obstacle.ref} comes first, and failed")
             else:
                 free.append(release)
+        free = self._there(free)
         self._rolled = self._how.roll(free, self._writer) if free else []
         for ended in self._rolled:
             self._complete(ended)
 
+    def _there(self, releases: Sequence[Release]) -> list[Release]:
+        """The releases whose images can be pulled, as far as the registry tells; of a group all, or none."""
+        now = datetime.now(UTC)
+        absent = self._how.absent([each for each in releases if Facts(each, now, self._live).pending])
+        groups = {each.spec.strategy.group for each in releases if each.identity in absent} - {""}
+        for release in releases:
+            why = absent.get(release.identity)
+            for each in objects_of(release):
+                if why:
+                    self._progress.add(Applied(each.ref, Fate.REFUSED, each.origin, why.message, why.remedy))
+                elif release.spec.strategy.group in groups:
+                    self._progress.leave(each, "another declaration of its group cannot be taken live")
+        return [each for each in releases if each.identity not in absent and each.spec.strategy.group not in groups]
+
     def _complete(self, rolled: Rolled) -> None:
-        for each in () if self._want.external else _objects_of(rolled.release):
+        for each in () if self._want.external else objects_of(rolled.release):
             if rolled.end in {End.IDLE, End.DONE}:
                 self._carry(each)
             elif rolled.end is not End.ROLLED_BACK:
@@ -278,14 +243,10 @@ class _Run:
         is_whole = self._went_well and not self._how.narrowed
         commit = self._commit if is_whole else self._record.inventory.commit
         entries = tuple(sorted((each for ref, each in kept.items() if ref not in gone), key=lambda each: each.ref))
-        is_done = is_whole and self._want.is_whole and {each.ref for each in entries} <= self._wanted
+        is_done = is_whole and self._want.is_whole and {each.ref for each in entries} <= self._want.refs
         releases = [each for each in self._want.releases.values() if isinstance(each, Release)]
         is_done = is_done and all(is_settled(each, self._live) for each in releases)
         self._save(Inventory(commit, entries, self._how.state if is_done else ""))
 
     def _save(self, inventory: Inventory) -> None:
         self._record = write_record(self._objects.api, self._record, inventory)
-
-
-def _objects_of(release: Release) -> tuple[Manifest, ...]:
-    return (*release.workloads, *release.others)

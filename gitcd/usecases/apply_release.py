@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from gitcd.cluster.progress import progress_of
 from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import API_VERSION, KIND, Identity
 from gitcd.model.live import Json, Ref
+from gitcd.model.reference import Repository, is_digest
+from gitcd.model.registry import Answer, Answers, Failure, Query
 from gitcd.model.settings import Settings
 from gitcd.rollout.book import Page
 from gitcd.rollout.facts import Facts, Release, images
@@ -26,8 +29,11 @@ if TYPE_CHECKING:
     from gitcd.cluster.prometheus import Prometheus
     from gitcd.usecases.workspace import Workspace
 
+_GONE = frozenset({"ImageNotFound", "RepositoryNotFound"})
+_RESTORE = "Restore the image, or let git name another one."
 _GROUP = API_VERSION.partition("/")[0]
 
+Ask = Callable[[Sequence[Query]], Answers]
 Say = Callable[[Release, str], None]
 
 
@@ -54,6 +60,31 @@ def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None)
 def is_settled(release: Release, live: Mapping[Ref, Json]) -> bool:
     """Whether there will be nothing to do about it as long as nothing changes."""
     return not table_of(release).expects(Facts(release, datetime.now(UTC), live))
+
+
+def absent(ask: Ask, releases: Iterable[Release]) -> dict[Identity, Failure]:
+    """The releases whose image the registry has no more, or has put away: no pod of it would start.
+
+    A registry that cannot be asked is no reason: what pulls the image may be let in where this is not.
+    """
+    wanted = {each.identity: each for each in releases if is_digest(each.digest)}
+    digests: defaultdict[Repository, set[str]] = defaultdict(set)
+    for each in wanted.values():
+        digests[each.spec.repository].add(each.digest)
+    if not digests:
+        return {}
+    answers = ask([Query(repository, digests=frozenset(each)) for repository, each in sorted(digests.items())])
+    found = {key: _lost(each, answers.get(each.spec.repository, each.digest)) for key, each in wanted.items()}
+    return {key: failure for key, failure in found.items() if failure}
+
+
+def _lost(release: Release, answer: Answer) -> Failure | None:
+    if isinstance(answer, Failure):
+        return answer if answer.reason in _GONE else None
+    if not answer.archived:
+        return None
+    image = f"{release.spec.image_repo}@{release.digest}"
+    return Failure("ImageArchived", f"{image} is archived in the registry and cannot be pulled", _RESTORE)
 
 
 def means(

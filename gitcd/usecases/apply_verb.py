@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api, DeclinedError
@@ -21,7 +22,7 @@ from gitcd.planning.scopes import DEFAULT_ENVIRONMENT
 from gitcd.rollout.facts import Release
 from gitcd.usecases.apply import How, apply_environment
 from gitcd.usecases.apply_glance import is_as_it_was, state_of
-from gitcd.usecases.apply_release import Say, ending, means
+from gitcd.usecases.apply_release import Say, absent, ending, means
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import Bounds, Want, read_want
 from gitcd.usecases.apply_write import DryRun, Writer
@@ -120,6 +121,7 @@ class _Asked:
             run.run,
             _rolling(run, mirror, self.objects, wish, say),
             ending(run, wish.budget, wait=wish.wait),
+            partial(absent, run.ask),
             wish.dry_run,
             wait=wish.wait,
             prune=wish.prune,

@@ -71,6 +71,11 @@ class Want:
     external: bool = False  # somebody else applies it: nothing is written but declarations that lie elsewhere
 
     @property
+    def refs(self) -> set[Ref]:
+        """The objects that are written."""
+        return {each.ref for wave in self.waves for each in wave.manifests}
+
+    @property
     def unclear(self) -> tuple[tuple[Identity, Failure], ...]:
         """The declarations of which it is not clear what they shall run; those without a workload have none to say."""
         found = ((part.identity, self.releases.get(part.identity)) for part in self.parts if part.workloads)

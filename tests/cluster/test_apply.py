@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.applying import config_map, declaration, defined, deployment, documents, scene
 from tests.support.audit import writes
+from tests.support.ecr import CREDENTIALS, StandIn
 
 __all__ = ["defined", "scene"]
 
@@ -439,6 +440,25 @@ def test_two_do_not_apply_one_environment_at_a_time(scene, monkeypatch):
     assert ran.code == 3
     assert "prod is being applied by another-run" in ran.err
     assert scene.plane.kubectl("get", "cm", "other", "-n", ns, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("lost", ["deleted", "archived"])
+def test_F7_an_image_that_nobody_can_pull_is_not_rolled_out(scene, monkeypatch, lost):
+    ns = scene.namespace
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with StandIn() as ecr:
+        digest = ecr.put("team/web", tags=["1.0.0", "env-prod"], status="ARCHIVED" if lost == "archived" else "ACTIVE")
+        if lost == "deleted":
+            ecr.delete("team/web", digest)
+        monkeypatch.setenv("GITCD_ECR_ENDPOINT_URL", ecr.url)
+        repo = f"{ecr.host}/team/web"
+        scene.commit({APP: documents(declaration(ns, imageRepo=repo), deployment(ns, image=f"{repo}:1.0.0@{digest}"))})
+        ran = scene.apply()
+    assert ran.code == 5, ran.err
+    assert ran.results == {"ContainerVersion/web": "Created", "Deployment/web": "Refused"}
+    assert digest in ran.err
+    assert scene.plane.kubectl("get", "deployment", "web", "-n", ns, check=False).returncode != 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,71 @@
+"""What is there, and what differs from it: the look by which a run decides whether there is anything to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gitcd.model.applied import Entry
+from gitcd.model.live import Manifest, Ref
+from gitcd.planning.applying_prune import leftovers
+from gitcd.rollout.facts import Release
+from gitcd.usecases.apply_live import Live, read_live
+from gitcd.usecases.apply_record import Record
+from gitcd.usecases.apply_release import declaration_ref, is_due
+from gitcd.usecases.apply_want import Want
+from gitcd.usecases.apply_write import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`work` are manifests as they are written, that differ or may; `same` counts the others.
+
+    `due` are releases of which something has to move, `left` what was written once and git no longer has.
+    """
+
+    record: Record
+    live: Live
+    work: Mapping[Ref, Manifest]
+    due: Sequence[Release]
+    left: Sequence[Entry]
+    same: int
+
+
+def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> Look:
+    """See what there is, and find what differs.
+
+    Raises:
+        DeclinedError: something may not be read.
+        TransientError: the cluster is in trouble.
+    """
+    entries = record.inventory.by_ref
+    is_whole = not (narrowed or want.external)
+    left = leftovers(entries.values(), want.manifests, (each.ref for each in want.barred)) if is_whole else []
+    live = read_live(writer.objects, _looked_at(want, left))
+    prepared = [writer.prepare(each) for wave in want.waves for each in wave.manifests]
+    differing = (each for each in prepared if not writer.is_unchanged(each, live.get(each.ref), entries.get(each.ref)))
+    work = {each.ref: each for each in differing}
+    return Look(record, live, work, tuple(_due(want, live)), left, len(prepared) - len(work))
+
+
+def objects_of(release: Release) -> tuple[Manifest, ...]:
+    """All that a rollout may have to do with."""
+    return (*release.workloads, *release.others)
+
+
+def _looked_at(want: Want, left: Sequence[Entry]) -> set[Ref]:
+    """What is written, what may be deleted, and what rollouts are decided by."""
+    releases = [each for each in want.releases.values() if isinstance(each, Release)]
+    moved = {each.ref for release in releases for each in objects_of(release)}
+    told = {declaration_ref(each.identity) for each in releases}
+    return want.refs | moved | told | {each.ref for each in left}
+
+
+def _due(want: Want, live: Live) -> Iterator[Release]:
+    """The declarations of which something has to move."""
+    writable = {each.ref for each in want.manifests}
+    for identity, release in want.releases.items():
+        if not (isinstance(release, Release) and {each.ref for each in release.workloads} <= writable):
+            continue
+        if is_due(release, live, live.get(declaration_ref(identity))):
+            yield release
