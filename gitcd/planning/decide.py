@@ -6,27 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gitcd.model.declaration import Pin, Spec
+from gitcd.model.declaration import Spec
 from gitcd.model.following import NONE_FOLLOWED
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Change, Outcome, OutcomeKind, Resolved
-from gitcd.model.reference import EcrRegistry, short
+from gitcd.model.reference import short
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.site import Form, Site, SiteEdit
-from gitcd.model.version import VersionProblem
 from gitcd.planning import bluegreen, gates, holds, unsupported
 from gitcd.planning.content import before, carriers, held
-from gitcd.planning.followed import followed_image, followed_tag, followed_version, shown_rule
+from gitcd.planning.followed import followed_image, shown_rule
 from gitcd.planning.holds import Holds
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
 from gitcd.planning.promotion import Aim, Aims
+from gitcd.planning.resolving import MISSING, pin_of, resolve
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.wanted import Wanted, bare_tag, wanted
 
-_MISSING = frozenset({"ImageNotFound", "RepositoryNotFound"})
 # Why a tag that nobody follows cannot be compared; that it names no image, or none with a version, is no mistake.
-_INCOMPARABLE = _MISSING | {"VersionUnknown", "ImageArchived", NONE_FOLLOWED}
+_INCOMPARABLE = MISSING | {"VersionUnknown", "ImageArchived", NONE_FOLLOWED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,67 +84,6 @@ def decide(surveyed: Surveyed, facts: Facts) -> Decision:
         return decision.fail(resolved)
     blank = replace(_blank(surveyed, resolved), aim=aim)
     return _decide_resolved(blank, resolved, environment, facts)
-
-
-def resolve(spec: Spec, answers: Answers, aim: Aim | None = None) -> Resolved | Failure:
-    """What the followed tag names, or the image that is aimed at, with the version where the pin needs one."""
-    tag = followed_tag(spec, answers) if aim is None else _name_of(spec, aim)
-    if isinstance(tag, Failure):
-        return tag
-    image = answers.get(spec.repository, aim.digest if aim else tag)
-    if isinstance(image, Failure):
-        return aim.absent if aim and aim.absent and image.reason in _MISSING else image
-    name = f"@{aim.digest}" if aim else f":{tag}"
-    if image.archived:
-        message = f"{spec.image_repo}{name} is archived in the registry and cannot be pulled"
-        return Failure("ImageArchived", message, "Restore the image, or choose another one.")
-    version = _known_name(spec, image, aim, answers) or followed_version(spec, tag, image.tags, image.label)
-    if isinstance(version, VersionProblem):
-        if _needs_version(spec):
-            return Failure("VersionUnknown", f"{spec.image_repo}{name}: {version.message}", version.remedy)
-        version = ""
-    if spec.pin == "Version" and not _is_named(spec, version, image, answers):
-        return _unnamed(spec, name, version)
-    return Resolved(tag or version, version, image.digest, image.pushed_at)
-
-
-def _name_of(spec: Spec, aim: Aim) -> str:
-    """The tag that stands for the image that is aimed at."""
-    return spec.tag if spec.follow is None else aim.name
-
-
-def _known_name(spec: Spec, image: Image, aim: Aim | None, answers: Answers) -> str:
-    """What git calls the image that is aimed at, where that is a version and names this image still, or by digest."""
-    if aim is None or aim.name in {"", spec.tag} or followed_version(spec, aim.name, (aim.name,)) != aim.name:
-        return ""
-    return aim.name if pin_of(spec) != "Version" or _is_named(spec, aim.name, image, answers) else ""
-
-
-def _is_named(spec: Spec, version: str, image: Image, answers: Answers) -> bool:
-    """Whether the registry knows the image by this tag."""
-    known = answers.get(spec.repository, version)
-    return version in image.tags or (isinstance(known, Image) and known.digest == image.digest)
-
-
-def _unnamed(spec: Spec, name: str, version: str) -> Failure:
-    return Failure(
-        "VersionUnknown",
-        f"{spec.image_repo}{name} says that it is {version}, and the registry has no such tag on it",
-        "Push it under that tag too, or choose a pin with the digest.",
-    )
-
-
-def _needs_version(spec: Spec) -> bool:
-    written = {each.format for each in spec.places}
-    return pin_of(spec) in {"VersionAndDigest", "Version"} or "version" in written or spec.config is not None
-
-
-def pin_of(spec: Spec, version: str = "") -> Pin:
-    """The pin in force: outside private ECR an image need not have a `version`, and then the default keeps the tag."""
-    if spec.pin:
-        return spec.pin
-    known = version or spec.follow or EcrRegistry.parse(spec.repository.registry)
-    return "VersionAndDigest" if known else "TagAndDigest"
 
 
 def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:

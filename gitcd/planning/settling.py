@@ -10,8 +10,9 @@ from gitcd.model.declaration import Identity, Spec
 from gitcd.model.plan import CHANGING, Outcome, OutcomeKind
 from gitcd.model.reference import Repository, is_tag
 from gitcd.model.site import Form, Site
-from gitcd.planning.decide import Decision, pin_of
+from gitcd.planning.decide import Decision
 from gitcd.planning.followed import shown_rule
+from gitcd.planning.resolving import pin_of
 
 _MOVABLE = CHANGING | {OutcomeKind.CURRENT}
 _NOT_SELECTED = "NotSelected"

@@ -14,9 +14,10 @@ from gitcd.model.plan import Outcome
 from gitcd.model.reference import short
 from gitcd.model.registry import Answers, Failure
 from gitcd.model.site import Form, Site
-from gitcd.planning.decide import Decision, pin_of
+from gitcd.planning.decide import Decision
 from gitcd.planning.followed import followed_image, followed_tag, shown_rule
 from gitcd.planning.gates import asked, shown
+from gitcd.planning.resolving import pin_of
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.standing import freezes, standing
 from gitcd.usecases.planner import Planned

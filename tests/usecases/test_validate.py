@@ -223,7 +223,9 @@ class TestForesight:
         assert warnings(files) == []
         files["envs/dev/cv.yaml"] = plain.replace("  tag: env\n", "  follow: {newest: {match: '.*'}}\n")
         (found,) = warnings(files)
-        assert found.startswith("envs/dev/cv.yaml:6:12: maps/tiles: spec.follow.newest: registry.example.com/maps/tiles")
+        assert found.startswith(
+            "envs/dev/cv.yaml:6:12: maps/tiles: spec.follow.newest: registry.example.com/maps/tiles"
+        )
         report = validate(MemoryTree({path: text.encode() for path, text in files.items()}), ["registry.example.com"])
         assert report.warnings == ()
 
