@@ -191,7 +191,7 @@ def test_an_object_of_that_name_that_is_somebody_elses_is_left_alone(begin: Begi
 
 @pytest.fixture
 def routed(rollouts: Rollouts) -> Callable[..., RoutedScene]:
-    install_routes(rollouts)
+    install_routes(rollouts.plane)
     route = {"name": "app", "stableService": "app-stable", "canaryService": "app-canary"}
     return lambda *steps: RoutedScene(rollouts, canary(*steps, httpRoute=route))
 

@@ -88,7 +88,7 @@ def test_killed_again_and_again_it_goes_live(rollouts: Rollouts) -> None:
 
 
 def test_killed_on_the_way_back_it_goes_back(rollouts: Rollouts) -> None:
-    install_routes(rollouts)
+    install_routes(rollouts.plane)
     route = {"name": "app", "stableService": "app-stable", "canaryService": "app-canary"}
     scene = RoutedScene(rollouts, canary(step(50, "0s", {**SMOKE, "tag": "bad-job"}), httpRoute=route))
     back = {"take_back": back_to(scene.begin())}

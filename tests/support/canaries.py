@@ -19,6 +19,7 @@ from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_team import End, Rolled
 from gitcd.usecases.verifying import Measuring
 from tests.support.containerversions import BASE
+from tests.support.controlplane import ControlPlane
 from tests.support.rollouts import Rollouts, as_manifest, workload
 
 PODS = 2
@@ -172,26 +173,33 @@ class RoutedScene(CanaryScene):
             yield
 
     def _observe(self) -> None:
-        route = self.route
-        backends = route["spec"]["rules"][0]["backendRefs"]
-        now = backends[0]["weight"], backends[1]["weight"]
-        self.weights += [now] if now not in self.weights[-1:] else []
-        seen = {"observedGeneration": route["metadata"]["generation"], "reason": "x", "message": "as the test wants it"}
-        wanted = [
-            {"type": "Accepted", "status": str(self.accepts), **seen},
-            {"type": "ResolvedRefs", "status": "True", **seen},
-        ]
-        parents = [{"parentRef": {"name": "public"}, "controllerName": "example.com/test", "conditions": wanted}]
-        if (route.get("status") or {}).get("parents") != parents:
-            path = f"{ROUTES}/namespaces/{self.rollouts.namespace}/httproutes/app/status"
-            self.rollouts.plane.request("PATCH", path, {"status": {"parents": parents}}, kind="merge-patch+json")
+        observed(self.rollouts.plane, self.rollouts.namespace, "app", self.weights, accepts=self.accepts)
 
 
-def install_routes(rollouts: Rollouts) -> None:
+def observed(
+    plane: ControlPlane, namespace: str, name: str, weights: list[tuple[int, int]], *, accepts: bool = True
+) -> None:
+    """What a gateway's controller does with a route of two backends; notes the weights that it sees."""
+    path = f"{ROUTES}/namespaces/{namespace}/httproutes/{name}"
+    route = plane.get(path)
+    backends = route["spec"]["rules"][0]["backendRefs"]
+    now = backends[0]["weight"], backends[1]["weight"]
+    weights += [now] if now not in weights[-1:] else []
+    seen = {"observedGeneration": route["metadata"]["generation"], "reason": "x", "message": "as the test wants it"}
+    wanted = [
+        {"type": "Accepted", "status": str(accepts), **seen},
+        {"type": "ResolvedRefs", "status": "True", **seen},
+    ]
+    parents = [{"parentRef": {"name": "public"}, "controllerName": "example.com/test", "conditions": wanted}]
+    if (route.get("status") or {}).get("parents") != parents:
+        plane.request("PATCH", f"{path}/status", {"status": {"parents": parents}}, kind="merge-patch+json")
+
+
+def install_routes(plane: ControlPlane) -> None:
     """The kind HTTPRoute, once for each control plane."""
-    rollouts.plane.apply(_DEFINITION.read_text())
+    plane.apply(_DEFINITION.read_text())
     for _ in range(200):
-        if rollouts.plane.kubectl("get", "--raw", f"{ROUTES}/httproutes", check=False).returncode == 0:
+        if plane.kubectl("get", "--raw", f"{ROUTES}/httproutes", check=False).returncode == 0:
             return
         time.sleep(0.05)
     pytest.fail("the kind HTTPRoute is not served")
