@@ -55,14 +55,19 @@ class Page:
     def is_given_up(self, release: Release, retry: Order | None = None) -> bool:
         """Whether this digest failed before, and was left as it is until somebody says otherwise, as `retry` may."""
         last = next(iter(_past(self.fields)), {})
-        if (last.get("digest"), last.get("result")) != (release.digest, Result.FAILED) or not self.is_stalled:
+        if (last.get("digest"), last.get("result")) != (release.digest, Result.FAILED) or not self._is_stalled:
             return False
         ended = record.parsed(last.get("finishedAt"))
         said = record.parsed(retry.time) if retry and retry.digest == release.digest else None
         return not (ended and said and said >= ended)
 
     @property
-    def is_stalled(self) -> bool:
+    def is_stuck(self) -> bool:
+        """Whether it was left as it is for a reason that may be gone; whether one was declined the forge says."""
+        return self._is_stalled and all(each.get("reason") != DECLINED for each in self.conditions)
+
+    @property
+    def _is_stalled(self) -> bool:
         return any((each.get("type"), each.get("status")) == (STALLED, "True") for each in self.conditions)
 
     def attempts(self, digest: str) -> int:

@@ -54,7 +54,7 @@ def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None)
         return True
     progress = progress_of(dict(declaration))
     page = Page(progress.fields, progress.conditions)
-    return bool(page.record.new_digest) or page.is_stalled or page.good != release.digest
+    return bool(page.record.new_digest) or page.is_stuck or page.good != release.digest
 
 
 def is_settled(release: Release, live: Mapping[Ref, Json]) -> bool:

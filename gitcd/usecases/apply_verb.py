@@ -30,6 +30,7 @@ from gitcd.usecases.deliver_desk import open_desk
 from gitcd.usecases.planner import Selection, check_selection
 from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_team import Rolled
+from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.ways_back import Drive, drive, stalled
 from gitcd.usecases.workspace import Workspace
 
@@ -114,7 +115,7 @@ class _Asked:
             selection=wish.selection,
             everything=wish.everything,
             memory=mirror.memory,
-            recollect=lambda: ensure_history(mirror, self.tree.commit),
+            recollect=recollected(mirror, self.tree.commit),
         )
         how = How(
             wish.namespace,

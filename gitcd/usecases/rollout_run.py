@@ -56,7 +56,7 @@ class Run:
         """Whether there is anything to do: it does not run, was never found good, or is on its way or stuck there."""
         facts = self._look()
         page = self._page
-        if facts.pending or page.record.new_digest or page.is_stalled or self._table.due(facts):
+        if facts.pending or page.record.new_digest or page.is_stuck or self._table.due(facts):
             return True
         return self._progress is not None and page.good != self.release.digest
 
