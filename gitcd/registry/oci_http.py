@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -242,9 +242,11 @@ def is_loopback(host: str) -> bool:
 
 def _is_link_local(host: str) -> bool:
     try:
-        return ip_address(host.partition("%")[0]).is_link_local
+        address = ip_address(host.partition("%")[0])
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_link_local
 
 
 def _joined(url: str, location: str) -> str:
