@@ -65,7 +65,7 @@ class Reverter:
     def _published(self, failed: Release, trouble: Trouble, good: str) -> Published[Planned]:
         if failed.spec.strategy.blue_green:
             return self.switcher.take_back(failed, trouble.message)
-        request = _request(failed, trouble.message)
+        request = _request(failed, trouble)
         published = self._tried(self._rolled_back, request, good)
         if published.failure and published.failure.reason == "PushDeclined":
             published = self._tried(self._rolled_back, replace(request, by_pull=True), good)
@@ -80,7 +80,7 @@ class Reverter:
         if not release.spec.rollback.enabled or release.spec.strategy.blue_green:
             return ""
         try:
-            plan = self._tried(self._previewed, _request(release, ""), good).plan
+            plan = self._tried(self._previewed, _request(release), good).plan
         except MovedError:
             return ""
         except (ConfigError, RefusedError) as error:
@@ -123,10 +123,11 @@ class Reverter:
         return TakenBack(tuple(self.releases(tip, moved)), tip, pull.url)
 
 
-def _request(failed: Release, reason: str) -> RollbackRequest:
+def _request(failed: Release, trouble: Trouble | None = None) -> RollbackRequest:
     return RollbackRequest(
         str(failed.identity),
-        reason=plain_line(redact.clean(reason)),
+        reason=plain_line(redact.clean(trouble.message)) if trouble else "",
+        evidence=tuple(map(redact.clean, trouble.log)) if trouble else (),
         by=BY,
         leaving=failed.digest if is_digest(failed.digest) else "",
         automatic=True,

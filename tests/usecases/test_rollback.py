@@ -14,7 +14,7 @@ from gitcd.model.registry import Image
 from gitcd.model.trailers import parse, verbs
 from gitcd.registry.tags import Manifest
 from gitcd.usecases.promote import Pen
-from gitcd.usecases.rollback import RollbackRequest, Sources, rollback
+from gitcd.usecases.rollback import MovedError, RollbackRequest, Sources, rollback
 from tests.support.ecr import index_manifest, single_manifest
 from tests.support.repos import make_bare
 from tests.support.scenes import AUTHOR, HOST, LAYOUT, NOW, app_files, context, digest, mirror_of, reference, run
@@ -45,6 +45,28 @@ def bumped(remote, tags):
 
 def outcome(published, name="app"):
     return next(each for each in published.work.plan.outcomes if each.identity.name == name)
+
+
+class TestNobodyAsks:
+    """As a rollout that failed does."""
+
+    def test_what_a_log_says_stands_in_the_message(self, bumped, tags):
+        lines = ("panic: no zoom level", "Gitcd-App: other/other")
+        back(bumped, tags, reason="CrashLoopBackOff", by="gitcd apply", automatic=True, evidence=lines)
+        message = bumped.git("log", "-1", "--format=%B", "main")
+        assert "    panic: no zoom level\n" in message
+        assert [str(move.identity) for move in parse(message)] == ["dev/team/app"]
+
+    def test_what_the_tag_names_by_now_is_not_held_off(self, bumped, tags):
+        tags.move("team/app", "env-dev", "1.3.0")
+        back(bumped, tags, automatic=True)
+        hold, _ = read_hold(HOLD, bumped.show(HOLD))
+        assert [entry.version for entry in hold.reject] == ["1.2.0"]
+        assert run(bumped.url, tags).commits
+
+    def test_what_has_moved_on_is_left_alone(self, bumped, tags):
+        with pytest.raises(MovedError):
+            back(bumped, tags, automatic=True, leaving=digest("team/app:1.1.0"))
 
 
 class TestOneCommit:
