@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from gitcd.model.registry import Answers
+from gitcd.usecases.workspace import Workspace
 from tests.support.applying import REPO, Scene, declaration, defined, documents, scene
 from tests.support.audit import writes
 
@@ -15,6 +17,12 @@ pytestmark = pytest.mark.slow
 
 FOLDER = "envs/prod/web"
 OLD, NEW = (f"{REPO}:{version}@sha256:{letter * 64}" for version, letter in (("1.0.0", "a"), ("1.1.0", "b")))
+
+
+@pytest.fixture(autouse=True)
+def _no_registry(monkeypatch):
+    """A registry that cannot be asked keeps nobody from applying what git says."""
+    monkeypatch.setattr(Workspace, "ask", lambda *_: Answers({}))
 
 
 def slot(namespace, name, image, replicas=2):
