@@ -105,17 +105,24 @@ def _blank(surveyed: Surveyed, resolved: Resolved | None = None) -> Decision:
 def objections(surveyed: Surveyed, environment: Environment) -> list[Failure]:
     """What stands against a declaration whatever the registry says; the first counts most."""
     spec = surveyed.declared.declaration.spec
-    found = [unsupported.failure(environment), _canary_refused(spec, environment), bluegreen.unsupported(spec)]
+    found = [unsupported.failure(environment), _canary_refused(surveyed, environment), bluegreen.unsupported(spec)]
     certain = spec.pin or pin_of(spec) == "VersionAndDigest"
     found += [bare_tag(spec, pin_of(spec)) if certain else None, _refused(surveyed), *surveyed.failures]
     return [each for each in found if each]
 
 
-def _canary_refused(spec: Spec, environment: Environment) -> Failure | None:
-    if spec.strategy.kind != "Canary" or environment.applier != "external":
+def _canary_refused(surveyed: Surveyed, environment: Environment) -> Failure | None:
+    if surveyed.declared.declaration.spec.strategy.kind != "Canary":
         return None
-    message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
-    return Failure("CanaryRefused", message, "Choose another strategy.")
+    if environment.applier == "external":
+        message = f"strategy Canary needs gitcd to apply, but environment {environment.name} says applier: external"
+        return Failure("CanaryRefused", message, "Choose another strategy.")
+    found = sorted({(site.owner.kind, site.owner.name) for site in surveyed.image_sites if site.workload})
+    if not found or [kind for kind, _ in found] == ["Deployment"]:
+        return None
+    names = ", ".join(f"{kind}/{name}" for kind, name in found)
+    message = f"strategy Canary needs exactly one Deployment, found {names}"
+    return Failure("CanaryNeedsOne", message, "Narrow spec.selector, name spec.workload, or choose another strategy.")
 
 
 def _refused(surveyed: Surveyed) -> Failure | None:

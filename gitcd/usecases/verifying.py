@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from gitcd import redact
 from gitcd.cluster.api import DeclinedError
@@ -88,6 +90,12 @@ def preview(spec: Spec) -> str:
     return strategy.canary.http_route.canary_service if strategy.canary is not None else ""
 
 
+def is_own_cluster(server: str, environ: Mapping[str, str]) -> bool:
+    """Whether an API server is that of the cluster that this process runs in, where addresses of Services lead to them."""
+    own = environ.get("KUBERNETES_SERVICE_HOST", "")
+    return bool(own) and urlsplit(server).hostname == own.strip("[]").lower()
+
+
 @dataclass(frozen=True, slots=True)
 class _Running:
     check: Check
@@ -99,8 +107,8 @@ class _Running:
 class Measuring:
     """Takes the measurements of one rollout.
 
-    `inside`: this process runs in the cluster. `prometheus`: the operator's; None where there is none. `resolve`
-    answers the image of a Job, by its digest where a registry is asked.
+    `inside`: this process runs in a cluster; it counts where that is the one measured. `prometheus`: the operator's;
+    None where there is none. `resolve` answers the image of a Job, by its digest where a registry is asked.
     """
 
     objects: Objects
@@ -150,7 +158,8 @@ class Measuring:
             case "Image":
                 return self._by_job(subject, key, verify, now)
             case "HTTP":
-                self._services = self._services or Services(self.objects, inside=self.inside)
+                inside = self.inside and is_own_cluster(self.objects.api.server, os.environ)
+                self._services = self._services or Services(self.objects, inside=inside)
                 return self._services.look(subject.namespace, verify)
             case "Prometheus" if self.prometheus is None:
                 return Look.unclear("no Prometheus is set up: the operator's setting prometheus.url names it")

@@ -21,6 +21,8 @@ from tests.conftest import ACCOUNT, REGION
 from tests.support.controlplane import ControlPlane
 from tests.support.ecr import StandIn
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = "0a1b2c3d4e", "5f6a7b8c9d"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/nearmap/tiles"
 NOTICE = (
@@ -232,7 +234,6 @@ def begun(scene: Scene) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_while_it_waits_the_next_one_goes_back_all_the_same(scene: Scene, number: signal.Signals) -> None:
     scene.ecr.put("nearmap/tiles", tags=["bad-never-c0ffee", "dev"])

@@ -46,12 +46,12 @@ def mortal(rollouts: Rollouts, writes: int) -> dict[str, Any]:
 
 
 def test_killed_after_every_write_it_goes_live(rollouts: Rollouts) -> None:
-    """Another version for every other write after which a run may die; the run after it is not disturbed."""
+    """Another version for every third write after which a run may die; the run after it is not disturbed."""
     scene = CanaryScene(rollouts, canary(step(30, "0s", SMOKE), step(50)))
     scene.begin()
     versions = (f"1.{number}.0" for number in range(1, _MOST))
     with scene.watched():
-        for writes, version in zip(range(1, _MOST, 2), versions, strict=False):
+        for writes, version in zip(range(1, _MOST, 3), versions, strict=False):
             new = scene.release(version)
             try:
                 ended = scene.roll(new, **mortal(rollouts, writes)).end

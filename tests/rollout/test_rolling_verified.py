@@ -9,7 +9,7 @@ from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.model.strategy import Verify
 from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_team import End
-from gitcd.usecases.verifying import Measuring, by_digest
+from gitcd.usecases.verifying import Measuring, by_digest, is_own_cluster
 from tests.support.rollouts import Rollouts, back_to, digest, image
 
 SMOKE = "registry.example.com/smoke"
@@ -60,6 +60,19 @@ def test_a_check_that_cannot_run_takes_nothing_back(rollouts: Rollouts) -> None:
     assert rollouts.live_image("app") == image("app", "1.1.0")
     assert rollouts.history("app")[0] == (digest("1.1.0"), "Inconclusive")
     assert rollouts.conditions("app")["Verified"] == ("Unknown", "VerificationInconclusive")
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "own"),
+    [
+        ("https://10.0.0.1:443", "10.0.0.1", True),
+        ("https://[fd00::1]:443", "fd00::1", True),
+        ("https://api.other.example.com", "10.0.0.1", False),
+        ("https://10.0.0.1:443", "", False),
+    ],
+)
+def test_addresses_of_services_are_those_of_the_own_cluster(server: str, host: str, own: bool) -> None:
+    assert is_own_cluster(server, {"KUBERNETES_SERVICE_HOST": host}) is own
 
 
 def test_the_tag_of_a_check_is_asked_of_its_registry_and_no_other() -> None:

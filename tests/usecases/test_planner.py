@@ -538,6 +538,32 @@ class TestTogether:
         assert registry.asked == []
 
 
+class TestCanary:
+    STRATEGY = "{kind: Canary, canary: {steps: [{weight: 10}]}}"
+
+    def files(self, **more):
+        return {
+            "envs/dev/cv.yaml": declaration(strategy=self.STRATEGY, **SELECTOR),
+            "envs/dev/app.yaml": deployment(),
+            **more,
+        }
+
+    def test_one_deployment_is_bumped_as_ever(self):
+        assert [change.path for change in plan(self.files()).files] == ["envs/dev/app.yaml"]
+
+    def test_more_than_one_workload_is_refused_before_anything_is_committed(self):
+        result = plan(self.files() | {"envs/dev/other.yaml": deployment(name="other")})
+        assert (only(result).reason, result.files) == ("CanaryNeedsOne", ())
+        assert "found Deployment/app, Deployment/other" in only(result).message
+
+    def test_another_kind_of_workload_is_refused(self):
+        files = self.files() | {"envs/dev/app.yaml": deployment().replace("kind: Deployment", "kind: StatefulSet")}
+        assert only(plan(files)).reason == "CanaryNeedsOne"
+
+    def test_somebody_else_who_applies_is_refused(self):
+        assert only(plan(self.files(), layout=LAYOUT % ", applier: external")).reason == "CanaryRefused"
+
+
 class TestBlueGreen:
     STRATEGY = "{kind: ServiceBlueGreen, blueGreen: {serviceName: live, labelNames: [slot]}}"
     SERVICE = "kind: Service\napiVersion: v1\nmetadata: {name: live, namespace: team}\nspec: {selector: {app: app, slot: %s}}\n"
