@@ -91,7 +91,7 @@ def preview(spec: Spec) -> str:
 
 
 def is_own_cluster(server: str, environ: Mapping[str, str]) -> bool:
-    """Whether an API server is that of the cluster that this process runs in, where addresses of Services lead to them."""
+    """Whether an API server is that of the cluster that this process runs in, and addresses of Services hold here."""
     own = environ.get("KUBERNETES_SERVICE_HOST", "")
     return bool(own) and urlsplit(server).hostname == own.strip("[]").lower()
 
