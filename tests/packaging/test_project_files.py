@@ -80,7 +80,7 @@ def _fake_make(folder: Path, failing: str) -> dict[str, str]:
 
 
 PARTS = ["control-plane", "forge", "helm"]
-PROGRAMS = {"GPG": "gpg", "PROMETHEUS": "prometheus", "REGISTRY": "docker-registry", "SSHD": "sshd"}
+PROGRAMS = {"GPG": ["gpg"], "PROMETHEUS": ["prometheus"], "REGISTRY": ["docker-registry", "skopeo"], "SSHD": ["sshd"]}
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,8 @@ def test_ci_requires_what_it_could_build(root: Path, tmp_path: Path) -> None:
     make.write_text(make.read_text() + '[ "$target" != test ] || env | grep ^GITCD_REQUIRE_\n')
     result = subprocess.run([root / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
     required = [line for line in result.stdout.splitlines() if line.startswith("GITCD_")]
-    found = [
-        name for name, program in PROGRAMS.items() if shutil.which(program, path=f"{environment['PATH']}:/usr/sbin")
-    ]
+    path = f"{environment['PATH']}:/usr/sbin"
+    found = [name for name, programs in PROGRAMS.items() if all(shutil.which(each, path=path) for each in programs)]
     assert sorted(required) == [f"GITCD_REQUIRE_{name}=1" for name in sorted(["CONTROL_PLANE", "HELM", *found])]
 
 
