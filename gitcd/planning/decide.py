@@ -155,12 +155,15 @@ def _decide_resolved(decision: Decision, resolved: Resolved, environment: Enviro
         return decision.stop(OutcomeKind.CURRENT, "Live", f"{sites.live_name} is live and holds it")
     open_goals = tuple(each for each in goals if not each.met)
     if not open_goals:
-        if sites.live:
-            return decision.stop(
-                OutcomeKind.CURRENT, "AwaitsSwitch", f"{sites.idle_name} holds it and awaits the switch"
-            )
-        return decision
+        return _await_switch(decision, sites, resolved, facts) if sites.live else decision
     return _move(decision, open_goals, environment, facts)
+
+
+def _await_switch(decision: Decision, sites: _Sites, resolved: Resolved, facts: Facts) -> Decision:
+    """The idle slot is as it shall be; what is left to do is not a matter of images, and may be on hold."""
+    if held := holds.applies(facts.holds.get(decision.outcome.identity), resolved.digest, facts.now):
+        return decision.stop(OutcomeKind.HELD, held.reason, held.message, _release(decision))
+    return decision.stop(OutcomeKind.CURRENT, "AwaitsSwitch", f"{sites.idle_name} holds it and awaits the switch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +270,7 @@ def _is_live(site: Site, spec: Spec, answers: Answers, resolved: Resolved) -> bo
 def _stopped(decision: Decision, new: Image, environment: Environment, facts: Facts) -> Decision | None:
     outcome, spec = decision.outcome, decision.surveyed.declared.declaration.spec
     if held := holds.applies(facts.holds.get(outcome.identity), new.digest, facts.now):
-        return decision.stop(
-            OutcomeKind.HELD, held.reason, held.message, f"Release it with `gitcd release {outcome.identity}`."
-        )
+        return decision.stop(OutcomeKind.HELD, held.reason, held.message, _release(decision))
     if decision.aim and decision.aim.back:
         return None
     if freeze := running_freeze(environment, facts.now):
@@ -281,6 +282,10 @@ def _stopped(decision: Decision, new: Image, environment: Environment, facts: Fa
     ):
         return decision.stop(OutcomeKind.BLOCKED, block.reason, block.message)
     return None
+
+
+def _release(decision: Decision) -> str:
+    return f"Release it with `gitcd release {decision.outcome.identity}`."
 
 
 def _change(goal: Wanted) -> Change:

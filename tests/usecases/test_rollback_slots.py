@@ -105,3 +105,15 @@ def test_a_rollback_readies_an_idle_slot_that_did_not_keep_it(remote, tags):
     back(remote, tags, "dev/team/app", reason="slow")
     assert reference("app", "1.0.0") in remote.show("envs/dev/app/blue.yaml")
     assert reference("app", "1.1.0") in remote.show("envs/dev/app/green.yaml")
+
+
+def test_an_idle_slot_whose_image_is_held_off_awaits_no_switch(remote, tags):
+    tags.move("team/app", "env-dev", "1.2.0")
+    assert len(run(remote.url, tags).commits) == 1
+    waiting = outcome(run(remote.url, tags))
+    assert (waiting.kind, waiting.reason) == (OutcomeKind.CURRENT, "AwaitsSwitch")
+    reject = f"{{digest: '{digest('team/app:1.2.0')}', version: 1.2.0, reason: slow, time: '2026-11-22T11:00:00Z'}}"
+    remote.commit({".gitcd/holds/dev/team.app.yaml": f"reject: [{reject}]\n".encode()}, "Hold it")
+    held = outcome(run(remote.url, tags))
+    assert (held.kind, held.reason) == (OutcomeKind.HELD, "Rejected")
+    assert "gitcd release dev/team/app" in held.remedy
