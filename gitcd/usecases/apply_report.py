@@ -34,7 +34,8 @@ class Report:
         if self.unhealthy or any(each.end in {End.FAILED, End.ROLLED_BACK} for each in self.rolled):
             return ExitCode.ROLLOUT_FAILED
         broken = [each for each in (*self.results, *self.want.barred) if each.fate in BROKEN]
-        if self.want.refusals or self.want.broken or any(not each.transient for each in broken):
+        refused = any(each.end is End.REFUSED for each in self.rolled)
+        if refused or self.want.refusals or self.want.broken or any(not each.transient for each in broken):
             return ExitCode.ITEMS_FAILED
         return ExitCode.TRANSIENT if broken else ExitCode.OK
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
 from gitcd.rollout.facts import Release
@@ -12,6 +13,7 @@ from gitcd.usecases.rollout_means import TIP_EVERY, Means
 from gitcd.usecases.rollout_run import Run
 from gitcd.usecases.rollout_team import End, Rolled, Team
 
+_WORKERS = 8
 _FORESEEN = 20  # releases: to look for a way back takes a plan for each
 
 
@@ -24,12 +26,14 @@ def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
     """
     groups: defaultdict[object, list[Run]] = defaultdict(list)
     ended: list[Rolled] = []
-    for release in releases:
-        run = Run(release, means)
-        if run.is_due():
-            groups[_company(release)].append(run)
+    runs = [Run(release, means) for release in releases]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        due = list(pool.map(Run.is_due, runs))
+    for run, is_due in zip(runs, due, strict=True):
+        if is_due:
+            groups[_company(run.release)].append(run)
         else:
-            ended.append(Rolled(release, End.IDLE))
+            ended.append(Rolled(run.release, End.IDLE))
     for run in islice(chain.from_iterable(groups.values()), _FORESEEN):
         run.warn()
     teams = [Team(runs, means) for runs in groups.values()]
@@ -51,8 +55,9 @@ def _work(teams: Sequence[Team], means: Means) -> None:
             superseded = means.superseded([release for team in working for release in team.releases])
             for team in working:
                 team.give_way(superseded)
-        for team in working:
-            team.turn()
+        with ThreadPoolExecutor(min(_WORKERS, len(working))) as pool:
+            for _ in pool.map(Team.turn, working):
+                pass
         left = means.until - time.monotonic()
         if left <= 0:
             for team in working:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from gitcd.cluster.objects import Objects
@@ -119,3 +120,4 @@ class Means:
     run: str = ""
     now: Callable[[], datetime] = _now
     sleep: Callable[[float], None] = time.sleep
+    committing: threading.Lock = field(default_factory=threading.Lock)  # one commit at a time

@@ -217,7 +217,8 @@ class Run:
     def _switch(self, step: str) -> Failed | None:
         """Commit the switch, and go on with what that commit says; what stands against it is nobody's failure."""
         self.say(str(CommitSwitch()))
-        switched = self._means.switch(self.release)
+        with self._means.committing:
+            switched = self._means.switch(self.release)
         if isinstance(switched, Failure):
             if not switched.transient:
                 return Failed(step, Trouble(switched.reason, switched.message, blames=False))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from gitcd.errors import RefusedError
 from gitcd.model.declaration import Identity
 from gitcd.model.registry import Failure
 from gitcd.rollout import book
@@ -24,6 +26,7 @@ class End(StrEnum):
     SUPERSEDED = "Superseded"  # a newer commit wants it otherwise
     FAILED = "Failed"
     ROLLED_BACK = "RolledBack"  # it failed, and what ran before runs again
+    REFUSED = "Refused"  # the cluster does not let it be done
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,17 @@ class Team:
         return tuple(run.release for run in self._runs)
 
     def turn(self) -> None:
-        """One look at each, and what is to be done about it."""
+        """One look at each, and what is to be done about it. What is refused to one team stops no other.
+
+        Raises:
+            TransientError: the cluster, or the remote, is in trouble.
+        """
+        try:
+            self._turn()
+        except RefusedError as error:
+            self._refuse(error)
+
+    def _turn(self) -> None:
         if self._failed and self._back is None:
             self._retreat(*self._failed)
             return
@@ -113,7 +126,18 @@ class Team:
             return TakenBack()
         if not failed.release.spec.rollback.enabled:
             return TakenBack(refusal=Failure("RollbackDisabled", "spec.rollback.enabled is false"))
-        return self._means.take_back(failed.release, trouble, failed.good)
+        with self._means.committing:
+            return self._means.take_back(failed.release, trouble, failed.good)
+
+    def _refuse(self, error: RefusedError) -> None:
+        """End where something may not be written; that is not the version's fault, and the next run tries again."""
+        trouble = Trouble("Refused", error.message, blames=False)
+        with suppress(RefusedError):
+            for run in self._runs:
+                run.fail(trouble)
+        self.ended = tuple(
+            Rolled(run.release, End.REFUSED, error.remedy, trouble, self._back) for run in self._left or self._runs
+        )
 
     def _end(self, end: End, text: str = "") -> None:
         trouble = self._failed[1].trouble if self._failed else None

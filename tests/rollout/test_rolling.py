@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gitcd.model.live import Manifest
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_means import Question
@@ -123,3 +124,32 @@ def test_a_poisoned_record_neither_fails_nor_spares_a_rollout(rollouts: Rollouts
     (rolled,) = roll_out([release], rollouts.means())
     assert rolled.end is End.DONE
     assert rollouts.live_image("app") == image("app", "1.1.0")
+
+
+def test_F39_a_conflict_is_told_with_its_owner_and_stops_no_other(rollouts: Rollouts) -> None:
+    for name in ("app", "other"):
+        rollouts.declare(name)
+    roll_out([rollouts.release(name, "1.0.0") for name in ("app", "other")], rollouts.means())
+    path = f"/apis/apps/v1/namespaces/{rollouts.namespace}/deployments/app"
+    hand = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image("app", "0.9.0")}]}}}}
+    rollouts.plane.request("PATCH", f"{path}?fieldManager=hand", hand, kind="strategic-merge-patch+json")
+
+    def carry(manifest: Manifest) -> None:
+        rollouts.objects.apply(manifest)
+
+    releases = [rollouts.release(name, "1.1.0") for name in ("app", "other")]
+    refused, done = roll_out(releases, rollouts.means(carry=carry))
+    assert (refused.end, done.end) == (End.REFUSED, End.DONE)
+    assert refused.trouble is not None
+    assert "hand" in refused.trouble.message
+    assert rollouts.live_image("app") == image("app", "0.9.0")
+    assert rollouts.conditions("app")["Stalled"] == ("True", "Refused")
+
+
+def test_many_are_taken_live_at_a_time(rollouts: Rollouts) -> None:
+    names = [f"app{number}" for number in range(12)]
+    for name in names:
+        rollouts.declare(name)
+    rolled = roll_out([rollouts.release(name, "1.0.0") for name in names], rollouts.means())
+    assert {each.end for each in rolled} == {End.DONE}
+    assert {rollouts.status(name)["history"][0]["result"] for name in names} == {"Succeeded"}
