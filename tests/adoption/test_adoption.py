@@ -66,7 +66,7 @@ PLAIN = Case(
         ("bookstore/web", "production", "7.1.0"),
         ("bookstore/web", "canary", "8.0.0"),
         ("bookstore/web", "staging", "8.1.0"),
-        ("library/redis", "7.2", "7.2.5"),
+        ("library/redis", "7.2", "7.2"),  # other registries than ECR tell no other tag of an image
         ("library/postgres", "16", "16.4"),
     ),
     expected={
@@ -81,7 +81,7 @@ PLAIN = Case(
         },
         "production/web.yaml": {
             14: f"                    image: {HOST}/bookstore/web:{pinned('bookstore/web', '7.1.0')}",
-            16: f"                    image: redis:7.2@{at('library/redis', '7.2.5')}",
+            16: f"                    image: redis:7.2@{at('library/redis', '7.2')}",
             31: f"                    image: {HOST}/bookstore/web:{pinned('bookstore/web', '8.0.0')}",
         },
         "production/postgres.yaml": {
