@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,18 @@ from gitcd.cli.terminal import Console
 from gitcd.errors import ExitCode
 
 if TYPE_CHECKING:
+    from gitcd.git.mirror import Mirror
     from gitcd.model.applied import Applied
     from gitcd.rollout.facts import Release
     from gitcd.usecases.apply_report import Report
     from gitcd.usecases.apply_verb import Wish
     from gitcd.usecases.rollout_team import Rolled
+    from gitcd.usecases.running import Schedule
+    from gitcd.usecases.workspace import Workspace
 
 _HEADER = ("OBJECT", "RESULT", "WHERE", "WHY")
 _SHOWN = 3  # fields of a change in a line
+_A_MINUTE = timedelta(minutes=1)
 
 
 class _Duration(click.ParamType[timedelta]):
@@ -77,9 +82,46 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
             reports.append(report)
             _summarise(console, report)
     _show(console, form, reports)
-    codes = {report.code for report in reports}
+    return _worst(report.code for report in reports)
+
+
+def _worst(codes: Iterable[ExitCode]) -> ExitCode:
+    found = set(codes)
     order = (ExitCode.ROLLOUT_FAILED, ExitCode.ITEMS_FAILED, ExitCode.TRANSIENT)
-    return next((code for code in order if code in codes), ExitCode.OK)
+    return next((code for code in order if code in found), ExitCode.OK)
+
+
+class Follower:
+    """Applies what `gitcd run` has committed, for a minute at a time, and tells it once as long as nothing changes."""
+
+    def __init__(self, console: Console, arguments: dict[str, Any]) -> None:
+        self._console, self._arguments = console, arguments
+        self._told: dict[str, object] = {}
+
+    def follow(self, run: Workspace, mirror: Mirror, code: ExitCode, schedule: Schedule) -> ExitCode:
+        """Apply the branch's tip; the exit code, that of the look included. What is under way is looked at soon."""
+        from gitcd.usecases.apply_report import as_data
+        from gitcd.usecases.apply_verb import Wish, apply
+        from gitcd.usecases.rollout_team import End
+
+        arguments, heard, reports = self._arguments, _Listener(self._console), []
+        wish = Wish(
+            session.selection(arguments),
+            arguments["kubeconfig"],
+            arguments["context"],
+            arguments["apply_namespace"],
+            everything=arguments["apply"] == "all",
+            budget=_A_MINUTE,
+        )
+        for report in apply(run, mirror, wish, heard.note, heard.say):
+            reports.append(report)
+            seen = as_data(report) | {"commit": ""}
+            if report.results or report.rolled or self._told.get(report.environment, seen) != seen:
+                _summarise(self._console, report)
+            self._told[report.environment] = seen
+        if any(each.end is End.PROGRESSING for report in reports for each in report.rolled):
+            schedule.hear(None, time.monotonic())
+        return _worst([code, *(report.code for report in reports)])
 
 
 class _Listener:
@@ -162,7 +204,7 @@ def _tell_rolled(console: Console, rolled: Rolled) -> None:
     line = (
         f"{rolled.release.identity} {rolled.release.version}: {rolled.end}{f': {rolled.text}' if rolled.text else ''}"
     )
-    if rolled.end not in {End.FAILED, End.ROLLED_BACK}:
+    if rolled.end not in {End.FAILED, End.ROLLED_BACK, End.REFUSED}:
         console.say(line)
         return
     trouble, back = rolled.trouble, rolled.back

@@ -25,8 +25,8 @@ _OWN = ("repo", "branch", "config")
               help="Where runs read declarations; repo needs no permission in the cluster.")  # fmt: skip
 @click.option("--cluster-wide", is_flag=True, help="A ClusterRole in place of a Role in each mapped namespace.")
 @click.option("--apply", type=click.Choice(["images", "all"]),
-              help="CronJobs of `gitcd apply` too, with its rights; for what stands beside images, or "
-              "all.")  # fmt: skip
+              help="Take commits to the cluster too, with a CronJob and the rights for that: what stands beside "
+              "images, or all.")  # fmt: skip
 @click.option("--controller", is_flag=True, help="A Deployment of `gitcd run` in place of CronJobs.")
 @click.option(
     "--http-auth", is_flag=True, help="With --controller: who reads metrics or the list is asked for a token."

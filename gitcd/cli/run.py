@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcd.cli import options, session
+from gitcd.cli.apply import Follower
 from gitcd.cli.ecr_sync import Pause
 from gitcd.cli.reconcile import carry_out, tell_published
 from gitcd.cli.terminal import Console
-from gitcd.errors import ConfigError, GitcdError, TransientError
+from gitcd.errors import ConfigError, ExitCode, GitcdError, TransientError
 
 if TYPE_CHECKING:
     from gitcd.cluster.api import Api
@@ -62,6 +63,10 @@ def _unused(command: Command) -> Command:
 @click.option("--k8s-config", default="", metavar="FILE", help="The same as --kubeconfig, as cvmanager called it.")
 @options.registry
 @click.option("--journal", "journals", multiple=True, type=click.Path(dir_okay=False), hidden=True)
+@_flag("--apply", "GITCD_RUN_APPLY", type=click.Choice(["images", "all"]), default=None,
+       help="Then take it to the cluster, as `gitcd apply` does: what stands beside images, or all.")  # fmt: skip
+@_flag("--apply-namespace", "GITCD_APPLY_NAMESPACE", default="gitcd", show_default=True, metavar="NAME",
+       help="With --apply: where the record of what was applied is kept.")  # fmt: skip
 @click.option("--once", is_flag=True, help="Look at everything once, serve nothing, and exit as reconcile does.")
 @_flag("--port", "GITCD_HTTP_PORT", type=click.IntRange(0, 65535), default=8081, show_default=True, metavar="PORT",
        help="Where probes, metrics and the list of workloads are served; 0: a free port.")  # fmt: skip
@@ -128,6 +133,7 @@ class _Runner:
         self._unsent = ""
         self._declared: Sequence[ContainerVersion] = ()
         self._looked = False
+        self._follower = Follower(console, arguments) if arguments["apply"] else None
         self._in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
     def once(self) -> int:
@@ -162,7 +168,6 @@ class _Runner:
         raise AssertionError("only a signal ends it")
 
     def _look(self, choose: Choose) -> Look:
-        from gitcd.errors import ExitCode
         from gitcd.model.plan import plan_exit_code
         from gitcd.usecases.controller import Look
 
@@ -174,7 +179,10 @@ class _Runner:
             self._declared, self._looked = [each.declaration for each in published.work.inputs.declared], True
             if self._news.hear(published) or self._console.verbose:
                 tell_published(self._console, self._form, mirror, published)
-        return Look(published, ExitCode(plan_exit_code(published.work.plan)), run.registry_calls)
+            code = ExitCode(plan_exit_code(published.work.plan))
+            if self._follower:
+                code = self._follower.follow(run, mirror, code, self._schedule)
+        return Look(published, code, run.registry_calls)
 
     @property
     def _from_cluster(self) -> bool:

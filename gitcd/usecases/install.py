@@ -144,8 +144,6 @@ def _read(flags: Mapping[str, object]) -> Wanted:
         raise ConfigError(
             "--cluster-wide goes with --from cluster or --apply: otherwise nothing in the cluster is read"
         )
-    if wanted.apply and wanted.controller:
-        raise ConfigError("--apply renders CronJobs, and --controller a Deployment that applies by itself")
     if (wanted.http_auth or wanted.metrics_from) and not wanted.controller:
         raise ConfigError("--http-auth and --metrics-from go with --controller: CronJobs serve nothing")
     return wanted
@@ -225,7 +223,8 @@ def _source(wanted: Wanted) -> tuple[str, ...]:
 def _controller(wanted: Wanted) -> Controller:
     chosen = [word for name in dict.fromkeys(wanted.environment) for word in ("--environment", name)]
     asked = ("--http-auth",) if wanted.http_auth else ()
-    return Controller("gitcd-run", ("run", *chosen, *_source(wanted), *asked), _PORT)
+    applying = ("--apply", wanted.apply, "--apply-namespace", wanted.namespace) if wanted.apply else ()
+    return Controller("gitcd-run", ("run", *chosen, *_source(wanted), *applying, *asked), _PORT)
 
 
 def _jobs(wanted: Wanted) -> Iterator[Job]:

@@ -505,3 +505,24 @@ def test_an_environment_writes_only_where_the_operator_maps_it(scene):
     ran = scene.apply("--all")
     assert ran.code == 5
     assert f"the environment prod may not write into the namespace {ns}" in ran.err
+
+
+@pytest.mark.slow
+def test_a_run_commits_and_then_applies(scene, monkeypatch):
+    ns = scene.namespace
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with StandIn() as ecr:
+        monkeypatch.setenv("GITCD_ECR_ENDPOINT_URL", ecr.url)
+        repo = f"{ecr.host}/team/web"
+        old = ecr.put("team/web", tags=["1.0.0"])
+        new = ecr.put("team/web", tags=["1.1.0", "env-prod"])
+        scene.commit({APP: documents(declaration(ns, imageRepo=repo), deployment(ns, image=f"{repo}:1.0.0@{old}"))})
+        ran = scene.run("--once", "--apply", "images", "--apply-namespace", ns)
+        assert ran.code == 0, ran.err
+        image = scene.get("deployments", "web")["spec"]["template"]["spec"]["containers"][0]["image"]
+        assert image == f"{repo}:1.1.0@{new}"
+        assert scene.get("containerversions", "web")["status"]["lastGood"]["commit"] == scene.remote.tip
+        mark = scene.plane.audit.mark()
+        assert scene.run("--once", "--apply", "images", "--apply-namespace", ns).code == 0
+        assert writes(requests(scene, mark)) == []

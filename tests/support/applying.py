@@ -90,12 +90,17 @@ class Scene:
     def commit(self, files: dict[str, bytes | None]) -> str:
         return self.remote.commit(files)
 
-    def apply(self, *flags: str, form: str = "json", kubeconfig: Path | None = None) -> Ran:
+    def apply(self, *flags: str, kubeconfig: Path | None = None) -> Ran:
+        return self._ran("apply", "-n", self.namespace, *flags, kubeconfig=kubeconfig)
+
+    def run(self, *flags: str) -> Ran:
+        return self._ran("run", *flags)
+
+    def _ran(self, verb: str, *flags: str, kubeconfig: Path | None = None) -> Ran:
         path = self.folder / "settings.yaml"
-        path.write_text(
-            json.dumps({"environments": [{"name": "prod", "cluster": uid_of(self.plane)}], **self.settings})
-        )
-        words = ["apply", self.remote.url, "-n", self.namespace, "--config", str(path), "-o", form]
+        environments = [{"name": "prod", "cluster": uid_of(self.plane)}]
+        path.write_text(json.dumps({"environments": environments, **self.settings}))
+        words = [verb, self.remote.url, "--config", str(path), "-o", "json"]
         words += ["--kubeconfig", str(kubeconfig or self.plane.admin.kubeconfig), *flags]
         self.capsys.readouterr()
         code = main.run(words)

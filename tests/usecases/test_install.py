@@ -149,8 +149,14 @@ def test_apply_writes_everywhere_only_when_that_is_said(mapped: Path, tmp_path: 
         rendered(config=bare, apply="images")
     with pytest.raises(ConfigError, match="which cluster each environment is"):
         rendered(apply="images")
-    with pytest.raises(ConfigError, match="--controller"):
-        rendered(config=mapped, apply="images", controller=True)
+
+
+def test_a_controller_applies_by_itself(mapped: Path) -> None:
+    found = rendered(config=mapped, apply="images", controller=True)
+    (container,) = found["Deployment", "gitcd", "gitcd-run"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["run", "--apply", "images", "--apply-namespace", "gitcd"]
+    assert ("Role", "tiles", "gitcd-gitcd-apply") in found
+    assert not any(key[0] == "CronJob" for key in found)
 
 
 def test_a_controller_stands_in_place_of_cron_jobs(mapped: Path) -> None:
