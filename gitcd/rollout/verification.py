@@ -19,7 +19,7 @@ _SHOWN = 3  # measurements that tell why, the latest
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The end of a check. `reason` is one word in CamelCase, `evidence` what was seen, the latest last."""
+    """The end of a check. `reason` is one word in CamelCase, `evidence` what was seen besides what `message` says."""
 
     verdict: Verdict
     reason: str
@@ -50,7 +50,7 @@ def judge(
         return _ruling(verify, unclear, "could not be told", verify.inconclusive_limit)
     row = _row(measurements)
     if row >= verify.count:
-        return Ruling(Verdict.PASS, "Passed", f"{title(verify)} passed", _evidence(measurements))
+        return Ruling(Verdict.PASS, "Passed", f"{title(verify)} passed: {_first(measurements[-1])}")
     due = max(since, measurements[-1].at + verify.interval) if measurements else since
     if max(now, due) + (verify.count - row - 1) * verify.interval > since + limit:
         return _out_of_time(verify, measurements, row, limit)
@@ -103,7 +103,7 @@ def _ruling(verify: Verify, against: Sequence[Measurement], how: str, allowed: i
     times = f", {len(against)} times where {allowed} are allowed" if allowed else ""
     verdict = against[-1].verdict
     reason = "VerificationFailed" if verdict is Verdict.FAIL else "VerificationInconclusive"
-    return Ruling(verdict, reason, f"{title(verify)} {how}{times}: {against[-1].evidence}", _evidence(against))
+    return Ruling(verdict, reason, f"{title(verify)} {how}{times}: {_first(against[-1])}", _rest(against))
 
 
 def _out_of_time(verify: Verify, measurements: Sequence[Measurement], row: int, limit: timedelta) -> Ruling:
@@ -111,13 +111,19 @@ def _out_of_time(verify: Verify, measurements: Sequence[Measurement], row: int, 
     against = [each for each in measurements if each.verdict is not Verdict.PASS]
     failed = [each for each in against if each.verdict is Verdict.FAIL]
     verdict = Verdict.FAIL if failed else Verdict.INCONCLUSIVE
-    last = f": {(failed or against)[-1].evidence}" if against else ""
+    last = f": {_first((failed or against)[-1])}" if against else ""
     message = (
         f"{title(verify)} has {row} of {verify.count} passes in a row, and timeouts.verify ({format_duration(limit)}) "
         f"leaves no time for the others{last}"
     )
-    return Ruling(verdict, "VerificationTimedOut", message, _evidence(failed or measurements))
+    return Ruling(verdict, "VerificationTimedOut", message, _rest(failed or against))
 
 
-def _evidence(measurements: Sequence[Measurement]) -> tuple[str, ...]:
-    return tuple(each.evidence for each in measurements[-_SHOWN:] if each.evidence)
+def _first(measurement: Measurement) -> str:
+    return measurement.evidence.partition("\n")[0]
+
+
+def _rest(measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    """What the latest measurements saw, line by line, without the first line of the last one, which the message has."""
+    lines = [each.evidence.splitlines() for each in measurements[-_SHOWN:]]
+    return (*(line for each in lines[:-1] for line in each), *(lines[-1][1:] if lines else ()))

@@ -127,7 +127,7 @@ def test_a_failed_check_blames_the_version() -> None:
     decision = Cluster(_release(CHECK), verdicts=[Verdict.FAIL] * 9).to_its_end()
     assert isinstance(decision, Failed)
     assert (decision.step, decision.trouble.reason, decision.trouble.blames) == ("Verify", "VerificationFailed", True)
-    assert decision.trouble.log == ("seen",)
+    assert decision.trouble.message.endswith(" failed: seen")
 
 
 def test_a_check_that_could_not_be_made_blames_nobody() -> None:

@@ -44,7 +44,17 @@ def test_the_first_look_is_due_at_once_and_the_next_after_the_interval():
 
 def test_one_pass_is_enough_where_nothing_else_is_said():
     found = judged("p")
-    assert (found.verdict, found.evidence) == (Verdict.PASS, ("look 0",))
+    assert (found.verdict, found.message) == (Verdict.PASS, "check of Service tiles passed: look 0")
+
+
+def test_evidence_is_what_the_message_does_not_say():
+    one = judge(HTTP, [Measurement(NOW, Verdict.FAIL, "it failed\n| line 1\n| line 2")], NOW, NOW, LIMIT)
+    assert one.message == "check of Service tiles failed: it failed"
+    assert one.evidence == ("| line 1", "| line 2")
+    looks = [Measurement(NOW, Verdict.FAIL, text) for text in ("a\n| x", "b", "c\n| y")]
+    found = judge(replace(HTTP, failure_limit=2), looks, NOW, NOW, LIMIT)
+    assert found.message == "check of Service tiles failed, 3 times where 2 are allowed: c"
+    assert found.evidence == ("a", "| x", "b", "| y")
 
 
 @pytest.mark.parametrize(
