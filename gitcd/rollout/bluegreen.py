@@ -56,7 +56,11 @@ class _Slots:
         failed, at_fault = self.failure, not self.release.external
         settle = Step(SETTLE, self.settled, self.scale, self.lacking, failed, holds=self.suspended)
         steps = (
-            self._limited(Step(PREPARE, self.runs, self.bring, failed=self.drift), self.lacking, blames=False),
+            self._limited(
+                Step(PREPARE, lambda facts: not self.lacking(facts), self.bring, failed=self.drift),
+                self.lacking,
+                blames=False,
+            ),
             self._limited(settle, self.unready),
             self._limited(Step(PREVIEW, self.previewed, self.show, self.unready, failed), self.hidden),
             self._limited(
@@ -64,10 +68,14 @@ class _Slots:
             ),
             self._limited(Step(COMMIT, self.committed, self.commit, self.unproven, failed), self.unproven),
             self._limited(
-                Step(SWITCH, self.switched, self.select, self.unpermitted, failed), self.unturned, blames=at_fault
+                Step(SWITCH, lambda facts: not self.unturned(facts), self.select, self.unpermitted, failed),
+                self.unturned,
+                blames=at_fault,
             ),
             self._limited(Step(WATCH, self.watched, precondition=self.unled, failed=self.unwell), self.unready, watch),
-            self._limited(Step(REST, self.rests, self.rest, self.unturned), self.unturned, blames=False),
+            self._limited(
+                Step(REST, lambda facts: not self.rest(facts), self.rest, self.unturned), self.unturned, blames=False
+            ),
         )
         return Table(STRATEGY, steps, due=self.due, expects=self.expects)
 
@@ -78,9 +86,6 @@ class _Slots:
 
     # Prepare: the new slot runs the image, and the Services are there
 
-    def runs(self, facts: Facts) -> bool:
-        return not self.lacking(facts)
-
     def lacking(self, facts: Facts) -> str:
         if facts.is_pending(self.pair.new):
             return f"{self.pair.new.ref} does not run what the commit says"
@@ -90,7 +95,7 @@ class _Slots:
         if self.release.external:
             return ()
         services = [Apply(each) for each in self._missing(facts)]
-        return [*(_brought(facts, self.pair.new) if facts.is_pending(self.pair.new) else ()), *services]
+        return [*(slots.brought(facts, self.pair.new) if facts.is_pending(self.pair.new) else ()), *services]
 
     def drift(self, facts: Facts) -> Trouble | None:
         """The Service leads to another slot than git says, and no switch of ours is about to change that."""
@@ -145,7 +150,8 @@ class _Slots:
     # Preview: the Service for verification leads to the new slot
 
     def previewed(self, facts: Facts) -> bool:
-        return self._is_proven or not self.hidden(facts)
+        """Also where git says that the new slot is live: then it was verified, or somebody wants it so all the same."""
+        return self.pair.is_switched or not self.hidden(facts)
 
     def hidden(self, facts: Facts) -> str:
         """Why the new slot cannot be verified; empty: it can."""
@@ -162,7 +168,7 @@ class _Slots:
     # Verify, and commit the switch
 
     def verified(self, facts: Facts) -> bool:
-        return self._is_proven or self._checks.passed(facts)
+        return self.pair.is_switched or self._checks.passed(facts)
 
     def check(self, facts: Facts) -> Sequence[Action]:
         return self._checks.due(facts)
@@ -183,9 +189,6 @@ class _Slots:
         return "" if self.verified(facts) else f"{self.pair.new.ref} is not verified yet"
 
     # Switch: the Services lead where git says, and behind the live one stand ready pods of the new slot only
-
-    def switched(self, facts: Facts) -> bool:
-        return not self.unturned(facts)
 
     def unturned(self, facts: Facts) -> str:
         led = (self._strays(facts, each) for each in self._services)
@@ -219,16 +222,13 @@ class _Slots:
 
     # Rest: the old slot is scaled down, and as git says
 
-    def rests(self, facts: Facts) -> bool:
-        return not self.rest(facts)
-
     def rest(self, facts: Facts) -> Sequence[Action]:
         if self.release.external:
             return ()
         old = facts.live.get(self.pair.old.ref)
         if old and self._is_to_end(facts, old):
             return (Scale(self.pair.old.ref, 0),)
-        return _brought(facts, self.pair.old) if facts.is_pending(self.pair.old) else ()
+        return slots.brought(facts, self.pair.old) if facts.is_pending(self.pair.old) else ()
 
     def due(self, facts: Facts) -> bool:
         """Whether git and cluster say different things, or the old slot has had its time; by objects alone."""
@@ -261,11 +261,6 @@ class _Slots:
     def _checks(self) -> Checks:
         return Checks(VERIFY, self.release.spec.strategy.verify, self.release.spec.timeouts.verify)
 
-    @property
-    def _is_proven(self) -> bool:
-        """Whether git says that the new slot is live: then it was verified, or somebody wants it so all the same."""
-        return self.pair.is_switched
-
     def _missing(self, facts: Facts) -> list[Manifest]:
         return [each for each in self._services if each.ref not in facts.live]
 
@@ -296,15 +291,3 @@ def _late(name: str, why: Say, timeout: timedelta, new: Manifest, *, blames: boo
         return Trouble("Timeout", message, facts.health.get(new.ref), blames=blames)
 
     return late
-
-
-def _brought(facts: Facts, slot: Manifest) -> Sequence[Action]:
-    """Let a slot run what git says, with as many pods as it has: how many is a matter of the rollout.
-
-    The number is taken over first: where nobody else owned it, it would fall to one as soon as it is left out.
-    """
-    live = facts.live.get(slot.ref)
-    if live is None:
-        return (Apply(slot),)
-    spec = {key: each for key, each in slot.value["spec"].items() if key != "replicas"}
-    return Scale(slot.ref, slots.replicas(live)), Apply(replace(slot, value={**slot.value, "spec": spec}))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +11,13 @@ from gitcd.model.health import Around
 from gitcd.model.live import Json, Manifest
 from gitcd.model.registry import Failure
 from gitcd.rollout import record
+from gitcd.rollout.actions import Action, Apply, Scale
 from gitcd.rollout.facts import Facts, Release, images, template
 from gitcd.rollout.health import pods, service
 from gitcd.rollout.health.reading import is_leaving, mapping, number, objects, text
 
 _SLOTS = 2
+_SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 _OURS = "gitcd"
 _OF_ROLLOUTS = frozenset({_OURS, "gitcd-rollout", "gitcd-handover"})
 
@@ -46,6 +48,8 @@ def pair_of(release: Release) -> Pair | Failure:
     if blue_green is None or len(release.workloads) != _SLOTS:
         names = ", ".join(str(each.ref) for each in release.workloads) or "none"
         return Failure("BlueGreenNeedsTwo", f"strategy ServiceBlueGreen needs exactly two workloads, found {names}")
+    if stiff := [each.ref for each in release.workloads if each.ref.kind not in _SCALED]:
+        return Failure("BlueGreenNeedsScale", f"strategy ServiceBlueGreen scales its slots, and {stiff[0]} cannot be")
     main = _service(release, blue_green.service_name)
     preview = _service(release, blue_green.verification_service_name)
     if main is None or (preview is None and blue_green.verification_service_name):
@@ -120,6 +124,18 @@ def live_slot(facts: Facts, pair: Pair) -> Manifest | None:
 
 def replicas(value: Json) -> int:
     return number(value, "spec", "replicas", default=1)
+
+
+def brought(facts: Facts, slot: Manifest) -> Sequence[Action]:
+    """Let a slot run what git says, with as many pods as it has: how many is a matter of the rollout.
+
+    The number is taken over first: where nobody else owned it, it would fall to one as soon as it is left out.
+    """
+    live = facts.live.get(slot.ref)
+    if live is None:
+        return (Apply(slot),)
+    spec = {key: each for key, each in slot.value["spec"].items() if key != "replicas"}
+    return Scale(slot.ref, replicas(live)), Apply(replace(slot, value={**slot.value, "spec": spec}))
 
 
 def wanted_replicas(facts: Facts, pair: Pair) -> int:

@@ -419,6 +419,13 @@ class TestWhatGitSays:
     def test_it_needs_two_slots(self):
         assert self.refused(workloads=lambda release: release.workloads[:1]) == "BlueGreenNeedsTwo"
 
+    def test_its_slots_have_to_be_what_can_be_scaled(self):
+        def daemons(release):
+            first, second = release.workloads
+            return first, replace(second, ref=replace(second.ref, kind="DaemonSet"))
+
+        assert self.refused(workloads=daemons) == "BlueGreenNeedsScale"
+
     def test_it_needs_its_services(self):
         assert self.refused(others=lambda _: ()) == "ServiceNotFound"
         assert self.refused(others=lambda release: release.others[:1]) == "ServiceNotFound"
