@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from gitcd.rollout.table import Decision, Do, Failed, Finished, Trouble, Wait, a
 from gitcd.usecases.evidence import Onlooker, with_log
 from gitcd.usecases.rollout_means import Means, Question
 
+_FRESH = timedelta(seconds=10)
 _MAX_NOTE = 1024  # bytes, as the API server counts them
 
 _log = logging.getLogger(__name__)
@@ -51,10 +52,11 @@ class Run:
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._progress: Progress | None = None
         self._given_up = False
+        self._seen: Facts | None = None  # what was seen when it was asked whether it is due
 
     def is_due(self) -> bool:
         """Whether there is anything to do: it does not run, was never found good, or is on its way or stuck there."""
-        facts = self._look()
+        facts = self._seen = self._look()
         page = self._page
         if facts.pending or page.record.new_digest or page.is_stuck or self._table.due(facts):
             return True
@@ -67,7 +69,7 @@ class Run:
 
     def turn(self) -> Decision:
         """Look, and do what is to be done now; the answer says what that was, or how it ended."""
-        facts = self._look()
+        facts = self._first_look() or self._look()
         self._given_up = self._page.is_given_up(self.release, facts.orders.retry)
         if self._given_up:
             return self._still_failed(facts)
@@ -130,6 +132,11 @@ class Run:
     @property
     def _page(self) -> Page:
         return Page(self._progress.fields, self._progress.conditions) if self._progress else Page()
+
+    def _first_look(self) -> Facts | None:
+        """What was seen before the first turn, once, and while it can be as it was."""
+        seen, self._seen = self._seen, None
+        return seen if seen and self._means.now() - seen.now <= _FRESH else None
 
     def _look(self) -> Facts:
         """Everything as it is now."""
@@ -218,6 +225,7 @@ class Run:
         """Commit the switch, and go on with what that commit says; what stands against it is nobody's failure."""
         self.say(str(CommitSwitch()))
         with self._means.committing:
+            with self._means.committing:
             switched = self._means.switch(self.release)
         if isinstance(switched, Failure):
             if not switched.transient:
