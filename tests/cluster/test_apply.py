@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from tests.support.applying import config_map, declaration, defined, deployment, documents, scene
+from tests.support.applying import config_map, declaration, deployment, documents, scene
 from tests.support.audit import writes
+from tests.support.containerversions import definition
 from tests.support.ecr import CREDENTIALS, StandIn
 
-__all__ = ["defined", "scene"]
+__all__ = ["definition", "scene"]
 
 APP = "envs/prod/web/app.yaml"
 OTHER = "envs/prod/other/other.yaml"

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from gitcd.usecases.install import install
-from tests.support.applying import config_map, declaration, defined, deployment, documents, scene, uid_of
+from tests.support.applying import config_map, declaration, deployment, documents, scene, uid_of
+from tests.support.containerversions import definition
 
-__all__ = ["defined", "scene"]
+__all__ = ["definition", "scene"]
 
 APP = "envs/prod/web/app.yaml"
 

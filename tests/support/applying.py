@@ -1,6 +1,6 @@
 """A config repository that is applied to the real control plane: files in, commands run, objects read.
 
-`scene` needs the fixtures `workloads` and `namespace`; every name is of that namespace, so that tests share a cluster.
+A conftest or test imports `scene` with `definition` of containerversions; every name is of that namespace, so that tests share a cluster.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import pytest
 
 from gitcd.cli import main
 from gitcd.manifests.dump import to_yaml
-from gitcd.model.crd import custom_resource_definition
-from tests.support.containerversions import _await_established
 from tests.support.controlplane import ControlPlane
 from tests.support.repos import Bare, make_bare
 
@@ -116,15 +114,10 @@ class Scene:
         return {each["manager"]: each["fieldsV1"] for each in entries if not each.get("subresource")}
 
 
-@pytest.fixture(scope="session")
-def defined(workloads: ControlPlane) -> ControlPlane:
-    """The control plane with controllers, and the definition of ContainerVersion."""
-    workloads.apply(to_yaml(custom_resource_definition()))
-    _await_established(workloads)
-    return workloads
-
-
 @pytest.fixture
-def scene(defined: ControlPlane, namespace: str, tmp_path: Path, capsys: Any) -> Scene:
-    remote = make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT})
-    return Scene(defined, namespace, remote, tmp_path, capsys)
+def scene(request: pytest.FixtureRequest, namespace: str, tmp_path: Path, capsys: Any) -> Scene:
+    """With controllers where the test is a slow one; else the API server alone, which most of it needs."""
+    is_slow = request.node.get_closest_marker("slow") is not None
+    plane: ControlPlane = request.getfixturevalue("workloads" if is_slow else "control_plane")
+    request.getfixturevalue("definition")
+    return Scene(plane, namespace, make_bare(tmp_path / "remote.git", {"gitcd.yaml": LAYOUT}), tmp_path, capsys)
