@@ -225,7 +225,6 @@ class Run:
         """Commit the switch, and go on with what that commit says; what stands against it is nobody's failure."""
         self.say(str(CommitSwitch()))
         with self._means.committing:
-            with self._means.committing:
             switched = self._means.switch(self.release)
         if isinstance(switched, Failure):
             if not switched.transient:
