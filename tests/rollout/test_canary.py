@@ -71,6 +71,16 @@ def test_a_canary_that_crashes_in_its_pause_goes(begin: Begin) -> None:
     assert scene.copy_is_gone
 
 
+def test_the_copy_serves_while_a_deployment_is_recreated(begin: Begin) -> None:
+    scene = begin(step(50))
+    scene.more = {"strategy": {"type": "Recreate"}}
+    scene.begin()
+    with scene.watched():
+        assert scene.roll(scene.release("1.1.0")).end is End.DONE
+    assert scene.copy_is_gone
+    assert scene.rollouts.live_image("app") == image("app", "1.1.0")
+
+
 def test_a_check_that_fails_takes_the_canary_back(begin: Begin) -> None:
     scene = begin(step(50, "0s", {**SMOKE, "tag": "bad-job"}))
     first = scene.begin()

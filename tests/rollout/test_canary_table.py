@@ -199,6 +199,15 @@ def test_a_check_that_does_not_pass_ends_it_and_only_a_failure_blames(verdict):
     assert retreat(table, world.facts, failed.step) == ()
 
 
+def test_an_autoscaler_does_not_let_it_begin_again():
+    world = World()
+    run(world)
+    world.live[TILES]["spec"]["replicas"] = 8
+    assert isinstance(world.turn(), Wait)
+    assert world.record.step == "Approval2"
+    assert world.live[COPY]["spec"]["replicas"] == 4
+
+
 def test_a_copy_that_crashes_fails_at_any_step():
     world = World()
     run(world)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitcd.model import schema
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.rollout.looks import of_job, of_late_job, of_samples, of_status
@@ -95,6 +96,21 @@ def test_what_could_never_be_looked_at_is_inconclusive_and_never_passes():
     found = judged("????", count=1, inconclusive_limit=100, limit=3 * SECOND)
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "VerificationTimedOut")
     assert judged("", count=3, limit=SECOND).verdict is Verdict.INCONCLUSIVE, "three looks do not fit into a second"
+
+
+@pytest.mark.parametrize(
+    "field", ["command", "args", "script", "url", "address", "headers", "serviceAccountName", "env"]
+)
+@pytest.mark.parametrize("kind", [{"kind": "Image", "image": "x"}, {"kind": "HTTP", "service": "x"}])
+def test_T26_a_check_is_an_image_or_a_get_and_no_command(kind, field):
+    _, problems = schema.read(Verify, {**kind, field: "sh -c 'curl 169.254.169.254'"})
+    assert [each.pointer for each in problems] == [field]
+
+
+@pytest.mark.parametrize("service", ["169.254.169.254", "metadata.google.internal", "other.ns", "localhost:80", "a/b"])
+def test_T16_a_service_is_a_name_and_no_address(service):
+    _, problems = schema.read(Verify, {"kind": "HTTP", "service": service})
+    assert [each.pointer for each in problems] == ["service"]
 
 
 letters = st.text("pf?", max_size=12)

@@ -46,12 +46,13 @@ class CanaryScene:
     labels: dict[str, str] = field(default_factory=dict)
     others: tuple[Manifest, ...] = ()
     service: str = "app"
+    more: dict[str, Any] = field(default_factory=dict)  # fields of the Deployment's spec
     samples: list[int] = field(default_factory=list)
     copies: list[tuple[str, int]] = field(default_factory=list)
 
     def release(self, version: str, **spec: Any) -> Release:
         made = self.rollouts.release("app", version, strategy=self.strategy, **spec)
-        value = workload("app", self.rollouts.namespace, version, replicas=PODS)
+        value = workload("app", self.rollouts.namespace, version, replicas=PODS, **self.more)
         for each in (value["spec"]["selector"]["matchLabels"], value["spec"]["template"]["metadata"]["labels"]):
             each.update(self.labels)
         return replace(made, workloads=(as_manifest(value),), others=self.others)
