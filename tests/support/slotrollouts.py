@@ -24,13 +24,13 @@ FOLDER = "envs/dev/app"
 FAST = {"watch": "0s", "scaleDownDelay": "0s"}
 
 
-def image(version: str) -> str:
-    return f"{HOST}/team/app:{version}@{digest(f'team/app:{version}')}"
+def image(version: str, app: str = "app") -> str:
+    return f"{HOST}/team/{app}:{version}@{digest(f'team/{app}:{version}')}"
 
 
-def slot(name: str, namespace: str, replicas: int) -> dict[str, Any]:
-    labels = {"app": "app", "slot": name}
-    containers = [{"name": "app", "image": image("1.0.0")}]
+def slot(name: str, namespace: str, replicas: int, app: str = "app") -> dict[str, Any]:
+    labels = {"app": app, "slot": name}
+    containers = [{"name": "app", "image": image("1.0.0", app)}]
     pod = {"containers": containers, "terminationGracePeriodSeconds": 0}
     spec = {
         "replicas": replicas,
@@ -38,13 +38,26 @@ def slot(name: str, namespace: str, replicas: int) -> dict[str, Any]:
         "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": pod},
     }
-    metadata = {"name": f"app-{name}", "namespace": namespace, "labels": {"app": "app"}}
+    metadata = {"name": f"{app}-{name}", "namespace": namespace, "labels": {"app": app}}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
-def service(name: str, namespace: str, selected: str) -> dict[str, Any]:
-    spec = {"selector": {"app": "app", "slot": selected}, "ports": [{"port": 80}]}
+def service(name: str, namespace: str, selected: str, app: str = "app") -> dict[str, Any]:
+    spec = {"selector": {"app": app, "slot": selected}, "ports": [{"port": 80}]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def slot_files(namespace: str, app: str, replicas: int = 1) -> dict[str, bytes]:
+    """A declaration with both slots at 1.0.0 and a Service, as they lie in a config repository."""
+    blue_green = {"serviceName": app, "labelNames": ["slot"], **FAST}
+    strategy = {"kind": "ServiceBlueGreen", "blueGreen": blue_green}
+    made = {
+        "cv": manifest(app, namespace, versionSyntax="[0-9a-z.-]+", strategy=strategy),
+        "blue": slot("blue", namespace, replicas, app),
+        "green": slot("green", namespace, replicas, app),
+        app: service(app, namespace, "blue", app),
+    }
+    return {f"envs/dev/{app}/{name}.yaml": json.dumps(value, indent=2).encode() for name, value in made.items()}
 
 
 @dataclass
