@@ -137,6 +137,14 @@ def test_T16_a_service_that_leads_elsewhere_is_not_asked(control_plane, namespac
     assert words in look.evidence
 
 
+@pytest.mark.parametrize("name", ["169.254.169.254", "metadata.google.internal", "other.kube-system", "localhost"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_T16_a_name_that_is_an_address_is_no_service(control_plane, namespace, name, inside):
+    """No name is ever resolved: the API server is asked for a Service of the namespace, and has none."""
+    look = services(control_plane, inside=inside).look(namespace, replace(HEALTHZ, service=name))
+    assert (look.verdict, look.evidence) == (Verdict.INCONCLUSIVE, f"Service {namespace}/{name} is not there")
+
+
 @pytest.mark.parametrize("address", ["169.254.169.254", "127.0.0.1", "224.0.0.1"])
 def test_T16_the_api_server_itself_knows_no_such_endpoint(control_plane, namespace, address):
     """So that no address of a slice leads there, whoever wrote it."""
