@@ -77,7 +77,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     run = session.workspace(arguments)
     reports = []
     with run.open(local=False) as target:
-        heard = _Listener(console)
+        heard = _Listener(console, is_rehearsal=arguments["dry_run"] != "none")
         for report in apply(run, branch_of(target), _wish(arguments), heard.note, heard.say):
             reports.append(report)
             _summarise(console, report)
@@ -127,8 +127,9 @@ class Follower:
 class _Listener:
     """Tells what goes on: a line for each object that is written or cannot be, and on a terminal what is waited for."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, is_rehearsal: bool = False) -> None:
         self._console = console
+        self._would = "would be " if is_rehearsal else ""
 
     def note(self, applied: Applied) -> None:
         from gitcd.model.applied import BROKEN, Fate
@@ -138,7 +139,7 @@ class _Listener:
         if applied.fate is Fate.UNCHANGED:
             self._console.err.show_status(f"{applied.ref}: unchanged")
             return
-        self._console.say(f"{applied.fate.value.lower()} {applied.ref}")
+        self._console.say(f"{applied.ref}: {self._would}{applied.fate.value.lower()}")
 
     def say(self, release: Release, text: str) -> None:
         line = f"{release.identity}: {text}"

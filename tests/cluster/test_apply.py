@@ -30,7 +30,7 @@ def test_a_first_run_takes_all_and_a_second_nothing(scene):
     assert ran.results == {"ContainerVersion/web": "Created", "ConfigMap/web": "Created", "Deployment/web": "Created"}
     assert scene.get("deployments", "web")["status"]["availableReplicas"] == 1
     assert scene.get("containerversions", "web")["status"]["lastGood"]["digest"] == "1.0.0"
-    assert f"created ConfigMap {ns}/web" in ran.err
+    assert f"ConfigMap {ns}/web: created" in ran.err
     mark = scene.plane.audit.mark()
     again = scene.apply()
     assert (again.code, again.results, again.report["unchanged"]) == (0, {}, 3)
@@ -69,6 +69,7 @@ def test_dry_runs_write_nothing(scene):
     for mode in ("client", "server"):
         ran = scene.apply("--all", f"--dry-run={mode}")
         assert (ran.code, ran.results) == (0, {"ConfigMap/other": "Created"}), ran.err
+        assert f"ConfigMap {ns}/other: would be created" in ran.err
     assert all("dryRun=All" in each.path for each in writes(requests(scene, mark)))
     scene.apply("--all")
     scene.commit({OTHER: documents(config_map(ns, "other", k="w"))})

@@ -53,7 +53,7 @@ def test_its_rights_are_enough_for_a_rollout(scene, account):
 
 
 def test_it_may_not_read_secrets_nor_write_elsewhere(scene, account):
-    for words in (("get", "secrets"), ("create", "rolebindings"), ("delete", "deployments"), ("delete", "configmaps")):
+    for words in (("get", "secrets"), ("create", "rolebindings"), ("delete", "statefulsets"), ("delete", "configmaps")):
         asked = scene.plane.kubectl("auth", "can-i", *words, "-n", scene.namespace, access=account, check=False)
         assert asked.stdout.strip() == "no", words
     asked = scene.plane.kubectl("auth", "can-i", "patch", "deployments", "-n", "default", access=account, check=False)
