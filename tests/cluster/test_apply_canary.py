@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from tests.support.applying import REPO, Scene, declaration, defined, deployment, documents, scene
+from gitcd.cli import main
+from tests.support.applying import REPO, Scene, declaration, deployment, documents, scene
 from tests.support.audit import writes
 from tests.support.canaries import canary, install_routes, meanwhile, observed, step
+from tests.support.containerversions import definition
 
-__all__ = ["defined", "scene"]
+__all__ = ["definition", "scene"]
 
 pytestmark = pytest.mark.slow
 
@@ -79,8 +79,7 @@ def test_a_canary_from_the_first_commit_to_rest(scene: Scene) -> None:
     assert copies(scene) == []
     mark = scene.plane.audit.mark()
     assert scene.apply().code == 0
-    written = writes(scene.plane.audit.since(mark, user=scene.plane.admin.name))
-    assert [each for each in written if each.namespace == scene.namespace] == []
+    assert writes(scene.plane.audit.since(mark, user=scene.plane.admin.name, agent="gitcd/")) == []
 
 
 def test_a_bad_canary_ends_with_exit_code_4_and_the_old_image(scene: Scene) -> None:
@@ -104,8 +103,10 @@ def test_a_budget_leaves_a_canary_to_the_next_run(scene: Scene) -> None:
     assert scene.apply("--budget", "3s").code == 0
     assert copies(scene) == ["web-canary"]
     assert runs(scene) == image("1.0.0")
-    approval = json.dumps({"digest": "1.1.0", "step": "Approval1", "by": "ann"})
-    scene.plane.kubectl("annotate", "cv/web", "-n", scene.namespace, f"gitcd.io/approve={approval}")
+    kubeconfig = str(scene.plane.admin.kubeconfig)
+    assert (
+        main.run(["rollout", "approve", "web", "-n", scene.namespace, "--kubeconfig", kubeconfig, "--by", "ann"]) == 0
+    )
     assert scene.apply().code == 0
     assert copies(scene) == []
     assert runs(scene) == image("1.1.0")
