@@ -215,7 +215,8 @@ class _Slots:
     def unwell(self, facts: Facts) -> Trouble | None:
         if found := self.failure(facts):
             return found
-        if slots.is_deserted(facts, self.pair.service):
+        # Pods and EndpointSlices are read one after the other: where they differ, the next look tells.
+        if slots.is_deserted(facts, self.pair.service) and not slots.ready_pods(facts, self.pair):
             message = f"since the switch no ready pod stands behind {self.pair.service.ref}"
             return Trouble("NoReadyPod", message, facts.health.get(self.pair.new.ref))
         return None

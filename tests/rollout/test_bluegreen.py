@@ -318,6 +318,8 @@ class TestWatchAndRest:
     def test_a_service_without_a_ready_pod_fails_at_once(self):
         world = switched()
         world.endpoints["app"] = [(uid, False) for uid, _ in world.endpoints["app"]]
+        assert isinstance(world.turn(), Wait)  # pods were ready a moment ago
+        world.slots["green"].pods = [(uid, version, False) for uid, version, _ in world.slots["green"].pods]
         found = trouble(world.turn())
         assert (found.reason, found.blames) == ("NoReadyPod", True)
 
