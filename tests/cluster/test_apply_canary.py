@@ -72,7 +72,7 @@ def runs(scene: Scene) -> str:
 def test_a_canary_from_the_first_commit_to_rest(scene: Scene) -> None:
     begun(scene, canary(step(50, "1s")), service(scene, "web"))
     move(scene, "1.1.0")
-    ran = scene.apply(form="table")
+    ran = scene.apply("-o", "table")
     assert ran.code == 0, ran.err
     assert "Pause1: for 1s with 50 % of the pods (2 of 4)" in ran.err
     assert runs(scene) == image("1.1.0")
