@@ -7,8 +7,9 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitcd.manifests.foreign import as_list, as_map
+from gitcd.manifests.foreign import Object, as_list, as_map
 from gitcd.model.legacy_spec import anywhere
+from gitcd.model.migration import Note
 from gitcd.model.pattern import MAX_LENGTH, check_regex
 from gitcd.model.ranges import check_range
 from gitcd.model.reference import DOCKER_HUB, EcrRegistry, Repository
@@ -110,6 +111,18 @@ def slug(text: str) -> str:
 def free_name(name: str, taken: Container[str]) -> str:
     """The name, with a number where it is taken."""
     return next(each for each in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if each not in taken)
+
+
+def about_branches(targets: Iterable[tuple[Object, tuple[str, str]]]) -> list[Note]:
+    """What there is to tell where the repositories and branches that objects commit to are not one and the same."""
+    known = list(targets)
+    if len({target for _, target in known}) <= 1:
+        return []
+    alone = "a run of gitcd works on one branch of one repository"
+    return [
+        Note(each.origin, each.title, f"it commits to {branch or 'the default branch'} of {repository}; {alone}")
+        for each, (repository, branch) in known
+    ]
 
 
 def matches_selector(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:

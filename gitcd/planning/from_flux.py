@@ -18,15 +18,27 @@ from gitcd.model.site import Form, Found, Site
 from gitcd.planning.drafting import (
     Followed,
     NoCounterpartError,
+    about_branches,
     any_of,
     free_name,
     in_range,
     literal,
-    matches_selector,
     newest,
     repository_of,
     slug,
     whole,
+)
+from gitcd.planning.flux_claims import (
+    Claim,
+    Key,
+    by_key,
+    claims,
+    folder,
+    is_suspended,
+    known,
+    marks_below,
+    selects,
+    work_of,
 )
 from gitcd.planning.scopes import Pattern, is_manifest
 
@@ -49,17 +61,16 @@ _OF_COMMITS = {
     ("git", "push", "refspec"): "has no counterpart: gitcd pushes to branches only",
     ("git", "push", "options"): "has no counterpart: pull requests are opened by way of the forge",
 }
-
-_Key = tuple[str, str]
+_BY_PULL_REQUEST = {"delivery": {"mode": "PullRequest"}}
 
 
 @dataclass(slots=True)
 class _Flux:
     """What is known while drafting."""
 
-    repositories: Mapping[_Key, Object]
-    policies: Mapping[_Key, Object]
-    sources: Mapping[_Key, Object]
+    repositories: Mapping[Key, Object]
+    policies: Mapping[Key, Object]
+    sources: Mapping[Key, Object]
     found: Mapping[str, Found]
     marked: frozenset[tuple[str, int]]  # the sites that bear any mark, by file and number
     drafts: list[Draft] = field(default_factory=list)
@@ -74,84 +85,77 @@ def draft(objects: Sequence[Object], marks: Sequence[Mark], found: Mapping[str, 
     """The declarations that follow the same images. `found` is what stands in the files that hold marks."""
     of_images = [each for each in objects if each.group == GROUP]
     flux = _Flux(
-        _by_key(of_images, "ImageRepository"),
-        _by_key(of_images, "ImagePolicy"),
-        _by_key((each for each in objects if each.group == _SOURCES), "GitRepository"),
+        by_key(of_images, "ImageRepository"),
+        by_key(of_images, "ImagePolicy"),
+        by_key((each for each in objects if each.group == _SOURCES), "GitRepository"),
         found,
         frozenset((mark.path, mark.site) for mark in marks),
     )
     for each in flux.repositories.values():
         flux.note(each, *(f"{key}: {text}" for key, text in _OF_OPERATORS.items() if each.at("spec", key)))
-    used: set[_Key] = set()
-    for automation in _by_key(of_images, "ImageUpdateAutomation").values():
-        used |= _automation(flux, automation, marks)
-    for key, policy in flux.policies.items():
-        if key not in used:
+    automations = list(by_key(of_images, "ImageUpdateAutomation").values())
+    claimed = claims(automations, flux.policies, marks)
+    for automation in automations:
+        _automation(flux, automation, marks, [each for each in claimed if each.automation is automation])
+    flux.notes += about_branches((each, work_of(each, flux.sources).target) for each in automations)
+    _declare(flux, claimed)
+    for policy in flux.policies.values():
+        if all(each.policy is not policy for each in claimed):
             flux.note(policy, "no automation changes anything by it, so nothing is declared")
-    return Drafted(tuple(flux.drafts), tuple(flux.environments.values()), tuple(flux.notes))
+    return Drafted(tuple(flux.drafts), tuple(flux.environments.values()), tuple(dict.fromkeys(flux.notes)))
 
 
-def _by_key(objects: Iterable[Object], kind: str) -> dict[_Key, Object]:
-    return {(each.namespace, each.name): each for each in objects if each.kind == kind}
-
-
-def _automation(flux: _Flux, automation: Object, marks: Sequence[Mark]) -> set[_Key]:
-    """Draft what one automation does; the policies by which it changes something."""
-    path = automation.text("spec", "update", "path").strip("/").removeprefix("./").strip("/") or "."
-    covers = Pattern.compile(path).covers
-    inside = [mark for mark in marks if mark.part != "name" and covers(mark.path) >= 0]  # a name stays as it is
-    by_policy: defaultdict[_Key, list[Mark]] = defaultdict(list)
-    for mark in inside:
-        if mark.policy[0] == automation.namespace:
-            by_policy[mark.policy].append(mark)
-    chosen = {
-        key: each for key, each in by_policy.items() if key in flux.policies and _is_selected(flux, automation, key)
-    }
-    for key in sorted(by_policy.keys() - flux.policies.keys()):
-        mark = by_policy[key][0]
-        flux.note(
-            automation, f"{mark.path}:{mark.line} names the policy {':'.join(key)}, which is not in this repository"
-        )
-    if chosen:
-        environment = _environment(flux, automation, path)
-        for key, its in sorted(chosen.items()):
-            _policy(flux, automation, flux.policies[key], its, environment)
-    else:
-        flux.note(automation, f"nothing below {path} is marked with a policy of its namespace")
-    return set(chosen)
-
-
-def _is_selected(flux: _Flux, automation: Object, key: _Key) -> bool:
-    return matches_selector(automation.map("spec", "policySelector"), flux.policies[key].map("metadata", "labels"))
-
-
-def _environment(flux: _Flux, automation: Object, path: str) -> str:
-    """The environment for the folder of an automation: one for each folder."""
-    known = next((name for name, each in flux.environments.items() if each["path"] == path), "")
-    name = known or free_name(slug(path.rpartition("/")[2]), flux.environments)
-    made: dict[str, Any] = flux.environments.get(name) or {"name": name, "path": path}
-    _, base, branch = _branches(flux, automation)
-    if base and branch and base != branch:
-        made["delivery"] = {"mode": "PullRequest"}
-        flux.note(automation, f"it pushed to {branch}; gitcd opens pull requests against {base}")
-    flux.environments[name] = made | {"applier": "external", "markers": True}
+def _automation(flux: _Flux, automation: Object, marks: Sequence[Mark], its: Sequence[Claim]) -> None:
+    """Tell what of an automation has no counterpart."""
+    below = list(marks_below(automation, marks))
+    unknown = {mark.policy: mark for mark in reversed(below) if known(flux.policies, mark.policy) is None}
+    for key, mark in sorted(unknown.items()):
+        text = f"{mark.path}:{mark.line} names the policy {':'.join(key)}, which is not in this repository"
+        flux.note(automation, text)
+    if not its:
+        others = any((policy := known(flux.policies, mark.policy)) and selects(automation, policy) for mark in below)
+        nothing = f"nothing below {folder(automation)} is marked with a policy of its namespace"
+        flux.note(automation, "what it changes is declared for another automation, too" if others else nothing)
+        return
+    work = work_of(automation, flux.sources)
+    if work.by_pull_request:
+        flux.note(automation, f"it pushed to {work.pushed}; gitcd opens pull requests against {work.branch}")
     flux.note(
         automation, *(f"{'.'.join(key)}: {text}" for key, text in _OF_COMMITS.items() if automation.at("spec", *key))
     )
-    return name
 
 
-def _branches(flux: _Flux, automation: Object) -> tuple[Object | None, str, str]:
-    """The source of an automation, the branch that it reads, and the one that it pushes to."""
-    namespace = automation.text("spec", "sourceRef", "namespace") or automation.namespace
-    source = flux.sources.get((namespace, automation.text("spec", "sourceRef", "name")))
-    base = automation.text("spec", "git", "checkout", "ref", "branch")
-    base = base or (source.text("spec", "ref", "branch") if source else "")
-    return source, base, automation.text("spec", "git", "push", "branch")
+def _declare(flux: _Flux, claimed: Sequence[Claim]) -> None:
+    """One declaration for each policy of each automation in each environment, and for each namespace of workloads."""
+    folders = {folder(each.automation) for each in claimed}
+    # What lies below .gitcd is in the environment that is the whole tree, and could name no other.
+    patterns = [Pattern.compile(each) for each in ({"."} if "." in folders else folders)]
+    by_place: defaultdict[str, list[Claim]] = defaultdict(list)
+    for claim in claimed:
+        deepest = max(patterns, key=lambda pattern: pattern.covers(claim.mark.path))
+        by_place[deepest.text or "."].append(claim)
+    for path, here in sorted(by_place.items()):
+        environment = _environment(flux, path, here)
+        together: defaultdict[tuple[Key, Key], list[Claim]] = defaultdict(list)
+        for each in here:
+            keys = ((one.namespace, one.name) for one in (each.policy, each.automation))
+            together[next(keys), next(keys)].append(each)
+        for _, its in sorted(together.items()):
+            _policy(flux, its, environment)
 
 
-def _policy(flux: _Flux, automation: Object, policy: Object, marks: Sequence[Mark], environment: str) -> None:
+def _environment(flux: _Flux, path: str, its: Sequence[Claim]) -> dict[str, Any]:
+    """The environment of a folder; its declarations say themselves how they are delivered unless all do alike."""
+    name = free_name(slug(path.rpartition("/")[2]), flux.environments)
+    delivery = _BY_PULL_REQUEST if all(work_of(each.automation, flux.sources).by_pull_request for each in its) else {}
+    made = {"name": name, "path": path, **delivery, "applier": "external", "markers": True}
+    flux.environments[name] = made
+    return made
+
+
+def _policy(flux: _Flux, its: Sequence[Claim], environment: Mapping[str, Any]) -> None:
     """Draft one policy of one automation: one declaration for each namespace whose workloads it changes."""
+    automation, policy = its[0].automation, its[0].policy
     try:
         repository = _repository(flux, policy)
         image = repository_of(repository.text("spec", "image"))
@@ -160,28 +164,34 @@ def _policy(flux: _Flux, automation: Object, policy: Object, marks: Sequence[Mar
         flux.note(policy, f"{error}, so nothing is declared")
         return
     flux.note(policy, *followed.notes)
-    suspended = any(each.at("spec", "suspend") is True for each in (automation, repository, policy))
+    alone = work_of(automation, flux.sources).by_pull_request and "delivery" not in environment
     interval = repository.text("spec", "interval")
-    for namespace, its in _by_namespace(flux, policy, marks).items():
-        places = _places(flux, its)
+    for namespace, marks in _by_namespace(flux, policy, [each.mark for each in its]).items():
+        places = _places(flux, marks)
         spec = {
             "imageRepo": image,
             **followed.spec,
             **({"places": places} if places else {}),
-            "environment": environment,
-            **_paths(flux, policy, its),
+            "environment": environment["name"],
+            **_paths(flux, policy, marks),
+            **(_BY_PULL_REQUEST if alone else {}),
             **({"interval": interval} if interval else {}),
-            **({"suspend": True} if suspended else {}),
+            **({"suspend": True} if any(map(is_suspended, (automation, repository, policy))) else {}),
         }
         source = Note(policy.origin, policy.title, f"by {automation.title}")
-        flux.drafts.append(Draft(namespace, policy.name, spec, source))
-        flux.note(policy, *_surplus(flux, image, its))
+        flux.drafts.append(Draft(namespace, _free(flux, policy.name, namespace, environment["name"]), spec, source))
+        flux.note(policy, *_surplus(flux, image, marks))
+
+
+def _free(flux: _Flux, name: str, namespace: str, environment: str) -> str:
+    here = [each for each in flux.drafts if (each.namespace, each.spec["environment"]) == (namespace, environment)]
+    return free_name(name, {each.name for each in here})
 
 
 def _repository(flux: _Flux, policy: Object) -> Object:
     name = policy.text("spec", "imageRepositoryRef", "name")
     namespace = policy.text("spec", "imageRepositoryRef", "namespace") or policy.namespace
-    found = flux.repositories.get((namespace, name))
+    found = known(flux.repositories, (namespace, name))
     if found is None:
         raise NoCounterpartError(f"there is no ImageRepository {namespace}/{name}")
     return found

@@ -17,6 +17,7 @@ from gitcd.model.reference import ReferenceError as NotAReference
 from gitcd.planning.drafting import (
     Followed,
     NoCounterpartError,
+    about_branches,
     any_of,
     free_name,
     in_range,
@@ -61,18 +62,9 @@ def draft(objects: Sequence[Object], known: Mapping[str, bytes]) -> Drafted:
         _application(work, each)
     for generator in unread(objects):
         work.note(generator, "what it generates is not known here: write a declaration for each folder")
-    _about_branches(work, watched)
+    work.notes += about_branches((each.application, _branch(each)) for each in watched if each.write_back.is_git)
     made: dict[str, Any] = {"name": DEFAULT_ENVIRONMENT, "path": ".", "applier": "external"}
     return Drafted(tuple(work.drafts.values()), (made,) if work.drafts else (), tuple(work.notes))
-
-
-def _about_branches(work: _Work, watched: Iterable[Watched]) -> None:
-    """A run of gitcd works on one branch of one repository."""
-    branches = [(each.application, _branch(each)) for each in watched if each.write_back.is_git]
-    if len({branch for _, branch in branches}) > 1:
-        for application, (repository, branch) in branches:
-            text = f"it commits to {branch or 'the default branch'} of {repository}"
-            work.note(application, f"{text}; a run of gitcd works on one branch of one repository")
 
 
 def _branch(watched: Watched) -> tuple[str, str]:

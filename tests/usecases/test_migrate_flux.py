@@ -80,8 +80,8 @@ def test_the_outcome_is_valid():
 
 def test_environments_are_the_folders_of_automations():
     assert drafted(FILES).environments == (
-        {"name": "prod", "path": "apps/prod", "applier": "external", "markers": True},
         {"name": "dev", "path": "apps/dev", "delivery": {"mode": "PullRequest"}, "applier": "external", "markers": True},
+        {"name": "prod", "path": "apps/prod", "applier": "external", "markers": True},
     )  # fmt: skip
 
 
@@ -162,6 +162,89 @@ def test_workloads_of_two_namespaces_are_two_declarations():
         ("outlet", "web"), ("shop", "web"),
     ]  # fmt: skip
     assert changed_lines(plan_of(with_drafts(files, found), TAGS)) == by_flux(files, LATEST)
+
+
+class TestSeveralAutomations:
+    def files(self, *automations: str, **more: str) -> dict[str, str]:
+        return {**FILES, "clusters/main/automation.yaml": "---\n".join(automations), **more}
+
+    def follow_flux(self, files):
+        """What is drafted is valid, changes what Flux's setters would, and is drafted again alike."""
+        found = drafted(files)
+        tree = with_drafts(files, found)
+        assert validate(MemoryTree({path: text.encode() for path, text in tree.items()})).problems == ()
+        assert changed_lines(plan_of(tree, TAGS)) == by_flux(files, LATEST)
+        assert drafted(tree).drafts == found.drafts
+        return found
+
+    def test_one_of_the_whole_repository_makes_one_environment(self):
+        files = self.files(automation("all", "./"), automation("prod", "apps/prod"))
+        files["clusters/main/automation.yaml"] += "  policySelector: {matchLabels: {tier: none}}\n"
+        del files["other/web.yaml"]
+        assert [each["path"] for each in self.follow_flux(files).environments] == ["."]
+
+    def test_of_one_folder_they_do_not_declare_the_same_twice(self):
+        files = self.files(
+            automation("one", "apps/prod"), automation("two", "apps/prod"), automation("dev", "apps/dev")
+        )
+        found = self.follow_flux(files)
+        assert len(found.drafts) == 2
+        assert "flux-system/two: what it changes is declared for another automation, too" in notes(files)
+
+    def test_of_nested_folders_the_inner_one_has_what_lies_below_it(self):
+        files = self.files(automation("apps", "apps"), automation("prod", "apps/prod"))
+        assert [(each.name, each.spec["environment"]) for each in self.follow_flux(files).drafts] == [
+            ("jobs", "apps"), ("web", "prod"),
+        ]  # fmt: skip
+
+    def test_what_one_of_them_suspends_another_one_does(self):
+        asleep = automation("asleep", "apps/prod").replace("  interval: 30m\n", "  interval: 30m\n  suspend: true\n")
+        files = self.files(asleep, automation("awake", "apps"))
+        assert not any("suspend" in each.spec for each in self.follow_flux(files).drafts)
+
+    def test_of_one_folder_each_delivers_as_it_did(self):
+        files = self.files(automation("prod", "apps/prod"), automation("rest", ".", "updates"))
+        del files["other/web.yaml"]
+        found = drafted(files)
+        assert all("delivery" not in each for each in found.environments)
+        assert {each.name: each.spec.get("delivery") for each in found.drafts} == {
+            "web": None, "jobs": {"mode": "PullRequest"},
+        }  # fmt: skip
+
+    def test_of_other_repositories_or_branches_it_is_told(self):
+        source = IMAGES.partition("---\n")[0].replace("fleet", "other")
+        other = automation("other", "apps/dev").replace("name: fleet", "name: other")
+        told = notes(self.files(automation("prod", "apps/prod"), other, **{"clusters/main/other.yaml": source}))
+        for name, repository in (("prod", "fleet"), ("other", "other")):
+            text = (
+                f"it commits to main of https://git.example.com/shop/{repository}; a run of gitcd works on one branch"
+            )
+            assert f"ImageUpdateAutomation flux-system/{name}: {text}" in told
+        branch = automation("dev", "apps/dev").replace("branch: main", "branch: next")
+        assert "flux-system/dev: it commits to next of" in notes(self.files(automation("prod", "apps/prod"), branch))
+        assert "it commits to" not in notes(FILES)
+
+
+def test_policies_of_two_namespaces_may_have_one_name():
+    second = {
+        "clusters/main/second.yaml": (IMAGES + "---\n" + automation("prod", "apps/prod")).replace(
+            "flux-system", "team"
+        ),
+        "apps/prod/second.yaml": DEPLOYMENT.replace("flux-system", "team"),
+    }
+    files = {**FILES, **second}
+    found = drafted(files)
+    assert [each.name for each in found.drafts if each.spec["environment"] == "prod"] == ["web", "web-2"]
+    report = validate(MemoryTree({path: text.encode() for path, text in with_drafts(files, found).items()}))
+    assert report.problems == ()
+
+
+def test_objects_may_leave_their_namespace_to_a_kustomization():
+    bare = {
+        path: FILES[path].replace(", namespace: flux-system}", "}") for path in FILES if path.startswith("clusters/")
+    }
+    found = drafted({**FILES, **bare})
+    assert changed_lines(plan_of(with_drafts({**FILES, **bare}, found), TAGS)) == by_flux(FILES, LATEST)
 
 
 NAMES = {"web": (WEB, "1.0.0", "1.1.0"), "jobs": (JOBS, "main-abc-1", "main-def-2")}
