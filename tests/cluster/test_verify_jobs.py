@@ -26,6 +26,8 @@ from tests.support.controlplane import ControlPlane
 
 __all__ = ["definition"]
 
+pytestmark = pytest.mark.slow
+
 DIGEST = "sha256:" + "a" * 64
 IMAGE = "registry.example.com/smoke"
 RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
