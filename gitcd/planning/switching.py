@@ -24,10 +24,11 @@ VERB = "switch"
 
 @dataclass(frozen=True, slots=True)
 class LastMove:
-    """To which digest gitcd moved a declaration last, and by which command; none: the tag moved it."""
+    """To which digest gitcd moved a declaration last, in which files, and by which command; none: the tag moved it."""
 
     digest: str
     verb: str = ""
+    paths: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,16 @@ def aim(stand: Standing, last: LastMove | None, hold: Hold | None, now: datetime
     Not where a hold keeps it out, and not where the switch to it was made before: then a person has taken it back.
     """
     wanted = stand.idle.identifier
-    if last is None or last.digest != wanted or last.verb == VERB or stand.is_even:
+    if last is None or last.verb == VERB or stand.is_even or not _leads_to_idle(last, stand):
         return stand.live.identifier
     return stand.live.identifier if hold and _is_rejected(hold, wanted, now) else wanted
+
+
+def _leads_to_idle(last: LastMove, stand: Standing) -> bool:
+    """By digest; where the slot names a tag alone, by the files that were moved."""
+    if stand.idle.digest:
+        return last.digest == stand.idle.digest
+    return any(site.path in last.paths for site in stand.slots.idle)
 
 
 def _is_rejected(hold: Hold, digest: str, now: datetime) -> bool:

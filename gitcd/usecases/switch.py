@@ -25,7 +25,7 @@ from gitcd.model.plan import (
     PullAct,
     Resolved,
 )
-from gitcd.model.registry import Answers, Failure
+from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.model.tree import Entry, Tree
 from gitcd.planning import holds
 from gitcd.planning.content import Held
@@ -199,10 +199,19 @@ class Switcher:
             sites = pair.stand.slots.idle
             files = _or_refuse(image_changes(pair.tree, sites, live))
             kept, left = live, idle
-        rejection = Rejection(left.digest, left.tag, reason, BY, self.now(), "")
-        hold = hold_change(pair.tree, pair.identity, pair.hold, [rejection]) if left.digest else None
+        digest = self._digest(pair, left)
+        rejection = Rejection(digest, left.tag, reason, BY, self.now(), "")
+        hold = hold_change(pair.tree, pair.identity, pair.hold, [rejection]) if digest else None
         note = f"Rolled back by {BY}: {reason}. What it leaves is held off."
         return self._commit(pair, [*files, *([hold] if hold else [])], (left, kept), verb="rollback", note=note)
+
+    def _digest(self, pair: _Pair, image: Held) -> str:
+        """The digest of what a slot holds; where git names a tag alone, as the registry says. Empty: nobody knows."""
+        if image.digest:
+            return image.digest
+        repository = pair.surveyed.declared.declaration.spec.repository
+        answer = self.context.resolve([Query(repository, frozenset({image.tag}))]).get(repository, image.tag)
+        return answer.digest if isinstance(answer, Image) else ""
 
     def _commit(
         self, pair: _Pair, files: Sequence[FileChange], move: tuple[Held, Held], *, verb: str, note: str
@@ -214,9 +223,9 @@ class Switcher:
             declaration.origin,
             OutcomeKind.BUMPED,
             declaration.spec.image_repo,
-            resolved=Resolved(declaration.spec.tag, new.tag, new.identifier),
+            resolved=Resolved(declaration.spec.tag, new.tag, self._digest(pair, new) or new.identifier),
             old=old.tag,
-            old_digest=old.digest,
+            old_digest=self._digest(pair, old),
             changes=tuple(Change(each.path, 0, "", old.tag, new.tag) for each in files),
         )
         commit = PlannedCommit(OutcomeKind.BUMPED, (pair.identity.environment,), (outcome,), tuple(files))

@@ -87,5 +87,6 @@ def _last_move(history: History, surveyed: Surveyed) -> LastMove | None:
     for commit in history.past_moves([*telling_files(surveyed), hold_path(identity)]):
         for move in commit.moves:
             if move.identity == identity:
-                return LastMove(move.digest, next(iter(trailers.verbs(commit.message)), ""))
+                paths = history.changed_in([commit.oid])[commit.oid]
+                return LastMove(move.digest, next(iter(trailers.verbs(commit.message)), ""), frozenset(paths))
     return None

@@ -110,6 +110,16 @@ def test_what_shall_be_live(last, hold, expected):
     assert aim(standing(found), last, hold, NOW) == expected
 
 
+@pytest.mark.parametrize(("last", "expected"), [
+    (LastMove(NEW, "", frozenset({"envs/dev/green.yaml"})), "2"),
+    (LastMove(NEW, "", frozenset({"envs/dev/blue.yaml"})), OLD),
+    (LastMove(NEW, "switch", frozenset({"envs/dev/green.yaml"})), OLD),
+])  # fmt: skip
+def test_of_a_slot_that_names_a_tag_alone_the_files_tell(last, expected):
+    _, found = surveyed(green=slot("green", NEW).replace(f"app:1@{NEW}".encode(), b"app:2"))
+    assert aim(standing(found), last, None, NOW) == expected
+
+
 def test_two_equal_slots_need_no_history():
     _, found = surveyed(green=slot("green", OLD))
     assert standing(found).is_even

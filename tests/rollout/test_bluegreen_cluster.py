@@ -288,3 +288,22 @@ def test_what_was_stopped_is_no_longer_said_once_it_is_mended(slots: Slots) -> N
     slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": "blue"}}}, kind="merge-patch+json")
     assert slots.git.apply()["app"].end is End.DONE
     assert slots.git.cluster.conditions("app") == {"Verified": ("True", "Healthy")}
+
+
+def test_slots_that_name_tags_alone_are_switched_and_taken_back_all_the_same(
+    rollouts: Rollouts, tmp_path: Path
+) -> None:
+    slots = slots_of(rollouts, tmp_path, pin="Version")
+    slots.git.apply()
+    slots.git.move("1.1.0")
+    assert b"@" not in slots.git.remote.show("envs/dev/app/green.yaml")
+    assert slots.git.apply()["app"].end is End.DONE
+    assert (slots.live("git"), slots.live(), slots.version("green")) == ("green", "green", "1.1.0")
+    assert slots.git.apply()["app"].end is End.IDLE
+    slots.git.move("bad-crash")
+    assert slots.git.apply()["app"].end is End.ROLLED_BACK
+    assert slots.live() == "green"
+    (entry,) = slots.git.hold().reject
+    assert entry.digest == digest("team/app:bad-crash")
+    assert slots.git.reconcile().is_idle
+    assert slots.git.apply()["app"].end is End.IDLE

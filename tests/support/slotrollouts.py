@@ -149,7 +149,7 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 
 
 def slots_of(
-    rollouts: Rollouts, folder: Path, *, replicas: int = 1, verify: Sequence[Any] = (), **blue_green: Any
+    rollouts: Rollouts, folder: Path, *, verify: Sequence[Any] = (), pin: str = "", **blue_green: Any
 ) -> Slots:
     """Both slots at 1.0.0, blue live, taken to the cluster."""
     ns = rollouts.namespace
@@ -160,11 +160,12 @@ def slots_of(
         versionSyntax="[0-9a-z.-]+",
         strategy={"kind": "ServiceBlueGreen", "blueGreen": asked, "verify": list(verify)},
         timeouts={"rollout": "10s", "verify": "10s"},
+        **({"pin": pin} if pin else {}),
     )
     made = {
         "cv": declaration,
-        "blue": slot("blue", ns, replicas),
-        "green": slot("green", ns, replicas),
+        "blue": slot("blue", ns, 1),
+        "green": slot("green", ns, 1),
         "app": service("app", ns, "blue"),
         "preview": service("preview", ns, "green"),
     }
