@@ -12,6 +12,7 @@ from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api, DeclinedError
 from gitcd.cluster.objects import Objects
 from gitcd.errors import ConfigError, TransientError
+from gitcd.forge.protocol import Forge
 from gitcd.git.history import MissingHistory, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
@@ -26,9 +27,7 @@ from gitcd.usecases.apply_release import Say, absent, ending, means
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import Bounds, Want, read_want
 from gitcd.usecases.apply_write import DryRun, Writer
-from gitcd.usecases.deliver_desk import open_desk
 from gitcd.usecases.planner import Selection, check_selection
-from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_team import Rolled
 from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.ways_back import Drive, drive, stalled
@@ -64,7 +63,7 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
         TransientError: cluster or remote are in trouble.
     """
     tree = revision(mirror, wish.revision)
-    driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: open_desk(run, mirror).forge)
+    driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: _forge(run, mirror))
     tree = driven.tree
     inputs = read_inputs(tree, mirror.memory)
     if wish.selection.apps:
@@ -199,12 +198,21 @@ def cluster_uid(api: Api) -> str:
         ) from error
 
 
+def _forge(run: Workspace, mirror: Mirror) -> Forge | None:
+    """Where pull requests are, once somebody asks."""
+    from gitcd.usecases.deliver_desk import open_desk
+
+    return open_desk(run, mirror).forge
+
+
 def _rolling(
     run: Workspace, mirror: Mirror, objects: Objects, wish: Wish, say: Say
 ) -> Callable[[Sequence[Release], Writer], list[Rolled]]:
     """How releases are taken live; what is asked is only looked up once there are any."""
 
     def roll(releases: Sequence[Release], writer: Writer) -> list[Rolled]:
+        from gitcd.usecases.rollout import roll_out
+
         until = ending(run, wish.budget, wait=wish.wait)
         at_tip = not wish.revision
         return roll_out(releases, means(run, mirror, objects, writer, say, until=until, at_tip=at_tip))
