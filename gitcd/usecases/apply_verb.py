@@ -17,6 +17,7 @@ from gitcd.git.history import MissingHistory, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.applied import Applied
+from gitcd.model.registry import Failure
 from gitcd.model.settings import Settings
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.scopes import DEFAULT_ENVIRONMENT
@@ -198,7 +199,7 @@ def cluster_uid(api: Api) -> str:
         ) from error
 
 
-def _forge(run: Workspace, mirror: Mirror) -> Forge | None:
+def _forge(run: Workspace, mirror: Mirror) -> Forge | Failure:
     """Where pull requests are, once somebody asks."""
     from gitcd.usecases.deliver_desk import open_desk
 
