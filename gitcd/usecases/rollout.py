@@ -15,6 +15,7 @@ from gitcd.usecases.rollout_team import End, Rolled, Team
 
 _WORKERS = 8
 _FORESEEN = 20  # releases: to look for a way back takes a plan for each
+_FORESIGHT = 10.0  # seconds, after which no other one is looked for: the registry may be in trouble
 
 
 def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
@@ -34,8 +35,10 @@ def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
             groups[_company(run.release)].append(run)
         else:
             ended.append(Rolled(run.release, End.IDLE))
+    enough = time.monotonic() + _FORESIGHT
     for run in islice(chain.from_iterable(groups.values()), _FORESEEN):
-        run.warn()
+        if time.monotonic() < enough:
+            run.warn()
     teams = [Team(runs, means) for runs in groups.values()]
     _work(teams, means)
     return [*ended, *(each for team in teams for each in team.ended)]

@@ -63,8 +63,14 @@ class Run:
         return self._progress is not None and page.good != self.release.digest
 
     def warn(self) -> None:
-        """Say before it begins that there would be no way back."""
-        if not self._page.record.new_digest and (why := self._means.foresee(self.release, self.good)):
+        """Say before it begins that there would be no way back, or that nobody can tell."""
+        if self._page.record.new_digest:
+            return
+        try:
+            why = self._means.foresee(self.release, self.good)
+        except TransientError as error:
+            why = error.message
+        if why:
             self.say(f"could not be taken back: {why}")
 
     def turn(self) -> Decision:
@@ -239,8 +245,8 @@ class Run:
         metadata = {**manifest.value["metadata"], "resourceVersion": version}
         try:
             self._means.carry(replace(manifest, value={**manifest.value, "metadata": metadata}))
-        except DeclinedError as error:
-            if error.status != HTTPStatus.CONFLICT or error.causes:
+        except (DeclinedError, TransientError) as error:
+            if isinstance(error, DeclinedError) and (error.status != HTTPStatus.CONFLICT or error.causes):
                 raise
             _log.info("%s has changed meanwhile: %s", manifest.ref, error)
 

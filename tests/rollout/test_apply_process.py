@@ -142,3 +142,15 @@ def test_a_person_goes_back_to_what_was_good_last(shop: Shop) -> None:
     done = shop.gitcd("rollback", "app", "--last-good", *kubeconfig, shop.remote.url)
     assert done.returncode == 0, done.stderr
     assert ":1.0.0@" in shop.in_git
+
+
+def test_without_a_registry_it_goes_live_all_the_same(shop: Shop) -> None:
+    """Only the way back needs it, and that is said."""
+    shop.move("1.1.0")
+    shop.ecr.url = "http://127.0.0.1:9"
+    began = time.monotonic()
+    done = shop.apply()
+    assert done.returncode == 0, done.stderr
+    assert "could not be taken back: " in done.stderr
+    assert time.monotonic() - began < 60
+    assert shop.cluster.live_image("app") == shop.in_git
