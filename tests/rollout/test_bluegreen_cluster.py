@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gitcd.model.live import Manifest
 from gitcd.model.verdict import Measurement, Verdict
+from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.rollout_means import Question
 from gitcd.usecases.rollout_team import End
 from tests.support.mortal import Killed, mortal
@@ -307,3 +309,22 @@ def test_slots_that_name_tags_alone_are_switched_and_taken_back_all_the_same(
     assert entry.digest == digest("team/app:bad-crash")
     assert slots.git.reconcile().is_idle
     assert slots.git.apply()["app"].end is End.IDLE
+
+
+def test_a_service_that_somebody_changes_at_that_very_moment_is_looked_at_again(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    writer = Writer(slots.git.cluster.objects, "dev")
+    path = f"/api/v1/namespaces/{slots.namespace}/services/app"
+    between: list[str] = []
+
+    def carry(made: Manifest) -> None:
+        if made.ref.name == "app" and len(between) < 2:
+            between.append("changed")
+            annotation = {"metadata": {"annotations": {"example.com/note": str(len(between))}}}
+            slots.plane.request("PATCH", path, annotation, kind="merge-patch+json")
+        writer.carry(made)
+
+    with slots.watched() as watch:
+        assert slots.git.apply(carry=carry)["app"].end is End.DONE
+    assert (len(between), watch.outages) == (2, [])
+    assert slots.states() == NEW
