@@ -47,19 +47,22 @@ ANONYMOUS = Login()
 def find_login(host: str, environ: Mapping[str, str] = os.environ) -> Login | Failure:
     """What is set up for a registry, by its host as image references name it; `ANONYMOUS` where nothing is."""
     for path in _files(environ):
-        found = _in_file(path, host)
+        try:
+            found = _in_file(path, host) if path.is_file() else ANONYMOUS
+        except OSError as error:
+            return _unreadable(path, error.strerror or "it cannot be opened")
         if isinstance(found, Failure) or found:
             return found
     return ANONYMOUS
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """The files that there are, in the order in which container tools look for them."""
+    """The files that there may be, in the order in which container tools look for them."""
     home = environ.get("HOME", "")
     named = environ.get("REGISTRY_AUTH_FILE", "")
     folder = environ.get("DOCKER_CONFIG", "") or (f"{home}/.docker" if home else "")
     for path in (named, f"{folder}/config.json" if folder else ""):
-        if path and Path(path).is_file():
+        if path:
             yield Path(path)
 
 
@@ -67,8 +70,6 @@ def _in_file(path: Path, host: str) -> Login | Failure:
     try:
         with path.open("rb") as stream:
             config = json.loads(stream.read(_LARGEST))
-    except OSError as error:
-        return _unreadable(path, error.strerror or "it cannot be opened")
     except (ValueError, RecursionError):
         return _unreadable(path, "it is not JSON")  # the parser's own words would quote it
     if not isinstance(config, dict):

@@ -20,7 +20,7 @@ from gitcd.model.registry import Answer, Failure, Image
 from gitcd.registry.docker_config import Login, find_login
 from gitcd.registry.faults import clean
 from gitcd.registry.oci_auth import Gate
-from gitcd.registry.oci_http import MAX_DOCUMENT, Reply, Transport, UnreachedError, is_loopback
+from gitcd.registry.oci_http import MAX_DOCUMENT, Reply, Transport, UnreachedError, is_loopback, origin
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.settings import Access, RegistrySettings
 
@@ -123,7 +123,10 @@ class Oci:
             sent = gate.headers(scope)
             reply = gate.transport.send(method, url, {**headers, **sent}, body, limit=limit)
             if reply.status != _UNAUTHORIZED or last:
+                gate.note(reply.status, sent)
                 return reply
+            if origin(reply.url) != origin(base):
+                raise UnreachedError(_strangers(repository, reply))
             if failure := gate.answer(reply, scope, sent):
                 raise UnreachedError(_about(repository, failure))
         raise AssertionError("the last round returns")
@@ -174,6 +177,13 @@ def not_allowed(repository: Repository) -> Failure:
 
 def _about(repository: Repository, failure: Failure) -> Failure:
     return Failure(failure.reason, f"{failure.message} (asking {repository})", failure.remedy, failure.transient)
+
+
+def _strangers(repository: Repository, reply: Reply) -> Failure:
+    """Another host that a redirect led to asks for credentials, and would say itself where these are to be sent."""
+    found = origin(reply.url)
+    message = f"{repository} is redirected to {found[1] if found else 'nowhere'}, which wants credentials of its own"
+    return Failure("AccessDenied", message, "name the registry that it is redirected to")
 
 
 def _mislabelled(repository: Repository, name: str, digest: str) -> Failure:

@@ -29,7 +29,8 @@ _LEAST_SECONDS = 60.0  # what a token lasts that does not say
 _MARGIN = 10.0  # seconds before its end from which on a token is no longer used
 _MARKED = "eyJ"  # how a JSON Web Token begins, which redaction knows by its form
 _MAX_ANSWER = 1 << 20
-_OK = 200
+_TRIES = 3  # times that credentials are shown which nobody has accepted yet: some registries lock accounts
+_OK, _LEAST_ERROR = 200, 400
 _REJECTED = frozenset({400, 401, 403})
 
 
@@ -71,6 +72,8 @@ class Gate:
     find: Callable[[], Login | Failure]
     _login: Login | Failure | None = None
     _basic: bool = False
+    _tries: int = _TRIES
+    _accepted: bool = False
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _locks: defaultdict[str, Lock] = field(default_factory=lambda: defaultdict(Lock))
@@ -94,6 +97,8 @@ class Gate:
             login = self._found()
             if isinstance(login, Failure):
                 return login
+            if login and not self._tries and not self._accepted:
+                return _rejected(self.transport.name, login)
             return self._take(challenge, scope, login, sent)
 
     def _take(self, challenge: Challenge, scope: str, login: Login, sent: Mapping[str, str]) -> Failure | None:
@@ -106,9 +111,18 @@ class Gate:
         if not login.username:
             return _wanted(self.transport.name)
         if self._basic and sent:
-            return _rejected(self.transport.name, login)
+            return self._reject(login)
         self._basic = True
         return None
+
+    def _reject(self, login: Login) -> Failure:
+        self._tries = max(self._tries - 1, 0)
+        self._basic = self._basic and (self._accepted or self._tries > 0)
+        return _rejected(self.transport.name, login)
+
+    def note(self, status: int, sent: Mapping[str, str]) -> None:
+        """Learn from an answer that what was sent is good for something."""
+        self._accepted = self._accepted or bool(sent and status < _LEAST_ERROR)
 
     @property
     def anonymous(self) -> bool:
@@ -134,7 +148,7 @@ class Gate:
         except UnreachedError as error:
             return error.failure
         if reply.status in _REJECTED:
-            return _rejected(self.transport.name, login)
+            return self._reject(login)
         if reply.status != _OK:
             message = f"the tokens of {self.transport.name} cannot be had: {_host(challenge.realm)} says {reply.status}"
             return Failure("RegistryUnavailable", message, "run again later", transient=True)

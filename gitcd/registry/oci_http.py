@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _FIRST_PAUSE = 0.5  # seconds; doubled for every further attempt
 _LONGEST_PAUSE = 8.0
 _LONGEST_WAIT = 30.0  # seconds that a registry may ask to wait
 _PATIENCE = 60.0  # seconds after which a request is not tried again
+_WHOLE_SECONDS = 60.0  # in which an answer must be there that has begun to come
+_PIECE = 1 << 16  # bytes read at once
 _REDIRECTS = 3
 _AT_ONCE = 16  # requests to one registry
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -123,7 +126,8 @@ class Transport:
             if reply.status not in _MOVED or method not in {"GET", "HEAD"}:
                 return reply
             url = _joined(url, reply.headers.get("location", ""))
-        raise UnreachedError(Failure("TooManyRedirects", f"{self.name} redirects in a circle"))
+        message = f"{self.name} redirects in a circle"
+        raise UnreachedError(Failure("TooManyRedirects", message, "check the registry, and what stands before it"))
 
     def _check(self, url: str) -> None:
         """Whether an address may be asked at all: never where machines keep their own credentials.
@@ -136,7 +140,7 @@ class Transport:
         if found is None or found[0] not in ({"http", "https"} if plain else {"https"}) or _is_link_local(found[1]):
             where = f"{found[0]}://{found[1]}" if found else "no address"
             message = f"{self.name} leads to {clean(redact.clean(where))}, which is not asked"
-            remedy = "a registry may send clients to https addresses that are not link-local"
+            remedy = "check its host and port; a registry may send clients to https addresses that are not link-local"
             raise UnreachedError(Failure("RedirectRefused", message, remedy))
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Reply:
@@ -161,11 +165,18 @@ class Transport:
         if method == "HEAD":
             raw.drain_conn()
             return b""
-        data = raw.read(limit + 1, decode_content=True)
-        if len(data) > limit:
-            raw.close()
-            raise UnreachedError(Failure("AnswerTooLarge", f"{self.name} answered with more than {limit} bytes"))
-        return data
+        data, ends = bytearray(), self.clock.now() + _WHOLE_SECONDS
+        while piece := raw.read1(min(_PIECE, limit + 1 - len(data)), decode_content=True):
+            data += piece
+            if len(data) > limit:
+                raw.close()
+                message = f"{self.name} answered with more than {limit} bytes"
+                raise UnreachedError(Failure("AnswerTooLarge", message, "check that this is the address of a registry"))
+            if self.clock.now() > ends:
+                raw.close()
+                message = f"{self.name} did not come to the end of an answer in {_WHOLE_SECONDS:.0f} seconds"
+                raise UnreachedError(Failure("Timeout", message, "check the network", transient=True))
+        return bytes(data)
 
     def _unreached(self, error: Exception, url: str) -> Failure:
         from urllib3 import exceptions as trouble
@@ -181,9 +192,12 @@ class Transport:
         return Failure("ConnectionFailed", f"{where} cannot be reached: {said}", remedy, transient=True)
 
     def _pool(self, scheme: str, url: str) -> PoolManager:
-        """Connections by way of the proxy of the environment, where there is one for this address."""
-        proxy = getproxies().get(scheme, "")
-        if not proxy or proxy_bypass(urlsplit(url).netloc):
+        """Connections by way of the proxy of the environment, where there is one for this address.
+
+        Never to this machine: it is asked in the clear because that does not leave it.
+        """
+        proxy, host = getproxies().get(scheme, ""), urlsplit(url).netloc
+        if not proxy or is_loopback(host) or proxy_bypass(host):
             return self._direct
         if proxy not in self._proxied:
             self._proxied[proxy] = _proxy_pool(proxy)
@@ -244,9 +258,17 @@ def _is_link_local(host: str) -> bool:
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
-        return False
+        return _is_odd_link_local(host)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (mapped or address).is_link_local
+
+
+def _is_odd_link_local(host: str) -> bool:
+    """The same of the spellings that only the system's resolver takes for an address: `2852039166`, `0xa9.254.1`."""
+    try:
+        return ip_address(socket.inet_aton(host)).is_link_local
+    except (OSError, ValueError):
+        return False
 
 
 def _joined(url: str, location: str) -> str:
@@ -268,7 +290,7 @@ def _asked_to_wait(text: str, attempt: int) -> float:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return _backoff(attempt)
     left = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
     return max(0.0, left.total_seconds())

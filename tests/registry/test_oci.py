@@ -17,7 +17,7 @@ from gitcd.registry.docker_config import ANONYMOUS, Login, find_login
 from gitcd.registry.labels import ImageSource
 from gitcd.registry.oci import Oci, base_of
 from gitcd.registry.oci_auth import challenge_of
-from gitcd.registry.oci_http import Clock, Reply, Transport, origin
+from gitcd.registry.oci_http import Clock, Reply, Transport, UnreachedError, origin
 from gitcd.registry.oci_images import OciImages
 from gitcd.registry.oci_tags import OciTags
 from gitcd.registry.settings import Access, RegistrySettings
@@ -264,6 +264,15 @@ class TestCredentials:
         found = find_login("r.example.com")
         assert (found.reason, str(tmp_path) in found.message) == ("CredentialsUnreadable", True)
 
+    def test_a_folder_that_may_not_be_entered_holds_nothing(self, monkeypatch, tmp_path):
+        def is_file(_path):
+            raise PermissionError
+
+        docker_config(monkeypatch, tmp_path, {})
+        monkeypatch.setattr("pathlib.Path.is_file", is_file)
+        found = find_login("r.example.com")
+        assert (found.reason, str(tmp_path) in found.message) == ("CredentialsUnreadable", True)
+
     def test_docker_hub_is_found_under_its_old_address(self, monkeypatch, tmp_path):
         auth = base64.b64encode(b"ann:hub-password-77").decode()
         docker_config(monkeypatch, tmp_path, {"auths": {"https://index.docker.io/v1/": {"auth": auth}}})
@@ -308,6 +317,24 @@ class TestTokens:
         found = Oci(as_user(tokens)).look_up(Repository(tokens.host, APP), names)
         assert len(tokens.tokens.asked) == 1
         assert isinstance(found["1.0.0"], Image)
+
+    def test_wrong_credentials_are_shown_a_few_times_and_no_more(self, tokens, locked):
+        tokens.tokens.asked.clear()
+        for running in (tokens, locked):
+            oci = Oci(as_user(running, password="wrong-password"))
+            found = [ask(running, "1.0.0", f"team/app-{number}", oci) for number in range(10)]
+            assert {each.reason for each in found} == {"InvalidCredentials"}
+            assert "team/app-9" in found[-1].message
+            assert oci.calls <= 13
+        assert len(tokens.tokens.asked) == 3
+
+    def test_who_was_let_in_once_goes_on(self, tokens, monkeypatch):
+        oci, sell = Oci(as_user(tokens)), tokens.tokens.answer
+        assert isinstance(ask(tokens, "1.0.0", oci=oci), Image)
+        monkeypatch.setattr(tokens.tokens, "answer", lambda *_: None)
+        assert {ask(tokens, "1.0.0", f"team/no-{each}", oci).reason for each in range(5)} == {"InvalidCredentials"}
+        monkeypatch.setattr(tokens.tokens, "answer", sell)
+        assert ask(tokens, "1.0.0", "team/another", oci).reason == "ImageNotFound"
 
     def test_who_is_not_known_is_told_so(self, tokens):
         assert ask(tokens, "1.0.0", oci=Oci(as_user(tokens, password="wrong-password"))).reason == "InvalidCredentials"
@@ -467,6 +494,7 @@ class TestFaults:
         odd.answers["HEAD manifests/1.0.0"] = [
             Said(429, {"Retry-After": "0"}),
             Said(503, {"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"}),
+            Said(503, {"Retry-After": f"Thu, 01 Jan 2026 00:00:00 +{'9' * 20}"}),
         ]
         assert isinstance(ask(odd, "1.0.0"), Image)
 
@@ -483,6 +511,16 @@ class TestFaults:
         odd.answers["HEAD manifests/1.0.0"] = [Said(delay=0.3)] * 9
         found = ask(odd, "1.0.0")
         assert (found.reason, found.transient, len(odd.asked)) == ("Timeout", True, 5)
+
+    def test_F10_a_body_that_only_trickles_is_given_up(self, odd):
+        now = iter(range(0, 100_000, 7))
+        clock = Clock(now=lambda: next(now), sleep=lambda _: None)
+        odd.manifests[APP, "large"] = b" " * (4 << 20)
+        transport = Transport(odd.host, odd.url, lambda: None, clock)
+        with pytest.raises(UnreachedError) as raised:
+            transport.send("GET", f"{odd.url}/v2/{APP}/manifests/large")
+        assert (raised.value.failure.reason, raised.value.failure.transient) == ("Timeout", True)
+        assert transport.send("GET", f"{odd.url}/v2/{APP}/manifests/1.0.0").status == 200
 
     def test_F10_a_registry_that_was_waited_for_long_enough_is_not_asked_again(self, odd):
         now = iter(range(0, 1000, 40))
@@ -517,7 +555,11 @@ class TestFaults:
     def test_T16_only_this_machine_is_asked_without_tls_unless_the_operator_says_so(self, host, access, base):
         assert base_of(host, access) == base
 
-    @pytest.mark.parametrize("host", ["169.254.169.254", "169.254.170.2:443", "[fe80::1]", "[::ffff:169.254.169.254]"])
+    @pytest.mark.parametrize(
+        "host",
+        ["169.254.169.254", "169.254.170.2:443", "[fe80::1]", "[::ffff:169.254.169.254]", "2852039166:80", "169.254.43518:1",
+         "0xa9.254.169.0376:80"],
+    )  # fmt: skip
     def test_T16_where_machines_keep_credentials_nobody_is_asked(self, host):
         found = ask(type("Metadata", (), {"host": host}), "1.0.0")
         assert found.reason == "RedirectRefused"
@@ -534,9 +576,28 @@ class TestFaults:
             assert [each.authorization for each in odd.asked] == ["", basic(*LOGIN)]
             assert [each.authorization for each in other.asked] == [""]
 
+    def test_T17_another_host_that_a_redirect_leads_to_cannot_ask_for_credentials(self, odd):
+        with OddRegistry() as other:
+            away = Said(307, {"Location": f"{other.url}/v2/{APP}/manifests/1.0.0"})
+            challenge = {"WWW-Authenticate": f'Bearer realm="{other.url}/token",service="s"'}
+            for method in ("HEAD", "GET"):
+                odd.answers[f"{method} manifests/1.0.0"] = [away] * 9
+                other.answers[f"{method} manifests/1.0.0"] = [Said(401, challenge)] * 9
+            found = ask(odd, "1.0.0", oci=Oci(as_user(odd)))
+            assert (found.reason, "redirected to 127.0.0.1" in found.message) == ("AccessDenied", True)
+            assert {each.authorization for each in (*odd.asked, *other.asked)} == {""}
+            assert other.counted("/token") == 0
+
+    def test_T16_this_machine_is_not_asked_by_way_of_a_proxy(self, odd, monkeypatch):
+        with OddRegistry() as proxy:
+            for name in ("http_proxy", "HTTP_PROXY"):
+                monkeypatch.setenv(name, proxy.url)
+            assert isinstance(ask(odd, "1.0.0"), Image)
+            assert proxy.asked == []
+
     @pytest.mark.parametrize(
-        "location", ["http://169.254.169.254/latest", "ftp://x/y", "file:///etc/passwd", "http://[/"]
-    )
+        "location", ["http://169.254.169.254/latest", "ftp://x/y", "file:///etc/passwd", "http://[/", "http://2852039166/"]
+    )  # fmt: skip
     def test_T16_a_redirect_astray_is_refused(self, odd, location):
         odd.answers["HEAD manifests/1.0.0"] = [Said(307, {"Location": location})]
         assert ask(odd, "1.0.0").reason == "RedirectRefused"
