@@ -79,6 +79,10 @@ def _application(work: _Work, watched: Watched) -> None:
     for image in watched.images:
         what = f"{image.name}: "
         work.note(application, *(f"{what}{key}: {text}" for key, text in _WITHOUT.items() if image.settings.get(key)))
+        if "plugin" in image.targets:
+            work.note(
+                application, f"{what}manifestTargets.plugin: has no counterpart: name where it stands in spec.places"
+            )
         try:
             repository = repository_of(image.name)
             followed = _followed(image, repository)

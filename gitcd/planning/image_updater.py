@@ -19,6 +19,14 @@ _PREFIX = f"{GROUP}/"
 _LIST = f"{_PREFIX}image-list"
 _WILD = frozenset("*?[]")
 _EXACT = 1_000_000
+_OF_APPLICATIONS = (
+    "image-list",
+    "write-back-method",
+    "write-back-target",
+    "git-branch",
+    "git-repository",
+    "pull-request",
+)
 # Settings of an image, under their names in annotations.
 _SETTINGS = {
     "update-strategy": "updateStrategy",
@@ -90,12 +98,11 @@ def unread(objects: Iterable[Object]) -> list[Object]:
 
 def _watched(application: Object, updaters: Sequence[Object]) -> Watched | None:
     refs = sorted(_refs(application, updaters), key=lambda ref: -_specificity(ref[1]))
-    annotations = application.map("metadata", "annotations")
     if not refs:
-        if _LIST not in annotations:
+        if _LIST not in application.map("metadata", "annotations"):
             return None
         unselected = ("no ImageUpdater of this repository selects it; its annotations are taken",) if updaters else ()
-        return Watched(application, tuple(_annotated(annotations)), _written_back(annotations), unselected)
+        return _by_annotations(application, unselected)
     updater, ref = refs[0]
     others = dict.fromkeys(each.title for each, _ in refs if each is not updater)
     remarks = tuple(f"{title} selects it too, and is passed over" for title in others)
@@ -104,7 +111,7 @@ def _watched(application: Object, updaters: Sequence[Object]) -> Watched | None:
             "imagesVerification: signatures of cosign are not verified; gates.requireSigned is about ECR's own",
         )
     if ref.get("useAnnotations") is True:
-        return Watched(application, tuple(_annotated(annotations)), _written_back(annotations), remarks)
+        return _by_annotations(application, remarks)
     common = [updater.map("spec", "commonUpdateSettings"), as_map(ref.get("commonUpdateSettings"))]
     images = tuple(_image(each, common) for each in as_list(ref.get("images")) if isinstance(each, dict))
     return Watched(application, images, _configured(updater.map("spec", "writeBackConfig"), ref), remarks)
@@ -113,7 +120,8 @@ def _watched(application: Object, updaters: Sequence[Object]) -> Watched | None:
 def _refs(application: Object, updaters: Iterable[Object]) -> Iterator[tuple[Object, Mapping[str, Any]]]:
     labels = application.map("metadata", "labels")
     for updater in updaters:
-        together = {application.namespace, updater.namespace} - {""}
+        searched = updater.text("spec", "namespace") or updater.namespace  # a field of the first releases
+        together = {application.namespace, searched} - {""}
         for ref in (each for each in updater.items("spec", "applicationRefs") if isinstance(each, dict)):
             named = fnmatchcase(application.name, str(ref.get("namePattern", "")))
             if named and len(together) <= 1 and matches_selector(as_map(ref.get("labelSelectors")), labels):
@@ -141,10 +149,22 @@ def _image(value: Mapping[str, Any], common: Iterable[Mapping[str, Any]]) -> Ima
     return Image(str(value.get("alias") or ""), *_parts(str(value.get("imageName") or "")), settings, targets)
 
 
-def _annotated(annotations: Mapping[str, Any]) -> Iterator[Image]:
+def _by_annotations(application: Object, remarks: tuple[str, ...]) -> Watched:
+    annotations = application.map("metadata", "annotations")
     own = {
         key.removeprefix(_PREFIX): str(value).strip() for key, value in annotations.items() if key.startswith(_PREFIX)
     }
+    images = tuple(_annotated(own))
+    aliases = {image.alias.replace("/", "_") for image in images}
+    known = {*_OF_APPLICATIONS, *_SETTINGS}
+    known |= {f"{alias}.{name}" for alias in aliases for name in (*_SETTINGS, *_TARGETS)}
+    if ":" in own.get("write-back-method", ""):
+        remarks += ("write-back-method: credentials are the operator's; see docs/settings.md",)
+    remarks += tuple(f"the annotation {_PREFIX}{key} is not known here" for key in own if key not in known)
+    return Watched(application, images, _written_back(own), remarks)
+
+
+def _annotated(own: Mapping[str, str]) -> Iterator[Image]:
     everywhere = _settings(own, "")
     for text in (each.strip() for each in own.get("image-list", "").split(",")):
         alias, equals, name = text.partition("=") if "=" in text.partition(":")[0] else ("", "", text)
@@ -177,10 +197,7 @@ def _parts(text: str) -> tuple[str, str]:
     return f"{path}{slash}{name}", constraint.strip()
 
 
-def _written_back(annotations: Mapping[str, Any]) -> WriteBack:
-    own = {
-        key.removeprefix(_PREFIX): str(value).strip() for key, value in annotations.items() if key.startswith(_PREFIX)
-    }
+def _written_back(own: Mapping[str, str]) -> WriteBack:
     branch, colon, _ = own.get("git-branch", "").partition(":")
     return WriteBack(
         own.get("write-back-method", "argocd"),

@@ -71,7 +71,7 @@ def find_spot(known: Mapping[str, bytes], watched: Watched, image: Image, reposi
     candidates = targets(watched)
     path = next((each for each in candidates if each in known), "")
     if not path:
-        raise NoCounterpartError(f"{candidates[0]} is not there, so the image stands nowhere in git")
+        raise NoCounterpartError(f"{candidates[0]} is not there, and with it no image that could be changed")
     sites = [site for site in find_sites(path, known[path]).sites if str(site.repository) == repository]
     kind = watched.write_back.target.partition(":")[0] if watched.write_back.is_git else "application"
     if kind == "kustomization":
@@ -103,9 +103,10 @@ def _helm_keys(image: Image) -> dict[str, str]:
     return {helm.get("name") or _DEFAULT_NAME: "", helm.get("tag") or _DEFAULT_TAG: "tag"}
 
 
-def _pointer(key: str) -> str:
-    """`images[1].tag` as a JSON pointer."""
-    steps = (name or number for part in key.split(".") for name, number in _STEP.findall(part))
+def _pointer(value: Any, key: str) -> str:
+    """`images[1].tag` as a JSON pointer; where a key of just that name stands at the top, it is meant."""
+    found = (name or number for part in key.split(".") for name, number in _STEP.findall(part))
+    steps = [key] if key in as_map(value) else found
     return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
 
 
@@ -114,7 +115,7 @@ def _by_keys(path: str, value: Any, keys: Mapping[str, str], sites: Sequence[Sit
     covered: list[Site] = []
     places: list[_Place] = []
     for key, form in ((key, form) for key, form in keys.items() if form):
-        pointer = _pointer(key)
+        pointer = _pointer(value, key)
         if not isinstance(_at(value, pointer), str):
             raise NoCounterpartError(f"{path} has no text at {key}")
         site = _site_at(sites, 0, pointer, pointer.rpartition("/")[0])

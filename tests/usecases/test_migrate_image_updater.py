@@ -185,6 +185,13 @@ def test_of_applications_without_annotations_nothing_is_said():
     assert notes({"argocd/apps.yaml": application("plain", "plain")}) == ""
 
 
+def test_a_key_of_helm_values_with_dots_is_found_at_the_top_first():
+    values = f"image.name: {REGISTRY}/web\nimage.tag: 1.2.0\nimage: {{tag: 1.2.0}}\n"
+    own = {"image-list": f"{REGISTRY}/web:1.x", "write-back-method": "git", "write-back-target": "helmvalues"}
+    files = {"argocd/apps.yaml": application("web", "chart", own), "chart/values.yaml": values}
+    assert spec_of("web", files)["places"] == [{"file": "chart/values.yaml", "pointer": "/image.tag", "format": "tag"}]
+
+
 class TestStrategies:
     def spec(self, annotations, image=f"{REGISTRY}/web:1.x"):
         own = {**WEB, "image-list": f"web={image}", **annotations}
@@ -253,6 +260,10 @@ class TestUpdaters:
     def test_of_another_namespace_it_is_no_concern(self):
         assert drafted(self.files(namespace="elsewhere")).drafts == ()
 
+    def test_the_first_releases_named_the_namespace_of_applications(self):
+        files = self.files("  namespace: elsewhere\n" + self.SPEC, namespace="elsewhere")
+        assert [each.name for each in drafted(files).drafts] == ["web"]
+
     def test_annotations_that_no_updater_asks_for_are_told(self):
         spec = "  applicationRefs:\n    - namePattern: other\n"
         assert "no ImageUpdater of this repository selects it" in notes(self.files(spec, annotations=WEB))
@@ -271,11 +282,20 @@ class TestWhatHasNoCounterpart:
             ({"write-back-target": "helmvalues:../../values.yaml"}, "web/values.yaml is not there"),
             ({"write-back-method": "argocd"}, "holds no image and no parameter for it, so it stands nowhere in git"),
             ({"image-list": f"web={REGISTRY}/web:!=1.2"}, "the range '!=1.2' has no counterpart"),
+            ({"write-back-method": "git:secret:argocd/git"}, "write-back-method: credentials are the operator's"),
+            ({"web.allow-tag": "any"}, f"the annotation {PREFIX}/web.allow-tag is not known here"),
         ],
     )
     def test_it_is_told(self, annotations, told):
         app = application("web", "web/overlays/prod", {**WEB, **annotations})
         assert told in notes({**FILES, "argocd/apps.yaml": app})
+
+    def test_the_target_of_a_plugin_is_told(self):
+        spec = TestUpdaters.SPEC.replace("{kustomize: {name: web}}", "{plugin: {name: NAME}, kustomize: {name: web}}")
+        assert f"{REGISTRY}/web: manifestTargets.plugin: has no counterpart" in notes(TestUpdaters().files(spec))
+
+    def test_of_annotations_that_are_known_nothing_is_said(self):
+        assert "is not known here" not in notes(FILES)
 
     def test_two_branches_are_told(self):
         apps = application("web", "web/overlays/prod", {**WEB, "git-branch": "next:updates"})
