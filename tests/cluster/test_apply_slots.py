@@ -8,10 +8,11 @@ import pytest
 
 from gitcd.model.registry import Answers
 from gitcd.usecases.workspace import Workspace
-from tests.support.applying import REPO, Scene, declaration, defined, documents, scene
+from tests.support.applying import REPO, Scene, declaration, documents, scene
 from tests.support.audit import writes
+from tests.support.containerversions import definition
 
-__all__ = ["defined", "scene"]
+__all__ = ["definition", "scene"]
 
 pytestmark = pytest.mark.slow
 
