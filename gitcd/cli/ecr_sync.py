@@ -88,13 +88,13 @@ def _unused(command: Command) -> Command:
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Let a Deployment follow a tag of an ECR repository, by commits to a config repository.
 
-    Without a repository the Deployment is changed in the cluster itself: its image and nothing else, and back to the
-    one before where the new one does not become healthy. Nothing is recorded in git then, and what follows here does
-    not hold.
-
     It is as if a ContainerVersion for this Deployment stood in the repository; nothing has to be declared there. Every
     poll is a whole `gitcd reconcile` of it: holds, freezes, gates and what people took back count. Where a poll fails,
     that is told, and the next one comes. SIGTERM and SIGINT end it, with nothing half done.
+
+    Without a repository the Deployment is changed in the cluster itself: its image and nothing else, and back to the
+    one before where the new one does not become healthy. Nothing is recorded in git then, and there are no holds and
+    no gates.
     """
     for name, notice in _UNUSED.items():
         if arguments[name] is not None:

@@ -250,3 +250,16 @@ def test_killed_while_it_waits_the_next_one_goes_back_all_the_same(scene: Scene,
     _, err = scene.sync("--once", code=4)
     assert f"{IMAGE}:{OLD} runs again" in err
     assert scene.images()[0] == f"{IMAGE}:{OLD}"
+
+
+def test_it_polls_until_a_signal_ends_it(scene: Scene) -> None:
+    words = [sys.executable, "-m", "gitcd", *scene.words]
+    with subprocess.Popen(words, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = process.stdout.readline().decode()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert told == f"Deployment {scene.namespace}/tilesapp: tilesapp-container {IMAGE}:{OLD} -> {scene.image()}\n"
+    assert process.returncode == 143
+    assert err.decode().count(NOTICE) == 1
+    assert scene.notes() == {}
