@@ -24,6 +24,7 @@ _OWN = ("repo", "branch", "config")
 @click.option("--from", "declarations_from", type=click.Choice(["repo", "cluster"]), default="repo", show_default=True,
               help="Where runs read declarations; repo needs no permission in the cluster.")  # fmt: skip
 @click.option("--cluster-wide", is_flag=True, help="A ClusterRole in place of a Role in each mapped namespace.")
+@click.option("--old-kinds", is_flag=True, help="With --from cluster: read the kinds of cvmanager and kcd too.")
 @click.option("--apply", type=click.Choice(["images", "all"]),
               help="Take commits to the cluster too, with a CronJob and the rights for that: what stands beside "
               "images, or all.")  # fmt: skip

@@ -240,7 +240,7 @@ def _forbidden(namespace: str, title: str, answer: DeclinedError) -> Failure:
     return Failure(
         "NamespaceForbidden",
         f"the ContainerVersions of namespace {namespace} may not be read: {answer.words}",
-        f"Allow the verb list on {title} there, with a Role and a RoleBinding.",
+        f"Allow the verb list on {title} there, with a Role and a RoleBinding; `gitcd install` renders them.",
     )
 
 

@@ -52,6 +52,7 @@ class Wanted:
     environment: Annotated[tuple[EnvironmentName, ...], Items(max=100)] = ()
     declarations_from: Literal["repo", "cluster"] = "repo"
     cluster_wide: bool = False
+    old_kinds: bool = False
     controller: bool = False
     http_auth: bool = False
     metrics_from: Annotated[tuple[Label, ...], Items(max=20)] = ()
@@ -144,6 +145,8 @@ def _read(flags: Mapping[str, object]) -> Wanted:
         raise ConfigError(
             "--cluster-wide goes with --from cluster or --apply: otherwise nothing in the cluster is read"
         )
+    if wanted.old_kinds and wanted.declarations_from == "repo":
+        raise ConfigError("--old-kinds goes with --from cluster: in the repository they need no permission")
     if (wanted.http_auth or wanted.metrics_from) and not wanted.controller:
         raise ConfigError("--http-auth and --metrics-from go with --controller: CronJobs serve nothing")
     return wanted
@@ -282,7 +285,8 @@ def _scopes(wanted: Wanted, installed: Settings) -> Iterator[Scope]:
     name = f"gitcd-{wanted.namespace}"
     if wanted.declarations_from == "cluster":
         namespaces = [] if wanted.cluster_wide else [each.name for each in installed.namespaces]
-        yield from install_roles.for_declarations(name, namespaces, watches=wanted.controller)
+        watches, old_kinds = wanted.controller, wanted.old_kinds
+        yield from install_roles.for_declarations(name, namespaces, watches=watches, old_kinds=old_kinds)
     if installed.environments and (wanted.apply or wanted.declarations_from == "cluster"):
         yield install_roles.to_know_the_cluster(name)
     if wanted.apply:

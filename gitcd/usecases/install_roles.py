@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from gitcd.model import legacy
 from gitcd.model.crd import GROUP, PLURAL
 from gitcd.rendering.install import Permission, Scope
 
@@ -15,6 +16,8 @@ _TELLING = (
 # `get` is for a status that somebody else changed meanwhile: it is looked at again before it is written.
 _READING = Permission(GROUP, PLURAL, ("get", "list"))
 _WATCHING = Permission(GROUP, PLURAL, ("get", "list", "watch"))
+# The kinds of cvmanager and kcd; they are told nothing, and not watched.
+_OLD_KINDS = tuple(Permission(legacy.GROUP, each, ("list",)) for each in legacy.PLURALS.values())
 # What runs of what is declared, for the list that `gitcd run` serves.
 _LISTING = (
     Permission("apps", "deployments", ("list",)),
@@ -76,13 +79,14 @@ def to_keep_records(name: str, home: str, environments: Sequence[str]) -> Scope:
     return Scope("Role", f"{name}-records", home, tuple(rules))
 
 
-def for_declarations(name: str, namespaces: Sequence[str], *, watches: bool) -> Iterator[Scope]:
+def for_declarations(name: str, namespaces: Sequence[str], *, watches: bool, old_kinds: bool) -> Iterator[Scope]:
     """To read declarations in these namespaces, or in all where none is named, and to tell them the outcome."""
-    rules = (_WATCHING, *_TELLING, *_LISTING) if watches else (_READING, *_TELLING)
+    rules = [_WATCHING, *_TELLING, *_LISTING] if watches else [_READING, *_TELLING]
+    rules += _OLD_KINDS if old_kinds else ()
     if not namespaces:
-        yield Scope("ClusterRole", name, "", rules)
+        yield Scope("ClusterRole", name, "", tuple(rules))
     for namespace in namespaces:
-        yield Scope("Role", name, namespace, rules)
+        yield Scope("Role", name, namespace, tuple(rules))
 
 
 def to_know_the_cluster(name: str) -> Scope:

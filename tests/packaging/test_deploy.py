@@ -50,6 +50,10 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"repo": HTTPS, "settings": SETTINGS, "declarations_from": "cluster", "cluster_wide": True},
         {"repo": HTTPS, "settings": SETTINGS, "from": "cluster", "clusterWide": True},
     ),
+    "old kinds": (
+        {"repo": HTTPS, "settings": SETTINGS, "declarations_from": "cluster", "old_kinds": True, "controller": True},
+        {"repo": HTTPS, "settings": SETTINGS, "from": "cluster", "oldKinds": True, "controller": True},
+    ),
     "settings": (
         {"repo": "", "settings": {"repo": HTTPS, "branch": "main"}, "schedule": "@hourly", "image": "a/b@sha256:0"},
         {"settings": {"repo": HTTPS, "branch": "main"}, "schedule": "@hourly", "image": "a/b@sha256:0"},

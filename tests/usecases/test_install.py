@@ -76,6 +76,14 @@ def test_one_cluster_role_where_that_is_wished(mapped: Path) -> None:
     assert [namespace for kind, namespace, _ in found if kind == "Role"] == ["kube-system"]
 
 
+def test_of_old_kinds_it_may_list_the_objects_where_that_is_wished(mapped: Path) -> None:
+    plain, more = (rendered(config=mapped, declarations_from="cluster", old_kinds=each) for each in (False, True))
+    key = ("Role", "tiles", "gitcd-gitcd")
+    assert more[key]["rules"][len(plain[key]["rules"]) :] == [
+        {"apiGroups": ["custom.k8s.io"], "resources": [each], "verbs": ["list"]} for each in ("containerversions", "kcds")
+    ]  # fmt: skip
+
+
 def test_the_settings_file_goes_along(mapped: Path) -> None:
     found = rendered(config=mapped)
     assert found["ConfigMap", "gitcd", "gitcd"]["data"] == {"config.yaml": MAPPED}
@@ -289,6 +297,7 @@ def test_the_definition_comes_first(tmp_path: Path) -> None:
         ({"environment": ("x" * 60,)}, "name of more than 52 characters"),
         ({"role_arn": "gitcd"}, "--role-arn: 'gitcd' is not the ARN of a role"),
         ({"cluster_wide": True}, "--cluster-wide goes with --from cluster"),
+        ({"old_kinds": True}, "--old-kinds goes with --from cluster"),
         ({"http_auth": True}, "--http-auth and --metrics-from go with --controller"),
         ({"controller": True, "metrics_from": ("Up",)}, "--metrics-from: 'Up' is not"),
         ({"declarations_from": "cluster"}, "unless the operator maps their namespaces"),
