@@ -103,6 +103,7 @@ class Team:
             self._end(End.FAILED, f"{run.release.version} does not run any more either: {failed.trouble.message}")
             return
         self._failed = run, failed
+        run.say(f"failed at {failed.step}: {failed.trouble.message}")
         run.tell("Warning", failed.trouble.reason, book.message(run.release, failed.trouble))
         self._retreat(run, failed)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from gitcd import redact
-from gitcd.errors import ConfigError, RefusedError
+from gitcd.errors import ConfigError, RefusedError, TransientError
 from gitcd.git.branch import read_branches
 from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import OutcomeKind, Plan, PullAct
 from gitcd.model.reference import is_digest
-from gitcd.model.registry import Failure
+from gitcd.model.registry import Answers, Failure, Query
 from gitcd.rendering.text import plain_line
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Trouble
@@ -47,6 +47,7 @@ class Reverter:
     releases: Releases
     now: Callable[[], datetime]
     switcher: Switcher
+    _heard: list[Failure] = field(default_factory=list)  # what the registry could not say the last time
 
     def take_back(self, failed: Release, trouble: Trouble, good: str) -> TakenBack:
         """Revert and hold, also what goes back with it. `good` is the digest that was found healthy last, if known.
@@ -59,8 +60,18 @@ class Reverter:
         except MovedError:
             return TakenBack(superseded=True)
         except (ConfigError, RefusedError) as error:
+            self._check_heard()
             return TakenBack(refusal=Failure("NotTakenBack", error.message, error.remedy))
         return self._taken_back(published)
+
+    def _check_heard(self) -> None:
+        """Whether what stands against it may pass: then it is no answer.
+
+        Raises:
+            TransientError: the registry is in trouble.
+        """
+        if self._heard:
+            raise TransientError(f"it cannot be taken back yet: {self._heard[0].message}", remedy="Run again.")
 
     def _published(self, failed: Release, trouble: Trouble, good: str) -> Published[Planned]:
         if failed.spec.strategy.blue_green:
@@ -101,15 +112,27 @@ class Reverter:
             except MovedError:
                 raise
             except (ConfigError, RefusedError) as error:
+                self._check_heard()
                 _log.info("%s does not go back to what was good last: %s", request.app, error.message)
         return act(request)
 
     def _present(self) -> Context:
-        return replace(self.context, now=self.now())
+        def resolve(queries: Sequence[Query]) -> Answers:
+            answers = self.context.resolve(queries)
+            asked = {(each.repository, name) for each in queries for name in each.tags | each.digests}
+            found = (answers.get(*key) for key in sorted(asked))
+            self._heard.extend(each for each in found if isinstance(each, Failure) and each.transient)
+            return answers
+
+        self._heard.clear()
+        return replace(self.context, now=self.now(), resolve=resolve)
 
     def _taken_back(self, published: Published[Planned]) -> TakenBack:
         plan = published.work.plan
         moved = frozenset(each.identity for each in plan.outcomes if each.kind in _MOVED)
+        if any(each.transient for each in plan.outcomes) or any(each.transient for each in plan.failures):
+            self._check_heard()
+            raise TransientError(f"it cannot be taken back yet: {_why_not(plan)}", remedy="Run again.")
         if published.failure:
             return TakenBack(refusal=published.failure)
         if published.commits:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from gitcd.errors import TransientError
 from gitcd.model.live import Ref
+from gitcd.model.registry import Failure
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_team import End
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.rollouts import Rollouts
-from tests.support.scenes import digest
+from tests.support.scenes import Tags, digest
 
 pytestmark = pytest.mark.slow
 
@@ -135,5 +137,17 @@ def test_what_moved_on_meanwhile_is_not_taken_back(one_app: GitRollouts) -> None
 def test_it_goes_back_to_what_was_good_and_not_to_what_nobody_waited_for(one_app: GitRollouts) -> None:
     one_app.move("bad-never")
     one_app.move("bad-crash")
+    assert one_app.apply()["app"].end is End.ROLLED_BACK
+    assert one_app.in_git() == one_app.cluster.live_image("app") == one_app.image("1.0.0")
+
+
+def test_a_registry_in_trouble_puts_the_way_back_off(one_app: GitRollouts, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_app.move("bad-crash")
+    with monkeypatch.context() as patch:
+        patch.setattr(Tags, "_answer", lambda *_: Failure("Unreachable", "no route to it", transient=True))
+        with pytest.raises(TransientError, match="no route to it"):
+            one_app.apply()
+    assert one_app.in_git() == one_app.image("bad-crash")
+    assert one_app.cluster.status("app")["rollout"]["newDigest"] == digest("team/app:bad-crash")
     assert one_app.apply()["app"].end is End.ROLLED_BACK
     assert one_app.in_git() == one_app.cluster.live_image("app") == one_app.image("1.0.0")
