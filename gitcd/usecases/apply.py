@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from gitcd.cluster import lease
 from gitcd.cluster.objects import MANAGER, Objects
-from gitcd.errors import TransientError
+from gitcd.errors import RefusedError, TransientError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
 from gitcd.model.declaration import Identity
 from gitcd.model.live import Manifest, Ref
@@ -97,7 +97,7 @@ class _Run:
         if is_real and (self._work or self._due):
             self._announce()
         self._write(holds)
-        pruned, kept = self._prune() if self._how.prune else ((), ())
+        pruned, kept, refusal = self._pruned() if self._how.prune else ((), (), "")
         if is_real and not self._want.external:
             self._remember(pruned)
         gone = {each.ref for each in pruned}
@@ -111,6 +111,7 @@ class _Run:
             tuple(each.ref for each in self._left if each.ref in self._live and each.ref not in gone),
             kept,
             self._same,
+            refusal,
         )
 
     def _write(self, holds: Holds) -> None:
@@ -208,6 +209,13 @@ class _Run:
             self._progress.entries |= {manifest.ref: entry} if entry else {}
             return
         self._progress.add(applied, entry)
+
+    def _pruned(self) -> tuple[tuple[Applied, ...], tuple[tuple[Ref, str], ...], str]:
+        """What was deleted, what is kept and why; or why nothing is deleted at all."""
+        try:
+            return (*self._prune(), "")
+        except RefusedError as error:
+            return (), (), str(error)
 
     def _prune(self) -> tuple[tuple[Applied, ...], tuple[tuple[Ref, str], ...]]:
         """Delete what has left git; last, and only where everything else went well."""

@@ -40,7 +40,7 @@ def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> 
     """
     entries = record.inventory.by_ref
     is_whole = not (narrowed or want.external)
-    left = leftovers(entries.values(), want.manifests, (each.ref for each in want.barred)) if is_whole else []
+    left = leftovers(entries.values(), want.manifests, (each.ref for each in want.unfit)) if is_whole else []
     live = read_live(writer.objects, _looked_at(want, left))
     prepared = [writer.prepare(each) for wave in want.waves for each in wave.manifests]
     differing = (each for each in prepared if not writer.is_unchanged(each, live.get(each.ref), entries.get(each.ref)))

@@ -27,7 +27,7 @@ class Report:
     left_over: tuple[Ref, ...] = ()
     kept: tuple[tuple[Ref, str], ...] = ()
     unchanged: int = 0
-    notices: tuple[str, ...] = ()
+    refusal: str = ""  # why nothing is pruned, although that was asked for
 
     @property
     def code(self) -> ExitCode:
@@ -35,7 +35,8 @@ class Report:
             return ExitCode.ROLLOUT_FAILED
         broken = [each for each in (*self.results, *self.want.barred) if each.fate in BROKEN]
         refused = any(each.end is End.REFUSED for each in self.rolled)
-        if refused or self.want.refusals or self.want.broken or any(not each.transient for each in broken):
+        unread = self.want.refusals or self.want.broken or self.want.unclear
+        if self.refusal or refused or unread or any(not each.transient for each in broken):
             return ExitCode.ITEMS_FAILED
         return ExitCode.TRANSIENT if broken else ExitCode.OK
 
@@ -63,6 +64,7 @@ def problems(report: Report) -> list[str]:
         *(f"{each.where}: {each.reason}" if isinstance(each, Refusal) else str(each) for each in want.refusals),
         *(f"{each.origin}: {each.identity}: {each.message}" for each in want.broken),
         *(f"{identity}: {failure.message}" for identity, failure in want.unclear),
+        *filter(None, [report.refusal]),
     ]
 
 

@@ -68,6 +68,7 @@ class Want:
     charts: tuple[str, ...] = ()
     passed: int = 0  # manifests that were not asked for
     releases: Said = field(default_factory=dict)  # what the declarations shall run, or why that is not clear
+    unfit: tuple[Applied, ...] = ()  # all that may not be written, also of what was not asked for
     external: bool = False  # somebody else applies it: nothing is written but declarations that lie elsewhere
 
     @property
@@ -84,7 +85,7 @@ class Want:
     @property
     def is_whole(self) -> bool:
         """Whether all that stands in git could be read, so that what is missing has really gone."""
-        return not (self.refusals or self.broken or any(each.fate in BROKEN for each in self.barred))
+        return not (self.refusals or self.broken or any(each.fate in BROKEN for each in self.unfit))
 
 
 def read_want(
@@ -131,6 +132,7 @@ def read_want(
         found.charts,
         0 if external else len(manifests) - len(wanted),
         releases_of(chosen, inputs, tree.commit, aimed),
+        tuple(unfit),
         external,
     )
 

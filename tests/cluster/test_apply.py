@@ -283,6 +283,22 @@ def test_prune_deletes_what_left_git_and_only_that(scene):
     assert "m0" not in {each["metadata"]["name"] for each in left}
 
 
+def test_what_cannot_be_read_now_is_not_pruned(scene):
+    ns = scene.namespace
+    pod = deployment(ns, "dup")
+    names = [f"m{number}" for number in range(9)]
+    files = {f"envs/prod/{name}.yaml": documents(config_map(ns, name, k="v")) for name in names}
+    scene.commit({**files, OTHER: documents(pod)})
+    assert scene.apply("--all", "--no-wait").code == 0
+    pod["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}]
+    scene.commit({OTHER: documents(pod), "envs/prod/m0.yaml": None})
+    for flags in (("--all", "--prune"), ("--prune",)):
+        ran = scene.apply(*flags, "--no-wait")
+        assert "Pruned" not in ran.results.values()
+    assert scene.get("deployments", "dup")
+    assert scene.get("configmaps", "m0")
+
+
 def test_many_are_pruned_only_when_asked_twice(scene):
     ns = scene.namespace
     scene.commit({f"envs/prod/{name}.yaml": documents(config_map(ns, name, k="v")) for name in "abc"})
