@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,8 +11,8 @@ from itertools import takewhile
 from gitcd.model.declaration import Follow
 from gitcd.model.pattern import compile_pattern
 from gitcd.model.ranges import parse_range
-from gitcd.model.reference import Repository
-from gitcd.model.registry import Candidate, Failure
+from gitcd.model.reference import Repository, short
+from gitcd.model.registry import Answer, Candidate, Failure
 from gitcd.model.version import Precedence, normalized, precedence
 
 NONE_FOLLOWED = "NoTagFollowed"  # the reason where no tag is what a declaration follows
@@ -46,7 +46,17 @@ class Catalogue:
     candidates: Sequence[Candidate]
 
     def choose(self, follow: Follow) -> Candidate | Failure:
-        """The one tag that is followed.
+        """The one tag that is followed, the shortest where `equals` finds several.
+
+        Raises:
+            PatternError: an expression is none that `check_regex` accepts.
+            RangeError: the range is none.
+        """
+        found = self.equals(follow)
+        return found if isinstance(found, Failure) else found[0]
+
+    def equals(self, follow: Follow) -> Sequence[Candidate] | Failure:
+        """The tag that is followed; several, where they are one version and nobody knows which was pushed last.
 
         Raises:
             PatternError: an expression is none that `check_regex` accepts.
@@ -54,8 +64,8 @@ class Catalogue:
         """
         return self._newest(follow) if follow.newest else self._highest(follow)
 
-    def _highest(self, follow: Follow) -> Candidate | Failure:
-        """Of equal versions the one pushed last, and of those the shortest."""
+    def _highest(self, follow: Follow) -> Sequence[Candidate] | Failure:
+        """Of equal versions those pushed last, each image once, the shortest tag first."""
         allowed, in_range = _bounds(follow), parse_range(follow.semver).has
         highest = next(
             (key for key, each in self._versions if allowed(each.tag) and in_range(normalized(each.tag))), None
@@ -64,15 +74,20 @@ class Catalogue:
             return self._none(follow, [each for _, each in self._versions if allowed(each.tag)])
         higher = takewhile(lambda version: version[0] >= highest, self._versions)
         equal = [each for key, each in higher if key == highest and allowed(each.tag)]
-        return min(equal, key=lambda each: (-_pushed(each).timestamp(), len(each.tag), each.tag))
+        last = max(map(_pushed, equal))
+        latest = sorted((each for each in equal if _pushed(each) == last), key=lambda each: (len(each.tag), each.tag))
+        images: dict[str, Candidate] = {}
+        for each in latest:
+            images.setdefault(each.image.digest if each.image else each.tag, each)
+        return list(images.values())
 
-    def _newest(self, follow: Follow) -> Candidate | Failure:
+    def _newest(self, follow: Follow) -> Sequence[Candidate] | Failure:
         allowed, matches = _bounds(follow), compile_pattern(follow.newest.match if follow.newest else "").matches
         newest = next((each for each in self._by_age if matches(each.tag) and allowed(each.tag)), None)
         if newest is None:
             message = f"{self.repository} has no tag that is followed: {described(follow)}"
             return Failure(NONE_FOLLOWED, message, "Push one, or correct spec.follow.")
-        return newest if newest.image else newest_unknown(self.repository)
+        return [newest] if newest.image else newest_unknown(self.repository)
 
     def _none(self, follow: Follow, versions: Sequence[Candidate]) -> Failure:
         """What is there instead."""
@@ -118,9 +133,27 @@ def _pushed(candidate: Candidate) -> datetime:
     return (candidate.image.pushed_at if candidate.image else None) or _NEVER
 
 
-def chosen_tags(catalogue: Catalogue | Failure, follows: Iterable[Follow]) -> dict[Follow, str | Failure]:
-    """The tag that each follows; where the tags could not be listed, why."""
+def chosen_tags(catalogue: Catalogue | Failure, follows: Iterable[Follow]) -> dict[Follow, Sequence[str] | Failure]:
+    """The tag that each follows, or all spellings of the version; where the tags could not be listed, why."""
     if isinstance(catalogue, Failure):
         return dict.fromkeys(follows, catalogue)
-    found = {follow: catalogue.choose(follow) for follow in follows}
-    return {follow: each if isinstance(each, Failure) else each.tag for follow, each in found.items()}
+    found = {follow: catalogue.equals(follow) for follow in follows}
+    return {follow: each if isinstance(each, Failure) else [one.tag for one in each] for follow, each in found.items()}
+
+
+def agreed_tag(repository: Repository, tags: Sequence[str], answers: Mapping[str, Answer]) -> str | Failure:
+    """The tag that is followed of several spellings of one version; they have to name one image."""
+    images: dict[str, str] = {}
+    for tag in tags if len(tags) > 1 else ():
+        answer = answers[tag]
+        if isinstance(answer, Failure):
+            return answer
+        images.setdefault(answer.digest, f"{tag} ({short(answer.digest)})")
+    if len(images) < 2:  # noqa: PLR2004 - one image, or nothing to compare
+        return tags[0]
+    return Failure(
+        "AmbiguousVersion",
+        f"{repository} has one version on different images: {' and '.join(images.values())}; nobody knows which of "
+        "them was pushed last",
+        "Remove one of these tags, or keep it out with spec.follow.deny.",
+    )

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Protocol
 
 from gitcd.model.declaration import Follow
-from gitcd.model.following import Catalogue, chosen_tags
+from gitcd.model.following import Catalogue, agreed_tag, chosen_tags
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Candidate, Failure, Query
 from gitcd.registry.parallel import in_parallel
@@ -59,9 +59,7 @@ def resolve(
     tags = {(repository, tag) for (repository, _), tag in chosen.items() if isinstance(tag, str)}
     asked = _merge(queries) | tags
     answers = {key: told[key] for key in asked & told.keys()} | dict(known.by_key)
-    batches = list(_batches(asked - answers.keys()))
-    for (repository, ids), found in in_parallel(lambda batch: registry.look_up(*batch), batches, workers, deadline):
-        answers.update({(repository, identifier): found[identifier] for identifier in ids})
+    answers.update(_ask(asked - answers.keys(), registry, workers, deadline))
     late = {key: _late(*key) for key in asked - answers.keys()}
     return Answers(dict(sorted((answers | late).items())), chosen)
 
@@ -84,18 +82,42 @@ def _follow(
     queries: Sequence[Query], registry: Registry, workers: int, deadline: float, known: Answers
 ) -> tuple[dict[_Followed, str | Failure], dict[_Key, Answer]]:
     """The tags that are followed by a rule, and what the lists of their repositories tell of images."""
-    chosen, told = dict(known.chosen), dict[_Key, Answer]()
+    found, told = dict[_Followed, Sequence[str] | Failure](), dict[_Key, Answer]()
     if not any(query.follows for query in queries):
-        return chosen, told
-    wanted = {(query.repository, follow) for query in queries for follow in query.follows} - chosen.keys()
+        return dict(known.chosen), told
+    wanted = {(query.repository, follow) for query in queries for follow in query.follows} - known.chosen.keys()
     repositories = sorted({repository for repository, _ in wanted})
     for repository, candidates in in_parallel(registry.candidates, repositories, workers, deadline):
         follows = [follow for each, follow in wanted if each == repository]
         listed = candidates if isinstance(candidates, Failure) else Catalogue(repository, candidates)
-        chosen |= {(repository, follow): tag for follow, tag in chosen_tags(listed, follows).items()}
+        found |= {(repository, follow): tags for follow, tags in chosen_tags(listed, follows).items()}
         told |= {} if isinstance(candidates, Failure) else _told(repository, candidates)
+    told |= dict(_ask(_spellings(found) - told.keys(), registry, workers, deadline))
+    chosen = {key: tags if isinstance(tags, Failure) else _agreed(key[0], tags, told) for key, tags in found.items()}
     late = {key: _late(key[0], "what is followed of it") for key in wanted - chosen.keys()}
-    return chosen | late, told
+    return {**known.chosen, **chosen, **late}, told
+
+
+def _spellings(found: Mapping[_Followed, Sequence[str] | Failure]) -> set[_Key]:
+    """The tags of which several are one version."""
+    return {
+        (repository, tag)
+        for (repository, _), tags in found.items()
+        if not isinstance(tags, Failure) and len(tags) > 1
+        for tag in tags
+    }
+
+
+def _agreed(repository: Repository, tags: Sequence[str], told: Mapping[_Key, Answer]) -> str | Failure:
+    return agreed_tag(repository, tags, {tag: told.get((repository, tag)) or _late(repository, tag) for tag in tags})
+
+
+def _ask(keys: Iterable[_Key], registry: Registry, workers: int, deadline: float) -> Iterator[tuple[_Key, Answer]]:
+    """Ask one by one repository, as many as come before the deadline."""
+    batches = list(_batches(keys))
+    for (repository, ids), found in in_parallel(lambda batch: registry.look_up(*batch), batches, workers, deadline):
+        for identifier in ids:
+            yield (repository, identifier), found[identifier]
 
 
 def _merge(queries: Iterable[Query]) -> set[_Key]:

@@ -1,5 +1,6 @@
 """Which tag a rule chooses."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcd.model.declaration import Follow, Newest
-from gitcd.model.following import NONE_FOLLOWED, Catalogue, described
+from gitcd.model.following import NONE_FOLLOWED, Catalogue, agreed_tag, described
 from gitcd.model.ranges import parse_range
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Candidate, Failure, Image
@@ -60,6 +61,31 @@ def test_the_highest_version_in_the_range(semver, listed, expected):
 
 def test_of_equal_versions_the_one_pushed_last_is_followed():
     assert chosen(pushed("1.2.0_b2", "1.2.0_b1"), semver="^1") == "1.2.0_b1"
+
+
+def spellings(candidates):
+    return [each.tag for each in Catalogue(REPOSITORY, candidates).equals(Follow(semver="^1"))]
+
+
+def test_of_equal_versions_all_are_told_where_nobody_knows_which_is_the_last():
+    assert spellings(tags("v1.2.0", "1.2.0", "1.2.0_b1", "1.1.0")) == ["1.2.0", "v1.2.0", "1.2.0_b1"]
+    assert spellings(pushed("v1.2.0", "1.2.0")) == ["1.2.0"]
+    first, second = pushed("v1.2.0", "1.2.0")
+    twin = Candidate("1.2.0", first.image)
+    assert spellings([first, twin]) == ["1.2.0"]
+    at_once = Candidate("1.2.0", replace(second.image, pushed_at=first.image.pushed_at))
+    assert spellings([first, at_once]) == ["1.2.0", "v1.2.0"]
+
+
+def test_spellings_of_a_version_have_to_name_one_image():
+    one, other = (Image(f"sha256:{number:064}") for number in range(2))
+    assert agreed_tag(REPOSITORY, ["1.2.0"], {}) == "1.2.0"
+    assert agreed_tag(REPOSITORY, ["1.2.0", "v1.2.0"], {"1.2.0": one, "v1.2.0": one}) == "1.2.0"
+    found = agreed_tag(REPOSITORY, ["1.2.0", "v1.2.0"], {"1.2.0": one, "v1.2.0": other})
+    assert (found.reason, found.transient, "spec.follow.deny" in found.remedy) == ("AmbiguousVersion", False, True)
+    assert "1.2.0 (000000000000) and v1.2.0 (000000000000)" in found.message
+    busy = Failure("Throttled", "later", transient=True)
+    assert agreed_tag(REPOSITORY, ["1.2.0", "v1.2.0"], {"1.2.0": one, "v1.2.0": busy}) == busy
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,18 @@ class TestOthers:
         assert answers.get(repository, "1.10000.0").digest == digest
         assert (odd.counted("/tags/list"), odd.counted("HEAD")) == (10, 1)
 
+    def test_two_spellings_of_a_version_have_to_name_one_image(self, odd):
+        odd.put(APP, "1.2.0", "v1.2.0", "1.2.0_b1")
+        answers, repository, _ = follow(odd, RANGE)
+        assert answers.followed(repository, RANGE) == "1.2.0"
+        assert odd.counted("HEAD") == 3
+        odd.put(APP, "v1.2.0", seed="another image")
+        answers, repository, _ = follow(odd, RANGE)
+        found = answers.followed(repository, RANGE)
+        assert (found.reason, found.transient) == ("AmbiguousVersion", False)
+        assert "1.2.0 (" in found.message
+        assert "v1.2.0 (" in found.message
+
     def test_a_registry_with_smaller_pages_is_followed_through(self, odd):
         odd.page = 3
         odd.put(APP, *(f"1.{number}.0" for number in range(10)))
