@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gitcd.model.live import Ref
 from gitcd.usecases.rollout_team import End
 from tests.support.canaries import SMOKE, CanaryScene, RoutedScene, canary, install_routes, step
+from tests.support.gitrollouts import app, git_rollouts
 from tests.support.rollouts import Rollouts, back_to, digest, image
+from tests.support.scenes import mirror_of
 
 pytestmark = pytest.mark.slow
 
@@ -271,3 +275,26 @@ def test_what_does_not_fit_a_canary_is_refused_before_anything_is_done(routed: C
         assert rolled.trouble is not None
         assert words in rolled.trouble.message
     assert scene.deployment() == {}
+
+
+def test_a_bad_canary_ends_in_a_revert_and_a_hold(rollouts: Rollouts, tmp_path: Path) -> None:
+    spec = {"strategy": canary(step(50))}
+    scene = git_rollouts(rollouts, tmp_path, {"app": app("app", rollouts.namespace, **spec)})
+    assert scene.apply()["app"].end is End.DONE
+    scene.move("bad-crash")
+    copy = Ref("Deployment", rollouts.namespace, "app-canary", "apps")
+    gone_at_revert: list[bool] = []
+    with mirror_of(scene.remote.url) as mirror:
+        mirror.fetch()
+        really = scene.means(mirror).take_back
+
+        def take_back(*words: Any) -> Any:
+            gone_at_revert.append(rollouts.objects.get(copy) is None)
+            return really(*words)
+
+        rolled = scene.apply(take_back=take_back)["app"]
+    assert rolled.end is End.ROLLED_BACK
+    assert gone_at_revert == [True], "first the copy, then the commit"
+    assert scene.in_git() == rollouts.live_image("app") == scene.image("1.0.0")
+    assert len(scene.hold().reject) == 1
+    assert scene.reconcile().is_idle
