@@ -66,13 +66,19 @@ class _Slots:
             self._limited(
                 Step(VERIFY, self.verified, self.check, self.hidden, self.unverified), self.hidden, verify, blames=False
             ),
-            self._limited(Step(COMMIT, self.committed, self.commit, self.unproven, failed), self.unproven),
+            self._limited(
+                Step(COMMIT, lambda _: self.pair.is_switched, self.commit, self.unproven, failed), self.unproven
+            ),
             self._limited(
                 Step(SWITCH, lambda facts: not self.unturned(facts), self.select, self.unpermitted, failed),
                 self.unturned,
                 blames=at_fault,
             ),
-            self._limited(Step(WATCH, self.watched, precondition=self.unled, failed=self.unwell), self.unready, watch),
+            self._limited(
+                Step(WATCH, self.watched, precondition=self.unled, failed=self.unwell, says=self.watching),
+                self.unready,
+                watch,
+            ),
             self._limited(
                 Step(REST, lambda facts: not self.rest(facts), self.rest, self.unturned), self.unturned, blames=False
             ),
@@ -176,9 +182,6 @@ class _Slots:
     def unverified(self, facts: Facts) -> Trouble | None:
         return self.failure(facts) or self._checks.failed(facts)
 
-    def committed(self, _: Facts) -> bool:
-        return self.pair.is_switched
-
     def commit(self, _: Facts) -> Sequence[Action]:
         return (CommitSwitch(),)
 
@@ -211,6 +214,10 @@ class _Slots:
     def watched(self, facts: Facts) -> bool:
         is_over = self.release.back or facts.now >= self._watched_since(facts) + self.blue_green.watch
         return is_over and not (self.unturned(facts) or self.unready(facts))
+
+    def watching(self, facts: Facts) -> str:
+        ends = self._watched_since(facts) + self.blue_green.watch
+        return f"{self.pair.new.ref} is live, and watched until {ends:%H:%M:%S} UTC"
 
     def unwell(self, facts: Facts) -> Trouble | None:
         if found := self.failure(facts):

@@ -302,6 +302,13 @@ class TestWatchAndRest:
         world.now = world.record.since + timedelta(seconds=passed)
         assert isinstance(world.turn(), Do) is done
 
+    def test_it_is_said_until_when(self):
+        world = switched()
+        ends = world.record.since + timedelta(minutes=2)
+        decision = world.turn()
+        assert isinstance(decision, Wait)
+        assert decision.why == f"Deployment team/app-green is live, and watched until {ends:%H:%M:%S} UTC"
+
     def test_a_record_from_the_past_does_not_shorten_it(self):
         world = switched()
         world.now = world.selected["app"][0]
