@@ -2,6 +2,7 @@
 
 import io
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from gitcd.cli.main import run
 from gitcd.git.worktree import WorkTree
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.validate import validate
+from tests.support.ecr import PUSHED_AT, StandIn
 from tests.support.fluxtree import FILES as FLUX
+from tests.support.fluxtree import JOBS, WEB, automation, by_setters
 from tests.support.legacy import APP, FIRST, KCD, SECOND, registry
+from tests.support.repos import git, make_bare
 from tests.support.scenes import NOW
 
 DOCUMENTS = {"first": FIRST, "second": SECOND, "kcd": KCD}
@@ -122,7 +126,7 @@ class TestOtherTools:
         out, err = gitcd(capfd, "migrate", "--tool", "flux", flux)
         layout, *declarations = out.split("---\n")
         assert layout.startswith("# gitcd.yaml\napiVersion: gitcd.io/v1\nkind: ConfigRepository\n")
-        assert declarations[0].startswith("# ImagePolicy flux-system/web, clusters/main/images.yaml:16\n")
+        assert declarations[1].startswith("# ImagePolicy flux-system/web, clusters/main/images.yaml:16\n")
         assert "warning: clusters/main/images.yaml:11: ImageRepository flux-system/jobs: secretRef: " in err
         assert err.endswith(f"{len(declarations)} declarations, {err.count('warning:')} remarks\n")
         (flux / "gitcd.yaml").write_text(layout)
@@ -131,6 +135,30 @@ class TestOtherTools:
         again, said = gitcd(capfd, "migrate", "--tool", "flux", flux)
         assert again == out
         assert "gitcd.yaml: ConfigRepository: is there already" in said
+
+    def test_a_run_commits_what_the_setters_of_flux_would(self, capfd, monkeypatch, tmp_path):
+        automations = "---\n".join((automation("prod", "./apps/prod"), automation("dev", "./apps/dev")))
+        files = {**FLUX, "clusters/main/automation.yaml": automations}
+        remote = make_bare(tmp_path / "remote.git", {path: text.encode() for path, text in files.items()})
+        clone = tmp_path / "clone"
+        git(tmp_path, "clone", "--quiet", remote.url, str(clone))
+        head, *drafts = gitcd(capfd, "migrate", "--tool", "flux", clone)[0].split("---\n")
+        saved = {f".gitcd/declarations/{number}.yaml": text.encode() for number, text in enumerate(drafts)}
+        remote.commit({"gitcd.yaml": head.encode(), **saved})
+        with StandIn() as ecr:
+            monkeypatch.setenv("GITCD_ECR_ENDPOINT_URL", ecr.url)
+            for version in ("1.0.0", "1.9.0", "1.10.0", "1.11.0-rc.1", "2.0.0"):
+                ecr.put("shop/web", tags=[version])
+            for minutes, tag in enumerate(("main-abc-1", "main-def-2", "wip-abc-3")):
+                ecr.put("shop/jobs", tags=[tag], pushed_at=PUSHED_AT + timedelta(minutes=minutes))
+            gitcd(capfd, "reconcile", remote.url)
+            tip = remote.tip
+            gitcd(capfd, "reconcile", remote.url)
+        assert remote.tip == tip
+        chosen = {"web": (WEB, "1.10.0"), "jobs": (JOBS, "main-def-2")}
+        wanted = {path: by_setters(text, chosen) if path.startswith("apps/") else text for path, text in files.items()}
+        assert {path: remote.show(path).decode() for path in files} == wanted
+        assert sum(wanted[path] != text for path, text in files.items()) == 5
 
     def test_it_writes_nothing(self, capfd, flux):
         before = files_of(flux)

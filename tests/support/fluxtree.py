@@ -1,5 +1,8 @@
 """A config repository that Flux's image automation works on, as its documentation describes such."""
 
+import re
+from collections.abc import Mapping
+
 WEB, JOBS = (f"123456789012.dkr.ecr.us-east-1.amazonaws.com/shop/{name}" for name in ("web", "jobs"))
 
 IMAGES = f"""\
@@ -112,3 +115,23 @@ FILES = {
     "apps/dev/kustomization.yaml": KUSTOMIZATION,
     "other/web.yaml": DEPLOYMENT,
 }  # fmt: skip
+
+
+_MARKED = re.compile(
+    r"""(?P<quote>["']?)[^\s"']+(?P=quote)(?P<mark> +# {"\$imagepolicy": "flux-system:(?P<policy>\w+)"""
+    r"""(?::(?P<part>\w+))?"})"""
+)
+
+
+def by_setters(text: str, latest: Mapping[str, tuple[str, str]]) -> str:
+    """What Flux's setters make of a file: beside each mark the repository, the tag or both that its policy chose.
+
+    Quotes, white space and all else stay. `latest` is what each policy chose.
+    """
+
+    def chosen(match: re.Match[str]) -> str:
+        repository, tag = latest[match["policy"]]
+        value = {"tag": tag, "name": repository}.get(match["part"] or "", f"{repository}:{tag}")
+        return f"{match['quote']}{value}{match['quote']}{match['mark']}"
+
+    return _MARKED.sub(chosen, text)

@@ -1,7 +1,5 @@
 """From Flux: the declarations that are drafted change the scalars that Flux's setters would, and no other."""
 
-import re
-
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -13,7 +11,18 @@ from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.usecases.migrate_tools import from_tree_of_flux, render
 from gitcd.usecases.validate import validate
-from tests.support.fluxtree import DEPLOYMENT, FILES, IMAGES, JOBS, KUSTOMIZATION, SETTINGS, WEB, automation, mark
+from tests.support.fluxtree import (
+    DEPLOYMENT,
+    FILES,
+    IMAGES,
+    JOBS,
+    KUSTOMIZATION,
+    SETTINGS,
+    WEB,
+    automation,
+    by_setters,
+    mark,
+)
 from tests.support.migrating import broken, changed_lines, plan_of, with_drafts
 from tests.support.scenes import Tags
 
@@ -32,14 +41,9 @@ def by_flux(files, latest):
     """What the setters of the automations would change: the lines that bear a mark, where the value is another."""
     changed = set()
     for path, text in files.items():
-        if not path.startswith(("apps/prod/", "apps/dev/")):
-            continue
-        for number, line in enumerate(text.splitlines(), 1):
-            if found := re.search(r'"\$imagepolicy": "flux-system:(\w+)(?::(tag|name))?"', line):
-                repository, tag = latest[found[1]]
-                value = {"tag": tag, "name": repository, None: f"{repository}:{tag}"}[found[2]]
-                if value not in re.split(r"[\s\"'#]+", line.partition("#")[0]):
-                    changed.add((path, number))
+        if path.startswith(("apps/prod/", "apps/dev/")):
+            pairs = zip(text.splitlines(), by_setters(text, latest).splitlines(), strict=True)
+            changed |= {(path, number) for number, (old, new) in enumerate(pairs, 1) if old != new}
     return changed
 
 
