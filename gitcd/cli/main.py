@@ -100,8 +100,8 @@ class Root(click.Group):
 def root() -> None:
     """Move container images to what their tags name, by commits that change nothing else.
 
-    Exit codes: 0 done or nothing to do, 1 differences (diff, --check), 2 usage or configuration, 3 try again, 5 some
-    items failed, 70 a bug in gitcd, 130/143 interrupted.
+    Exit codes: 0 done or nothing to do, 1 differences (diff, --check), 2 usage or configuration, 3 try again, 4 a
+    rollout failed, 5 some items failed, 70 a bug in gitcd, 130/143 interrupted.
     """
 
 
