@@ -121,6 +121,8 @@ class Restater:
         if comments or tail:
             return start, end, self._joined(key, [*comments, *tail])
         begin = self._text.rfind("\n", 0, start)
+        if begin < 0 and not start:
+            return start, self._text.find("\n", end) + 1 or end, ""
         if self._text[begin + 1 : start].strip(" "):
             raise UnfitError
         return max(begin - self._text.startswith("\r\n", begin - 1), 0), end, ""

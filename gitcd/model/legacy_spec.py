@@ -17,6 +17,7 @@ from gitcd.model.reference import TAG_PATTERN, Repository
 from gitcd.model.reference import ReferenceError as NotAReference
 
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)  # an escape, a class, or a character
+_FLAGS = re.compile(r"\(\?-?[a-zA-OQ-Z]+-?[a-zA-Z]*[:)]")
 BLUE_GREEN = "ServiceBlueGreen"
 _MAX_SECONDS = 999_999
 
@@ -24,6 +25,13 @@ _MAX_SECONDS = 999_999
 def anywhere(expression: str) -> str:
     """The expression that matches a whole text where the given one is found anywhere in it."""
     return "|".join(map(_whole, _options(expression)))
+
+
+def fault_of(expression: str) -> str:
+    """Why `anywhere` makes nothing of the expression that can be followed; empty where it does."""
+    if flags := _FLAGS.match(expression):
+        return f"the flags {flags[0]!r} are not supported, write both cases as [aA]"
+    return check_regex(anywhere(expression))
 
 
 def _whole(option: Sequence[str]) -> str:
@@ -59,7 +67,7 @@ def _syntax_fault(text: str) -> str:
         re.compile(text)
     except re.error as error:
         return str(error)
-    return check_regex(anywhere(text))
+    return fault_of(text)
 
 
 _Seconds = Annotated[int, Number(max=_MAX_SECONDS)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitcd.manifests.foreign import Object, as_list, as_map
-from gitcd.model.legacy_spec import anywhere
+from gitcd.model.legacy_spec import anywhere, fault_of
 from gitcd.model.migration import Note
 from gitcd.model.pattern import MAX_LENGTH, check_regex
 from gitcd.model.ranges import check_range
@@ -70,7 +70,7 @@ def whole(expression: str) -> str:
         NoCounterpartError: it uses what is not supported.
     """
     written = anywhere(expression)
-    if fault := check_regex(written) or (len(written) > MAX_LENGTH and "it is too long"):
+    if fault := fault_of(expression) or (len(written) > MAX_LENGTH and "it is too long"):
         raise NoCounterpartError(f"the expression {expression!r} has no counterpart: {fault}")
     return ".*" if written in {"", ".*.*", ".*.*.*"} else written
 

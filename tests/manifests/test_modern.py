@@ -228,3 +228,9 @@ def test_any_of_them_keeps_its_meaning_and_its_comments(text):
     assert comments(new) == comments(text)
     assert modern(new) == new
     assert "custom.k8s.io" not in new
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_goes_from_the_first_line_leaves_no_empty_one(end):
+    text = f"{BLOCK}{SHORT}{PLAIN}".replace("\n", end).encode()
+    assert modernise("a.yaml", f"status: {{deployed: true}}{end}".encode() + text) == modernise("a.yaml", text)

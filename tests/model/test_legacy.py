@@ -180,6 +180,7 @@ class TestFaults:
             ({"strategy": {"kind": "ServiceBlueGren"}}, "spec.strategy.kind: 'ServiceBlueGren' is not one of"),
             ({"strategy": {"kind": "ServiceBlueGreen"}}, "spec.strategy.blueGreen: kind ServiceBlueGreen needs"),
             ({"versionSyntax": "("}, "spec.versionSyntax: '(' is not"),
+            ({"versionSyntax": "(?i)v"}, "spec.versionSyntax: '(?i)v' is not an expression to go on with: the flags"),
             ({"versionSyntax": "?a"}, "spec.versionSyntax: '?a' is not"),
             ({"imageRepo": f"{REPO}:dev"}, "spec.imageRepo: "),
         ],
