@@ -61,17 +61,28 @@ class Oci:
 
     def look_up(self, repository: Repository, ids: Sequence[str]) -> dict[str, Answer]:
         """Ask one repository about tags and digests; each gets an answer."""
+        return self._each(repository, ids, self._look)
+
+    def _each(
+        self, repository: Repository, ids: Sequence[str], look: Callable[[Repository, str], Image]
+    ) -> dict[str, Answer]:
         if not self._settings.allows(repository):
             return dict.fromkeys(ids, not_allowed(repository))
-        return dict(in_parallel(lambda name: self._image(repository, name), ids, _WORKERS, math.inf))
 
-    def _image(self, repository: Repository, name: str) -> Answer:
-        return self._attempt(lambda: self._look(repository, name))
+        def answer(name: str) -> Answer:
+            return self._attempt(lambda: look(repository, name))
 
-    def _look(self, repository: Repository, name: str) -> Image:
+        return dict(in_parallel(answer, ids, _WORKERS, math.inf))
+
+    def _look(self, repository: Repository, name: str, *, explained: bool = True) -> Image:
+        """The image of a tag or a digest. `explained`: where there is none, the registry is asked why, by GET.
+
+        Raises:
+            UnreachedError: there is none.
+        """
         reply = self.request("HEAD", repository, f"manifests/{name}", {"Accept": ACCEPT})
         digest = reply.headers.get(_DIGEST, "")
-        if reply.status >= _TOO_MANY:
+        if reply.status >= _TOO_MANY or (reply.status == NOT_FOUND and not explained):
             raise UnreachedError(explain(reply, repository, name))
         if reply.status != OK or not digest:  # an answer to HEAD does not say why
             document = self.document(repository, name)

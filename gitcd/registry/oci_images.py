@@ -39,8 +39,7 @@ class OciImages(Oci):
 
     def look_up(self, repository: Repository, ids: Sequence[str]) -> dict[str, Answer]:
         """Ask one repository about tags and digests; what a tag names also for the version that it says it is."""
-        answers = super().look_up(repository, ids)
-        return {name: self._labelled(repository, name, found) for name, found in answers.items()}
+        return self._each(repository, ids, self._labelled)
 
     def plain_look_up(self, repository: Repository, ids: Sequence[str]) -> dict[str, Answer]:
         """The same without a version, for those who ask for nothing but names."""
@@ -61,19 +60,21 @@ class OciImages(Oci):
         message = f"{inspection.repository.registry} tells neither findings of scans nor signatures; private ECR does"
         return Failure("EvidenceUnknown", message, "Take the gate away here, or copy the image to private ECR.")
 
-    def _labelled(self, repository: Repository, name: str, found: Answer) -> Answer:
+    def _labelled(self, repository: Repository, name: str) -> Image:
         """The image with its version, which counts as one of its tags where the registry confirms that."""
-        if isinstance(found, Failure) or is_digest(name):
-            return found
-        return self._attempt(lambda: self._with_version(repository, found))
-
-    def _with_version(self, repository: Repository, image: Image) -> Image:
-        label = self._version(repository, image.digest)
+        image = self._look(repository, name)
+        label = "" if is_digest(name) else self._version(repository, image.digest)
         if not label or label in image.tags:
             return image
-        named = self._image(repository, label)
-        there = isinstance(named, Image) and named.digest == image.digest
+        there = self._names(repository, label, image.digest)
         return replace(image, label=label, tags=(*image.tags, label) if there else image.tags)
+
+    def _names(self, repository: Repository, tag: str, digest: str) -> bool:
+        """Whether a tag names this image, as far as can be known."""
+        try:
+            return self._look(repository, tag, explained=False).digest == digest
+        except UnreachedError:
+            return False
 
     def _version(self, repository: Repository, digest: str) -> str:
         """What an image says its version is; empty where that is nothing, or could be no tag."""

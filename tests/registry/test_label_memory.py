@@ -67,3 +67,4 @@ def test_an_image_is_read_once_and_its_tag_looked_at_each_time(tmp_path):
             assert oci.look_up(repository, ["env-dev"])["env-dev"].label == "1.4.2"
         assert [each.method for each in odd.asked].count("HEAD") == 4
         assert odd.counted("GET /v2/team/app/blobs/") == 1
+        assert odd.counted("GET /v2/team/app/manifests/1.4.2") == 0
