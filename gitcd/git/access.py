@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +28,15 @@ case "$1" in
   Username*) printf '%s\\n' "$GITCD_ASKPASS_USERNAME" ;;
   *) printf '%s\\n' "$GITCD_ASKPASS_TOKEN" ;;
 esac
+"""
+
+# A helper is asked, and what to forget it is told, but nothing is given to it to keep: that may be our token. Where it
+# answers, what else it said is not shown, since scripts that are traced say what they answer.
+_HELPER = """#!/bin/sh
+[ "$1" = store ] && exit
+HOME="$GITCD_HELPER_HOME"
+exec 3>&1
+said=$(sh -c "$GITCD_HELPER $1" 2>&1 >&3) || { status=$?; printf '%s\\n' "$said" >&2; exit "$status"; }
 """
 
 # Its helper makes a credential for one repository, so it has to be told which.
@@ -70,7 +80,7 @@ def access_to(
     `scratch` is a private folder (mode 0700) for the askpass program.
 
     Raises:
-        ConfigError: an ssh remote without a file of known hosts, or a CA bundle that is not there.
+        ConfigError: an ssh remote without a file of known hosts; a key or a CA bundle that is not there.
     """
     environment = {"GIT_ALLOW_PROTOCOL": remote.protocols}
     config: dict[str, str] = {}
@@ -80,33 +90,34 @@ def access_to(
         redact.register(credentials.token)
         redact.register(f"{credentials.username}:{credentials.token}")
         environment |= {
-            "GIT_ASKPASS": str(_askpass(scratch)),
+            "GIT_ASKPASS": str(_program(scratch, "askpass", _ASKPASS)),
             "GITCD_ASKPASS_HOST": urlsplit(remote.url).netloc,
             "GITCD_ASKPASS_USERNAME": credentials.username,
             "GITCD_ASKPASS_TOKEN": credentials.token,
         }
     if remote.kind is Kind.HTTP and https:
         config = _https_config(remote, https)
-        environment |= _for_helper() if https.helper else {}
+    if remote.kind is Kind.HTTP and https and https.helper:
+        environment |= _for_helper(https.helper)
+        config["credential.helper"] = f"!{shlex.quote(str(_program(scratch, 'helper', _HELPER)))}"
+        config["credential.useHttpPath"] = "true" if _CODECOMMIT.fullmatch(remote.host) else "false"
     return Means(environment, config)
 
 
 def _https_config(remote: Remote, https: Https) -> dict[str, str]:
     config = {}
     if https.ca_bundle:
-        if not https.ca_bundle.is_file():
+        if not _is_file(https.ca_bundle):
             raise ConfigError(
-                f"the CA bundle {https.ca_bundle} is not a file", remedy="correct git.caBundle (GITCD_GIT_CA_BUNDLE)"
+                f"the CA bundle {https.ca_bundle} is not a file that can be read",
+                remedy="correct git.caBundle (GITCD_GIT_CA_BUNDLE)",
             )
         config["http.sslCAInfo"] = str(https.ca_bundle)
     if https.header:
-        redact.register(https.header.partition(": ")[2])
+        redact.register(https.header.partition(":")[2])
         redact.register(https.header.rpartition(" ")[2])
         url = urlsplit(remote.url)
         config[f"http.{url.scheme}://{url.netloc}/.extraHeader"] = https.header
-    if https.helper:
-        config["credential.helper"] = f'!export HOME="$GITCD_HELPER_HOME"; {_as_command(https.helper)}'
-        config["credential.useHttpPath"] = "true" if _CODECOMMIT.fullmatch(remote.host) else "false"
     return config
 
 
@@ -117,15 +128,15 @@ def _as_command(helper: str) -> str:
     return helper if helper.startswith("/") else f"git credential-{helper}"
 
 
-def _for_helper() -> dict[str, str]:
+def _for_helper(helper: str) -> dict[str, str]:
     """What helpers find their own credentials by; git itself has no home, so that it reads no `.netrc` there."""
     aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    return aws | {"GITCD_HELPER_HOME": os.environ.get("HOME", os.devnull)}
+    return aws | {"GITCD_HELPER_HOME": os.environ.get("HOME", os.devnull), "GITCD_HELPER": _as_command(helper)}
 
 
 def _ssh_command(remote: Remote, ssh: Ssh) -> str:
-    if not ssh.known_hosts or not ssh.known_hosts.is_file():
-        given = f"{ssh.known_hosts} is not a file" if ssh.known_hosts else "none is given"
+    if not ssh.known_hosts or not _is_file(ssh.known_hosts):
+        given = f"{ssh.known_hosts} is not a file that can be read" if ssh.known_hosts else "none is given"
         raise ConfigError(
             f"{remote} needs a file of known hosts: {given}",
             remedy=f"check the key of `ssh-keyscan {remote.host}` and name the file as GITCD_GIT_KNOWN_HOSTS",
@@ -133,23 +144,40 @@ def _ssh_command(remote: Remote, ssh: Ssh) -> str:
     options = [
         "BatchMode=yes",
         "StrictHostKeyChecking=yes",
-        f"UserKnownHostsFile={ssh.known_hosts}",
+        f"UserKnownHostsFile={_for_ssh(ssh.known_hosts)}",
         f"GlobalKnownHostsFile={os.devnull}",
         "ConnectTimeout=20",
         "ServerAliveInterval=15",
         "ForwardAgent=no",
         "PermitLocalCommand=no",
     ]
-    words = ["ssh", "-F", "none"]
     if ssh.key:
-        options.append("IdentitiesOnly=yes")
-        words += ["-i", str(ssh.key)]
-    return shlex.join([*words, *(word for option in options for word in ("-o", option))])
+        if not _is_file(ssh.key):
+            raise ConfigError(
+                f"the ssh key {ssh.key} is not a file that can be read",
+                remedy="correct git.sshKey (GITCD_GIT_SSH_KEY)",
+            )
+        options += ["IdentitiesOnly=yes", f"IdentityFile={_for_ssh(ssh.key)}"]
+    return shlex.join(["ssh", "-F", "none", *(word for option in options for word in ("-o", option))])
 
 
-def _askpass(scratch: Path) -> Path:
-    program = scratch / "askpass"
+def _for_ssh(path: Path) -> str:
+    """A path in an option of ssh: ssh_config(5) parts words at blanks, and fills in percent signs and variables."""
+    if "${" in str(path):
+        raise ConfigError(f"ssh takes no path with a `${{`, as in {path}", remedy="give the file another name")
+    escaped = str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):
+        return path.is_file() and os.access(path, os.R_OK)
+    return False
+
+
+def _program(scratch: Path, name: str, script: str) -> Path:
+    program = scratch / name
     if not program.exists():
-        program.write_text(_ASKPASS)
+        program.write_text(script)
         program.chmod(0o700)
     return program

@@ -171,6 +171,10 @@ _WAY = (
         re.compile(r"(response|code) 407\b", re.IGNORECASE),
         "correct user and password in the address of the proxy (https_proxy)",
     ),
+    (
+        re.compile(r"returned error: 30[1278]\b", re.IGNORECASE),
+        "it has moved, and redirects are not followed: give the address that a browser ends up at",
+    ),
 )
 _IDENTITY_REMEDY = {
     Kind.HTTP: "give a token that may read and write the repository as GITCD_GIT_TOKEN",

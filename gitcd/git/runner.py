@@ -56,6 +56,8 @@ _DISK = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _LASTING = frozenset({EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EISDIR})
+# git's guess at why it could not read, which pushes out what ssh or the remote gave as the reason
+_SAID_ALWAYS = frozenset({"Please make sure you have the correct access rights", "and the repository exists."})
 ANY = range(-64, 256)  # every exit status is an answer
 
 
@@ -266,7 +268,7 @@ def _runner(cwd: Path) -> Runner:
 
 def one_line(said: str) -> str:
     """The last lines of what a program said, on one line."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip() and line.strip() not in _SAID_ALWAYS]
     return "; ".join(lines[-4:])
 
 

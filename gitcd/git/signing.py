@@ -116,7 +116,7 @@ class Signer:
             raise git.failure(args, result)
         raise ConfigError(
             f"the commit cannot be signed: {self._said() or result.last_words}",
-            remedy="check the settings of `signing`; no commit was made",
+            remedy="check the settings of `signing`, and that the key has not expired; no commit was made",
         )
 
     def _said(self) -> str:
@@ -169,7 +169,8 @@ def _gpg(key: SigningKey, folder: Path) -> Means:
 
 
 def _given(key: SigningKey) -> dict[str, str]:
-    return {"GITCD_SIGN_KEY": key.private, "GITCD_SIGN_PASSPHRASE": key.passphrase}
+    private = key.private.replace("\r\n", "\n")  # as a form in a browser may send it; ssh-keygen takes no such lines
+    return {"GITCD_SIGN_KEY": private, "GITCD_SIGN_PASSPHRASE": key.passphrase}
 
 
 def _program(folder: Path, name: str, script: str) -> str:

@@ -17,6 +17,7 @@ from gitcd.git.push import Pushed, push
 from gitcd.git.remote import Remote
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Mode
+from gitcd.redact import redact
 from tests.conftest import CANARIES
 from tests.git.test_git_commit import WHEN
 from tests.git.test_git_runner import AUTHOR
@@ -117,6 +118,22 @@ def test_T17_a_header_does_not_follow_to_another_host(served: Bare, tls: tuple[P
         assert other.seen == []
 
 
+def test_a_remote_that_has_moved_is_no_matter_of_another_try(served: Bare, tls: tuple[Path, Path]) -> None:
+    with (
+        serve(served.path.parent, tls=tls, redirect="https://127.0.0.1:1") as server,
+        pytest.raises(ConfigError, match="returned error: 307") as caught,
+    ):
+        whole_job(server.url(served.path), Https(tls[0]))
+    assert "moved" in caught.value.remedy
+
+
+@pytest.mark.parametrize("header", ["X-Key: %s", "X-Key:%s", "X-Key:  %s"])
+def test_T10_the_value_of_any_header_is_masked(tmp_path: Path, header: str) -> None:
+    value = f"a header's value, {len(header)}"
+    access_to(Remote.parse("https://example.com/a/b"), tmp_path, None, None, Https(header=header % value))
+    assert value not in redact(f"said {value}")
+
+
 class TestHelper:
     """gitcredentials(7): a helper is asked on its stdin for what it shall answer on its stdout."""
 
@@ -156,19 +173,48 @@ class TestHelper:
             ("https://git-codecommit.cn-north-1.amazonaws.com.cn/v1/repos/config", "true"),
             ("https://git-codecommit.example.com/v1/repos/config", "false"),
         ):
-            config = access_to(Remote.parse(url), tmp_path, None, None, helper).config
-            assert config["credential.useHttpPath"] == told
-            assert config["credential.helper"].endswith("; aws codecommit credential-helper $@")
+            access = access_to(Remote.parse(url), tmp_path, None, None, helper)
+            assert access.config["credential.useHttpPath"] == told
+            assert access.environment["GITCD_HELPER"] == "aws codecommit credential-helper $@"
 
     def test_a_named_helper_is_a_program_of_git(self, tmp_path: Path) -> None:
         remote = Remote.parse("https://example.com/a/b")
-        config = access_to(remote, tmp_path, None, None, Https(helper="cache --timeout 60")).config
-        assert config["credential.helper"].endswith("; git credential-cache --timeout 60")
+        environment = access_to(remote, tmp_path, None, None, Https(helper="cache --timeout 60")).environment
+        assert environment["GITCD_HELPER"] == "git credential-cache --timeout 60"
 
     def test_a_helper_that_knows_nothing_leaves_a_clear_error(self, served: Bare, tls: tuple[Path, Path]) -> None:
         with serve(served.path.parent, tls=tls, token=TOKEN) as server, pytest.raises(ConfigError) as caught:
             whole_job(server.url(served.path), Https(tls[0], helper="!true"))
         assert "could not read Username" in caught.value.message
+
+    def test_T10_what_a_helper_says_beside_its_answer_is_not_shown(
+        self, served: Bare, tls: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        program = tmp_path / "traced"
+        program.write_text("#!/bin/sh\nset -x\necho username=bot\necho password=traced-91ac-secret\n")
+        program.chmod(0o755)
+        with serve(served.path.parent, tls=tls, token=TOKEN) as server, pytest.raises(ConfigError) as caught:
+            whole_job(server.url(served.path), Https(tls[0], helper=str(program)))
+        assert "Authentication failed" in caught.value.message
+        assert "traced-91ac" not in f"{caught.value}{caught.value.remedy}"
+
+    def test_a_helper_that_fails_says_why(self, served: Bare, tls: tuple[Path, Path]) -> None:
+        helper = "!echo Unable to locate credentials >&2; false"
+        with serve(served.path.parent, tls=tls, token=TOKEN) as server, pytest.raises(ConfigError) as caught:
+            whole_job(server.url(served.path), Https(tls[0], helper=helper))
+        assert "Unable to locate credentials" in caught.value.message
+
+    def test_T10_our_token_is_not_given_to_a_helper(
+        self, server: GitServer, served: Bare, tls: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        """One such as git's `store` would write it into a file."""
+        program = tmp_path / "hoarder"
+        program.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/asked\ncat >> {tmp_path}/given\n')
+        program.chmod(0o755)
+        https = Https(tls[0], helper=str(program))
+        assert whole_job(server.url(served.path), https, Credentials(TOKEN, "bot")) == served.tip
+        assert set((tmp_path / "asked").read_text().split()) == {"get"}
+        assert TOKEN not in (tmp_path / "given").read_text()
 
 
 class TestProxies:

@@ -112,6 +112,13 @@ def test_an_old_form_of_a_key_signs_too(mirror: Mirror, tmp_path: Path, passphra
         key.verify(mirror.git_dir, oid)
 
 
+@pytest.mark.parametrize("form", ["", "-t ecdsa -m PEM"])
+def test_line_ends_of_a_browser_do_a_key_no_harm(mirror: Mirror, tmp_path: Path, form: str) -> None:
+    key = ssh_key(tmp_path / "ssh", "", *form.split())
+    for oid in signed(mirror, SigningKey("ssh", key.private.replace("\n", "\r\n"))):
+        key.verify(mirror.git_dir, oid)
+
+
 def test_T10_a_key_of_gpg_signs_every_commit_and_is_gone(
     mirror: Mirror, of_gpg: GpgKey, temporary_folder: Path, processes: list[list[str]], words: Path
 ) -> None:

@@ -88,3 +88,27 @@ def test_a_server_that_is_away_is_worth_another_try(server: Sshd, pinned: Path, 
         pytest.raises(TransientError, match="Connection refused"),
     ):
         mirror.fetch()
+
+
+@pytest.mark.parametrize("odd", ["a b", "100%h", 'it\'s "it"', "back\\slash", "$HOME"])
+def test_files_are_found_by_any_name(server: Sshd, remote: Bare, tmp_path: Path, odd: str) -> None:
+    """ssh takes words of its own from names: blanks part files, a percent sign is filled in."""
+    folder = tmp_path / odd
+    folder.mkdir()
+    key = folder / "key"
+    key.write_text(server.client.private)
+    key.chmod(0o600)
+    assert whole_job(server.url(remote.path), ssh=Ssh(server.known_hosts(folder / "known"), key)) == remote.tip
+
+
+def test_a_key_that_is_of_no_use_is_named(server: Sshd, pinned: Path, remote: Bare, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the ssh key /none/key is not a file") as caught:
+        whole_job(server.url(remote.path), ssh=Ssh(pinned, Path("/none/key")))
+    assert "GITCD_GIT_SSH_KEY" in caught.value.remedy
+    with pytest.raises(ConfigError, match=r"takes no path with a `\$\{`"):
+        whole_job(server.url(remote.path), ssh=Ssh(server.known_hosts(tmp_path / "${HOME}")))
+    open_to_all = tmp_path / "key"
+    open_to_all.write_text(server.client.private)
+    open_to_all.chmod(0o644)
+    with pytest.raises(ConfigError, match=r"Load key .*: bad permissions.*Permission denied"):
+        whole_job(server.url(remote.path), ssh=Ssh(pinned, open_to_all))
