@@ -20,7 +20,8 @@ from gitcd.model.site import Form, Found
 Part = Literal["", "tag", "name", "digest"]
 
 _MARK = re.compile(
-    rb"[ \t]*#[^\r\n]*\{[ \t]*\"\$imagepolicy\"[ \t]*:[ \t]*\"([^\":]+):([^\":]+)(?::(tag|name|digest))?\"[ \t]*\}"
+    rb"[ \t]*(?:,[ \t]+)?#[^\r\n]*"
+    rb"\{[ \t]*\"\$imagepolicy\"[ \t]*:[ \t]*\"([^\":]+):([^\":]+)(?::(tag|name|digest))?\"[ \t]*\}"
 )
 _MARKED = b"$imagepolicy"
 

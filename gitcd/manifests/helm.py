@@ -33,9 +33,7 @@ def _values(mapping: Cursor, collector: Collector) -> None:
     parts = {key: _scalar(mapping, key) for key in _KEYS}
     repository = parts["repository"]
     if repository and (parts["tag"] or parts["digest"]):
-        registry = text_of(parts["registry"])
-        name = f"{registry}/{repository.text}" if registry else repository.text
-        collector.entry(mapping, Form.HELM, parts, name)
+        collector.entry(mapping, Form.HELM, parts, _name(parts))
 
 
 def _scalar(mapping: Cursor, key: str) -> Cursor | None:
@@ -70,4 +68,10 @@ def _prefixed(prefix: str, by_name: Mapping[str, Cursor], collector: Collector) 
     parts = {key: item and item.get("value") for key, item in items.items()}
     spot = items["tag"] if parts["tag"] else items["digest"]
     if spot and parts["repository"] and (parts["tag"] or parts["digest"]):
-        collector.entry(spot, Form.HELM, parts, parts["repository"].text)
+        collector.entry(spot, Form.HELM, parts, _name(parts))
+
+
+def _name(parts: Mapping[str, Cursor | None]) -> str:
+    """The repository as a chart joins it."""
+    registry, repository = text_of(parts["registry"]), text_of(parts["repository"])
+    return f"{registry}/{repository}" if registry else repository

@@ -13,7 +13,7 @@ from gitcd.model.site import Span
 
 _WORD = b"$imagepolicy"
 _LINE = re.compile(rb"[^\r\n]*")
-_COMMENT = re.compile(rb"[ \t]*#(.*)")
+_COMMENT = re.compile(rb"[ \t]*(?:,[ \t]+)?#(.*)")  # behind a comma of the flow style it still is the scalar's
 _SETTER = re.compile(rb"\{\s*\"\$imagepolicy\"\s*:\s*\"([^\":]+:[^\":]+)(?::([a-z]+))?\"\s*\}")
 _UNREADABLE = "?"
 

@@ -3,6 +3,7 @@
 import pytest
 
 from gitcd import manifests
+from gitcd.manifests.foreign import find_marks
 from gitcd.model.declaration import Place
 from gitcd.model.site import Form, Refusal, Site
 from tests.support.sites import REPO, D, config, found, images, reasons
@@ -278,6 +279,52 @@ def test_a_setter_comment_makes_a_whole_reference_known_in_any_form() -> None:
         "/spec/version": (Form.PLACE, "tag"),
     }
     assert {site.marker for site in sites} == {"flux-system:b"}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_setter_comment_behind_a_comma_is_that_of_the_scalar_before(end: str) -> None:
+    """As the parser of Flux has it: the comment of a line in flow style is that of its last scalar."""
+    text = """kind: Function
+apiVersion: x/v1
+spec: {
+  runtime: r.example/a/b:v1, # {"$imagepolicy": "flux-system:b"}
+  args: [
+    r.example/a/b:v1 ,  # {"$imagepolicy": "flux-system:b"}
+    r.example/a/b:v1, r.example/a/b:v2, # {"$imagepolicy": "flux-system:b"}
+    'r.example/a/b:v1', '# {"$imagepolicy": "flux-system:b"}'
+  ],
+  release: v1, # {"$imagepolicy": "flux-system:b:tag"}
+}
+"""
+    data = text.replace("\n", end).encode()
+    found = manifests.find("x.yaml", data)
+    marked = {site.pointer for site in found.sites}
+    assert marked == {"/spec/runtime", "/spec/args/0", "/spec/args/2", "/spec/release"}
+    assert {mark.pointer for mark in find_marks("x.yaml", data, found)} == marked
+
+
+@pytest.mark.parametrize(
+    ("registry", "repository", "whole"),
+    [
+        ("r.example", "a/b", "r.example/a/b"),
+        ("''", "r.example/a/b", "r.example/a/b"),
+        ("quay.io", "a/b", "quay.io/a/b"),
+    ],
+)
+def test_parameters_of_argo_cd_may_name_the_registry_apart(registry: str, repository: str, whole: str) -> None:
+    data = f"""
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+spec:
+  source:
+    helm:
+      parameters:
+      - {{name: web.image.registry, value: {registry}}}
+      - {{name: web.image.repository, value: {repository}}}
+      - {{name: web.image.tag, value: v1}}
+"""
+    (site,) = manifests.find("x.yaml", data.encode()).sites
+    assert (str(site.repository), site.tag) == (whole, "v1")
 
 
 def test_odd_entries_are_passed_over_or_refused() -> None:
