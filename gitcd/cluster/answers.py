@@ -14,7 +14,10 @@ from gitcd.errors import ConfigError, RefusedError, TransientError
 if TYPE_CHECKING:
     import urllib3
 
-AGAIN = frozenset({429, 500, 502, 503, 504})  # the states of HTTP after which asking once more may help
+_AGAIN = frozenset({429, 500, 502, 503, 504})  # the states of HTTP after which asking once more may help
+# What an API server answers with 500, although the object is at fault: server-side apply of what its schema lacks.
+# Source: managedfields/internal/structuredmerge.go in apimachinery.
+_AT_FAULT = ("failed to create typed patch object", "error decoding from json")
 _LONGEST_LINE = 1 << 24  # bytes
 # bytes; an object has 3 MiB at most, a page of usual ones has as much, and one of the largest would not fit into memory
 _LONGEST_ANSWER = 1 << 23
@@ -93,8 +96,14 @@ def event(line: bytes) -> Json:
     return value(line, HTTPStatus.OK)
 
 
+def may_pass(answer: Answer) -> bool:
+    """Whether asking once more may help."""
+    text = _message(answer)
+    return answer.status in _AGAIN and not any(words in text for words in _AT_FAULT)
+
+
 def no(answer: Answer, server: str) -> Exception:
-    return trouble(answer, server) if answer.status in AGAIN else refusal(answer, server)
+    return trouble(answer, server) if may_pass(answer) else refusal(answer, server)
 
 
 def is_good(status: int) -> bool:

@@ -209,7 +209,7 @@ class Api:
             if isinstance(answer, Answer):
                 if answer.is_good:
                     return answer.value
-                if answer.status not in answers.AGAIN:
+                if not answers.may_pass(answer):
                     raise answers.refusal(answer, self.server)
             wait = max(pause * random.uniform(0.5, 1), answers.wish(answer))  # noqa: S311 - jitter, no secret
             if time.monotonic() + wait >= ends:

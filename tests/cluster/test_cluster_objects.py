@@ -165,3 +165,10 @@ def test_pods_are_found_by_the_selector(objects, namespace):
     objects.apply(labelled)
     assert [each["metadata"]["name"] for each in objects.pods(made)] == ["q"]
     assert [each["metadata"]["name"] for each in objects.around(made).pods] == ["q"]
+
+
+def test_a_field_that_no_schema_has_is_refused(objects, namespace):
+    strange = deployment(namespace)
+    strange.value["spec"]["nonsense"] = 1
+    with pytest.raises(DeclinedError, match=r"\.spec\.nonsense: field not declared in schema"):
+        objects.apply(strange)
