@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitcd.manifests import reading
-from gitcd.model.declaration import ContainerVersion, Origin
+from gitcd.model.declaration import ContainerVersion, Origin, Spec
+from gitcd.model.duration import format_duration
 from gitcd.model.following import newest_unknown
 from gitcd.model.layout import FILE_NAME, ConfigRepository
 from gitcd.model.problem import Problem
 from gitcd.model.reference import EcrRegistry
 from gitcd.model.registry import Failure
+from gitcd.model.strategy import Verify
 from gitcd.model.tree import Tree
 from gitcd.planning import bluegreen, unsupported
 from gitcd.planning.decide import objections
@@ -48,6 +50,7 @@ def foresee(
         each.origin: [
             *_about_registry(each, registries),
             *_about_paths(named[each.origin], files),
+            *_about_checks(each.spec),
         ]
         for each in declared
     }
@@ -74,6 +77,21 @@ def _about_registry(declaration: ContainerVersion, registries: Collection[str]) 
     if spec.follow and spec.follow.newest and EcrRegistry.parse(host) is None and host not in registries:
         failure = newest_unknown(spec.repository)
         yield Problem(failure.message, failure.remedy, ("spec", "follow", "newest"))
+
+
+def _about_checks(spec: Spec) -> Iterator[Problem]:
+    """Checks that would need more time than there is, so that they could never pass."""
+    limit, strategy = spec.timeouts.verify, spec.strategy
+    checks: list[tuple[tuple[str | int, ...], tuple[Verify, ...]]] = [(("spec", "strategy", "verify"), strategy.verify)]
+    for number, step in enumerate(strategy.canary.steps if strategy.canary else ()):
+        checks.append((("spec", "strategy", "canary", "steps", number, "verify"), step.verify))
+    for steps, verifies in checks:
+        for number, each in enumerate(verifies):
+            takes = (each.count - 1) * each.interval
+            if takes > limit:
+                needs = f"{each.count} passes in a row, one every {format_duration(each.interval)},"
+                message = f"{needs} take {format_duration(takes)}, and spec.timeouts.verify is {format_duration(limit)}"
+                yield Problem(f"{message}, so it never passes", "Ask for fewer, or allow more time.", (*steps, number))
 
 
 def _about_paths(declared: Declared, files: _Files) -> Iterator[Problem]:

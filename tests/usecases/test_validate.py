@@ -241,6 +241,14 @@ class TestForesight:
             "gitcd.yaml:7:22: environments[1].paths[1]: matches no file\n  Correct it, or add the folder.",
         ]
 
+    def test_a_check_that_needs_more_time_than_there_is_is_warned_of(self):
+        check = "{kind: HTTP, service: tiles, interval: 1m, count: %d}"
+        strategy = "  selector: {app: tiles}\n  timeouts: {verify: 5m}\n  strategy:\n    kind: Canary\n"
+        canary = f"    canary: {{steps: [{{weight: 10, verify: [{check % 7}]}}]}}\n    verify: [{check % 6}]\n"
+        (found,) = warnings(self.files(ecr(strategy + canary)))
+        assert "spec.strategy.canary.steps[0].verify[0]: 7 passes in a row, one every 1m, take 6m" in found
+        assert "spec.timeouts.verify is 5m, so it never passes" in found
+
     def test_a_workload_that_nothing_selects_is_a_problem(self):
         (found,) = problems(self.files(ecr("")))
         assert found.startswith("envs/dev/cv.yaml:1: maps/tiles: ")
