@@ -44,7 +44,7 @@ def command() -> None:
 @_by
 @options.verb
 def approve(console: Console, **arguments: Any) -> None:
-    """Let the step that APP's rollout is at go on, once: it counts for this digest and this step alone."""
+    """Let the step at which APP's rollout waits go on, once: it counts for this digest and this step alone."""
     _give(console, "approve", arguments)
 
 

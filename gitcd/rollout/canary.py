@@ -25,7 +25,7 @@ from gitcd.rollout.table import Say, Step, Table, Trouble
 
 STRATEGY = "Canary"
 PROMOTE, SETTLE, RESTORE, CLEAN, VERIFY = "Promote", "Settle", "Restore", "Clean", "Verify"
-_APPROVAL = "Approval"
+APPROVAL = "Approval"  # the steps that a person lets go on are called so, by their number
 _SPARE = timedelta(minutes=1)
 
 
@@ -114,7 +114,7 @@ class _Canary:
 
     def _rows(self, number: int, step: CanaryStep) -> list[Step]:
         share = self._share(step)
-        if step.pause == _APPROVAL:
+        if step.pause == APPROVAL:
             return [self._weight(number, share), *self._checked(number, step), self._approval(number, share)]
         return [self._weight(number, share), *self._pause(number, step), *self._checked(number, step)]
 
@@ -146,7 +146,7 @@ class _Canary:
         return [row] if pause else []
 
     def _approval(self, number: int, share: Share) -> Step:
-        name = f"Approval{number}"
+        name = f"{APPROVAL}{number}"
         return Step(
             name,
             lambda facts: self.is_passed_over(facts) or facts.orders.approves(self.release.digest, name),
@@ -207,8 +207,8 @@ class _Canary:
     def unproven(self, facts: Facts) -> str:
         """What of the last step is not so, whatever the record says: its weight, or a person's word."""
         last = self.canary.steps[-1]
-        name = f"Approval{len(self.canary.steps)}"
-        if last.pause == _APPROVAL and not facts.orders.approves(self.release.digest, name):
+        name = f"{APPROVAL}{len(self.canary.steps)}"
+        if last.pause == APPROVAL and not facts.orders.approves(self.release.digest, name):
             return f"nobody has approved of step {name}"
         return self._share(last).lacking(facts)
 

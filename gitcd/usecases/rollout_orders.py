@@ -15,6 +15,7 @@ from gitcd.model.reference import short
 from gitcd.model.settings import Settings
 from gitcd.rollout import orders
 from gitcd.rollout.book import Page, Result
+from gitcd.rollout.canary import APPROVAL
 from gitcd.rollout.facts import Order
 from gitcd.rollout.record import shown
 
@@ -125,6 +126,11 @@ def _order(wish: Wish, progress: Progress, now: datetime) -> Order:
         going = f"what goes on is {short(record.new_digest)}" if record.new_digest else "no rollout is under way"
         raise RefusedError(f"{wish.namespace}/{wish.name}: {going}", remedy="`gitcd status --live` shows what goes on.")
     step = record.step if wish.verb == "approve" else ""
+    if step and not step.startswith(APPROVAL):
+        raise RefusedError(
+            f"{wish.namespace}/{wish.name} is at step {step}, which nobody has to approve of",
+            remedy="It goes on by itself; the steps with `pause: Approval` wait for you.",
+        )
     return Order(digest, wish.by, step, wish.reason, shown(now))
 
 

@@ -58,6 +58,7 @@ def test_a_rollout_is_paused_resumed_and_aborted(rollouts: Rollouts) -> None:
     good, bad = rollouts.release("app", "1.0.0"), rollouts.release("app", "bad-never")
     roll_out([good], rollouts.means())
     roll_out([bad], rollouts.means(until=time.monotonic() + 0.5))
+    assert "is at step Settle, which nobody has to approve of" in str(_say(rollouts, "approve", "app").exception)
     assert _say(rollouts, "pause", "app", "--by", "ada").exit_code == 0
     (rolled,) = roll_out([bad], rollouts.means(until=time.monotonic() + 0.5))
     assert (rolled.end, rolled.text) == (End.PROGRESSING, "Settle: paused by ada")
