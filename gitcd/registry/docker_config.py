@@ -105,7 +105,7 @@ def _in_auths(auths: Any, host: str) -> Login | None:
     if token := entry.get("identitytoken"):
         return _login("", "", str(token))
     if not (encoded := entry.get("auth")):
-        return _login(str(entry.get("username", "")), str(entry.get("password", "")))
+        return _login(str(entry.get("username") or ""), str(entry.get("password") or ""))
     try:
         user, colon, password = base64.b64decode(str(encoded), validate=True).decode().rstrip("\0").partition(":")
     except ValueError:
@@ -114,10 +114,11 @@ def _in_auths(auths: Any, host: str) -> Login | None:
 
 
 def _login(username: str, password: str, identity_token: str = "") -> Login:
-    for secret in (password, identity_token):
-        if secret:
-            redact.register(secret)
-    return Login(username, password, identity_token)
+    # JSON can hold halves of characters, which cannot be sent: the registry is to refuse what they leave.
+    user, secret, token = (text.encode(errors="replace").decode() for text in (username, password, identity_token))
+    for each in filter(None, (secret, token)):
+        redact.register(each)
+    return Login(user, secret, token)
 
 
 def _from_helper(name: str, host: str, path: Path) -> Login | Failure:
@@ -148,8 +149,10 @@ def _from_helper(name: str, host: str, path: Path) -> Login | Failure:
 def _answered(program: str, host: str, said: bytes) -> Login | Failure:
     try:
         found = json.loads(said)
-        user, secret = str(found["Username"]), str(found["Secret"])
+        user, secret = found["Username"], found["Secret"]
     except (ValueError, LookupError, TypeError, RecursionError):
+        user = secret = None
+    if not isinstance(user, str) or not isinstance(secret, str):
         message = f"{program} answered for {host} with something else than credentials"
         return Failure("CredentialHelperFailed", message, "update the helper")
     return _login("", "", secret) if user == _TOKEN_USER else _login(user, secret)

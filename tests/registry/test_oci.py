@@ -249,7 +249,9 @@ class TestCredentials:
         assert find_login("r.example.com").reason == "CredentialHelperMissing"
         assert find_login("s.example.com").reason == "CredentialsUnreadable"
 
-    @pytest.mark.parametrize("said", ["[]", '{"Username": "x"}', "nonsense"])
+    @pytest.mark.parametrize(
+        "said", ["[]", '{"Username": "x"}', "nonsense", '{"Username": null, "Secret": "x"}', '{"Username": "x", "Secret": [1]}']
+    )  # fmt: skip
     def test_a_helper_that_answers_something_else_is_told(self, monkeypatch, tmp_path, said):
         helper(monkeypatch, tmp_path, said)
         docker_config(monkeypatch, tmp_path, {"credsStore": "tests"})
@@ -272,6 +274,17 @@ class TestCredentials:
         monkeypatch.setattr("pathlib.Path.is_file", is_file)
         found = find_login("r.example.com")
         assert (found.reason, str(tmp_path) in found.message) == ("CredentialsUnreadable", True)
+
+    @pytest.mark.parametrize("entry", [{"username": None, "password": None}, {"auth": None}, {}])
+    def test_an_entry_without_anything_is_none(self, monkeypatch, tmp_path, entry):
+        docker_config(monkeypatch, tmp_path, {"auths": {"r.example.com": entry}})
+        assert find_login("r.example.com") == ANONYMOUS
+
+    @pytest.mark.parametrize("entry", [{"username": "a", "password": "\ud800"}, {"identitytoken": "\ud800"}])
+    def test_text_that_cannot_be_sent_is_refused_by_the_registry(self, tokens, locked, monkeypatch, tmp_path, entry):
+        docker_config(monkeypatch, tmp_path, {"auths": dict.fromkeys([tokens.host, locked.host], entry)})
+        assert ask(tokens, "1.0.0").reason == "InvalidCredentials"
+        assert ask(locked, "1.0.0").reason in {"InvalidCredentials", "CredentialsMissing"}
 
     def test_docker_hub_is_found_under_its_old_address(self, monkeypatch, tmp_path):
         auth = base64.b64encode(b"ann:hub-password-77").decode()
