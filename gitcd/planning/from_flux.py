@@ -72,7 +72,7 @@ class _Flux:
     policies: Mapping[Key, Object]
     sources: Mapping[Key, Object]
     found: Mapping[str, Found]
-    marked: frozenset[tuple[str, int]]  # the sites that bear any mark, by file and number
+    marked: Mapping[tuple[str, int], Key]  # the policy that marks a site, by its file and number
     drafts: list[Draft] = field(default_factory=list)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -89,7 +89,7 @@ def draft(objects: Sequence[Object], marks: Sequence[Mark], found: Mapping[str, 
         by_key(of_images, "ImagePolicy"),
         by_key((each for each in objects if each.group == _SOURCES), "GitRepository"),
         found,
-        frozenset((mark.path, mark.site) for mark in marks),
+        {(mark.path, mark.site): mark.policy for mark in marks},
     )
     for each in flux.repositories.values():
         flux.note(each, *(f"{key}: {text}" for key, text in _OF_OPERATORS.items() if each.at("spec", key)))
@@ -282,6 +282,12 @@ def _surplus(flux: _Flux, image: str, marks: Sequence[Mark]) -> Iterator[str]:
             yield f"{mark.path}:{mark.line} holds {site.shown}, another image, which gitcd leaves alone"
     for path in sorted({mark.path for mark in marks}):
         for number, site in enumerate(flux.found[path].sites):
-            free = site.workload and (path, number) not in flux.marked
-            if not free and site.repository and str(site.repository) == image and (path, number) not in marked:
+            other = flux.marked.get((path, number))
+            free = site.workload and not other
+            if free or str(site.repository) != image or (path, number) in marked:
+                continue
+            if other:
+                text = f"marked with the policy {':'.join(other)}, and gitcd moves neither (Conflict)"
+                yield f"{site.where} holds {site.shown} too, {text}: put them into files of their own"
+            else:
                 yield f"{site.where} holds {site.shown} too, without its mark, and gitcd changes it as well"

@@ -118,6 +118,18 @@ def test_a_place_without_its_mark_in_the_same_file_is_told():
     assert "without its mark, and gitcd changes it as well" in told
 
 
+def test_two_policies_of_one_image_in_one_file_are_told():
+    second = IMAGES.rpartition("---\n")[0].rpartition("---\n")[2].replace("name: web, ", "name: next, ")
+    both = DEPLOYMENT + "---\n" + DEPLOYMENT.replace("name: web,", "name: next,").replace("system:web", "system:next")
+    files = {**FILES, "clusters/main/next.yaml": second.replace("<2.0.0", ""), "apps/prod/web.yaml": both}
+    text = (
+        "marked with the policy flux-system:next, and gitcd moves neither (Conflict): put them into files of their own"
+    )
+    assert f"ImagePolicy flux-system/web: apps/prod/web.yaml:25 holds {WEB}:1.0.0 too, {text}" in notes(files)
+    outcomes = plan_of(with_drafts(files, drafted(files)), TAGS).outcomes
+    assert sum(each.kind is OutcomeKind.CONFLICT for each in outcomes) == 2
+
+
 class TestPolicies:
     def draft(self, policy: str, **more: str):
         text = IMAGES.replace('policy: {semver: {range: ">=1.0.0 <2.0.0"}}', policy)
