@@ -64,7 +64,8 @@ class Listings:
         if isinstance(page, Failure):
             return page
         if page.following and page.following in {token, *(each.following for each in known)}:
-            return Failure("MalformedAnswer", f"the pages of {repository} come to no end", transient=True)
+            message = f"the pages of {repository} come to no end"
+            return Failure("MalformedAnswer", message, "run again, or follow a moving tag", transient=True)
         known.append(page)
         if len(known) > MAX_PAGES or sum(len(each.candidates) for each in known) > MAX_TAGS:
             message = f"{repository} has more tags than are listed: {MAX_TAGS}, on {MAX_PAGES} pages at most"

@@ -83,7 +83,7 @@ class Oci:
         reply = self.request("HEAD", repository, f"manifests/{name}", {"Accept": ACCEPT})
         digest = reply.headers.get(_DIGEST, "")
         if reply.status >= _TOO_MANY or (reply.status == NOT_FOUND and not explained):
-            raise UnreachedError(explain(reply, repository, name))
+            raise self._refused(reply, repository, name)
         if reply.status != OK or not digest:  # an answer to HEAD does not say why
             document = self.document(repository, name)
             return Image(document.digest, _names(name), media_type=document.media_type, partial=True)
@@ -100,7 +100,7 @@ class Oci:
         """
         reply = self.request("GET", repository, f"manifests/{name}", {"Accept": ACCEPT})
         if reply.status != OK:
-            raise UnreachedError(explain(reply, repository, name, anonymous=self._gate(repository).anonymous))
+            raise self._refused(reply, repository, name)
         digest = f"sha256:{hashlib.sha256(reply.data).hexdigest()}"
         said = reply.headers.get(_DIGEST, digest)
         wanted = name if is_digest(name) else said
@@ -147,6 +147,10 @@ class Oci:
             return work()
         except UnreachedError as error:
             return error.failure
+
+    def _refused(self, reply: Reply, repository: Repository, name: str = "") -> UnreachedError:
+        """What an answer means that is no success, given about a tag, a digest, or the repository as a whole."""
+        return UnreachedError(explain(reply, repository, name, anonymous=self._gate(repository).anonymous))
 
     def _gate(self, repository: Repository) -> Gate:
         host = repository.registry
@@ -207,7 +211,7 @@ def explain(reply: Reply, repository: Repository, name: str, *, anonymous: bool 
     codes, said = _errors(reply)
     what = f"the digest {name}" if is_digest(name) else f"the tag {name}"
     text = f": {said}" if said else ""
-    if "NAME_UNKNOWN" in codes:
+    if "NAME_UNKNOWN" in codes or (reply.status == NOT_FOUND and not name):
         return Failure("RepositoryNotFound", f"there is no repository {repository}", "check its host and its name")
     if reply.status == NOT_FOUND:
         remedy = "push an image under it, or correct the declaration"

@@ -20,7 +20,7 @@ from gitcd.model.registry import Answer, Candidate, Failure, Image
 from gitcd.registry.label_memory import LabelMemory
 from gitcd.registry.labels import ImageSource, first_image, read_source
 from gitcd.registry.listing import Page
-from gitcd.registry.oci import OK, Oci, explain, not_allowed
+from gitcd.registry.oci import OK, Oci, not_allowed
 from gitcd.registry.oci_http import Reply, UnreachedError, origin
 from gitcd.registry.settings import RegistrySettings
 
@@ -113,7 +113,7 @@ class OciImages(Oci):
     def _blob(self, repository: Repository, digest: str) -> Mapping[str, Any]:
         reply = self.request("GET", repository, f"blobs/{digest}", {}, limit=_LARGEST)
         if reply.status != OK:
-            raise UnreachedError(explain(reply, repository, digest))
+            raise self._refused(reply, repository, digest)
         if f"sha256:{hashlib.sha256(reply.data).hexdigest()}" != digest:
             message = f"{repository} handed out something else for {digest} than its digest says"
             raise UnreachedError(Failure("MalformedAnswer", message, "run again", transient=True))
@@ -122,7 +122,7 @@ class OciImages(Oci):
     def _page(self, repository: Repository, token: str) -> Page:
         reply = self.request("GET", repository, token or f"tags/list?n={_PAGE}", {"Accept": "application/json"})
         if reply.status != OK:
-            raise UnreachedError(explain(reply, repository, ""))
+            raise self._refused(reply, repository)
         names = _object(reply.data, repository, "its tags").get("tags") or ()
         if not isinstance(names, list | tuple):
             raise UnreachedError(_malformed(repository, "the list of its tags"))

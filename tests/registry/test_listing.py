@@ -226,6 +226,18 @@ class TestOthers:
         answers, repository, _ = follow(odd, RANGE)
         assert answers.followed(repository, RANGE).reason == "MalformedAnswer"
 
+    @pytest.mark.parametrize(("status", "reason"), [(404, "RepositoryNotFound"), (403, "AccessDenied")])
+    def test_F5_a_list_that_is_refused_is_told_without_a_tag(self, odd, status, reason):
+        odd.put(APP, "1.2.0")
+        odd.answers[f"GET /v2/{APP}/tags/list?n=1000"] = [Said(status, {}, b"<html>")]
+        answers, repository, _ = follow(odd, RANGE)
+        found = answers.followed(repository, RANGE)
+        assert (found.reason, "the tag" in found.message, "these credentials" in found.message) == (
+            reason,
+            False,
+            False,
+        )
+
     def test_what_is_no_tag_is_passed_over(self, odd):
         odd.put(APP, "1.2.0")
         odd.answers[f"GET /v2/{APP}/tags/list?n=1000"] = [Said(200, {}, b'{"tags": ["1.9.0/..", 7, null, "1.2.0"]}')]
