@@ -111,7 +111,11 @@ def _renames(way: tuple[str, ...]) -> Mapping[str, str]:
 
 def _piece_by_piece(_root: Node, text: str, pairs: _Pairs, _wanted: Any) -> list[Edit]:
     restater = Restater(text, _renames)
-    return [edit for node, old, new in pairs for edit in restater.map(node, old, new)]
+    edits: list[Edit] = []
+    for node, old, new in pairs:
+        is_flow = isinstance(node, MappingNode) and node.flow_style
+        edits += [restater.whole(node, _plain(new))] if is_flow else restater.map(node, old, new)
+    return edits
 
 
 def _with_new_spec(_root: Node, text: str, pairs: _Pairs, _wanted: Any) -> list[Edit]:

@@ -60,11 +60,11 @@ class Restater:
         return edits
 
     def whole(self, node: Node, new: object) -> Edit:
-        """The edit that writes a node of its own lines anew, its comments above it."""
+        """The edit that writes a node anew in block style, from its column on, with the comments in it above."""
         start, end = node.start_mark.index, node.end_mark.index
         comments = [text for _, text in self._comments(node, start, end)]
-        written = self._newline.join([*comments, *to_yaml(new).splitlines()])
-        return start, end, written if self._text[end : end + 1] in {"\r", "\n"} else written + self._newline
+        written = self._joined(node, [*comments, *to_yaml(new).splitlines()])
+        return start, end, written if self._text[end : end + 1] in {"\r", "\n", " "} else written + self._newline
 
     def replaced(self, node: MappingNode, key: str, new: object) -> list[Edit]:
         """The edit that writes the value of one key anew."""

@@ -234,3 +234,14 @@ def test_any_of_them_keeps_its_meaning_and_its_comments(text):
 def test_what_goes_from_the_first_line_leaves_no_empty_one(end):
     text = f"{BLOCK}{SHORT}{PLAIN}".replace("\n", end).encode()
     assert modernise("a.yaml", f"status: {{deployed: true}}{end}".encode() + text) == modernise("a.yaml", text)
+
+
+def test_an_item_in_braces_leaves_the_rest_of_its_list_alone():
+    head, item = (
+        "kind: List\nitems:\n# one\n",
+        f"{{apiVersion: custom.k8s.io/v1, kind: KCD, metadata: {{name: a}}, spec: {{{FLOW}}}}}",
+    )
+    rest = "  # beside\n# two\n- {kind: ConfigMap}  # as it was\n"
+    after = modernise("a.yaml", f"{head}- {item}{rest}".encode()).decode()
+    assert after.startswith(f"{head}- apiVersion: gitcd.io/v1\n  kind: ContainerVersion\n")
+    assert after.endswith(f"    history:\n      enabled: false{rest}")
