@@ -15,11 +15,12 @@ _PARTS: dict[str, Literal["tag", "digest"]] = {"tag": "tag", "digest": "digest"}
 
 
 def find(item: Cursor, collector: Collector) -> None:
-    """Comes last: it leaves out what the others have found."""
+    """Comes last: it leaves out what the others have found, but for keys of ConfigMaps, which may hold anything."""
     document = item.document
     if not setters.are_in(document):
         return
-    known = {span.start for site in collector.sites for span in site.spans.values()}
+    images = [site for site in collector.sites if site.form is not Form.CONFIG]
+    known = {span.start for site in images for span in site.spans.values()}
     for child in (child for collection in item.collections() for child in collection.scalars()):
         with suppress(EditRefused):  # over several lines: no comment can stand right behind it
             span = document.span(child.node)

@@ -94,6 +94,26 @@ def test_parts_follow_the_image_that_the_same_policy_marks_in_their_file():
     assert file.after.decode() == moved.replace(digest("1.0.0"), digest("1.1.0"))
 
 
+def test_keys_of_a_configmap_may_be_marked():
+    """As for what Flux substitutes from; the same key as `spec.config` stays a key."""
+    text = f"""\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: app}}
+data:
+  image: {APP}:1.0.0 {WHOLE}
+  release: 1.0.0 # {{"$imagepolicy": "flux-system:app:tag"}}
+  other: 1.0.0
+"""
+    moved = text.replace(f"{APP}:1.0.0", f"{APP}:{NEW}").replace("release: 1.0.0", "release: 1.1.0")
+    for spec in ({}, {"config": "{name: app, key: release}"}):
+        result = plan(files("function", **spec) | {"envs/dev/app.yaml": text}, layout=HONOURED)
+        assert [file.after.decode() for file in result.files] == [moved]
+        again = plan(files("function", **spec) | {"envs/dev/app.yaml": moved}, layout=HONOURED)
+        assert only(again).kind is OutcomeKind.CURRENT
+    assert only(plan(files("function") | {"envs/dev/app.yaml": text})).reason == "MatchedNothing"
+
+
 def test_parts_alone_belong_to_nobody():
     alone = PARTS.replace(f"  image: {APP}:1.0.0 {WHOLE}\n", "")
     result = plan(files("function") | {"envs/dev/app.yaml": alone}, layout=HONOURED)
