@@ -216,9 +216,14 @@ def registry_settings(settings: Settings) -> RegistrySettings:
     return RegistrySettings(
         endpoint_url=settings.ecr.endpoint_url,
         region=settings.ecr.region,
-        access={each.host or each.account: _access(each) for each in settings.registries},
+        access={_key(each): _access(each) for each in settings.registries},
         allowed=settings.allow.registries,
     )
+
+
+def _key(entry: RegistryAccess) -> str:
+    """The account, or the host in the spelling of repositories: `docker.io` has another one."""
+    return Repository.parse(f"{entry.host}/any").registry if entry.host else entry.account
 
 
 def _access(entry: RegistryAccess) -> Access:

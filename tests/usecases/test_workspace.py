@@ -6,8 +6,9 @@ import pytest
 
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.worktree import WorkTree
-from gitcd.model.settings import Deadlines, Settings
-from gitcd.usecases.workspace import Workspace, locate
+from gitcd.model.reference import Repository
+from gitcd.model.settings import Deadlines, RegistryAccess, Settings
+from gitcd.usecases.workspace import Workspace, locate, registry_settings
 from tests.support.repos import make_bare, make_worktree
 from tests.support.scenes import LAYOUT, app_files
 
@@ -41,3 +42,15 @@ def test_the_lock_is_waited_for_no_longer_than_the_run_may_take(tmp_path):
     settings = Settings(repo=remote.url, cache_dir=str(tmp_path / "cache"), deadlines=Deadlines(run=timedelta(0)))
     with Workspace(settings).open(), pytest.raises(TransientError, match="for 0 seconds"), Workspace(settings).open():
         pass
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [("index.docker.io", "docker.io"), ("localhost:5000", "localhost:5000"), ("[::1]:5000", "[::1]:5000"), ("r:5000", "r:5000"),
+     ("R.Example.com", "r.example.com")],
+)  # fmt: skip
+def test_an_entry_of_a_registry_is_found_however_its_host_is_spelled(monkeypatch, written, host):
+    monkeypatch.setenv("REGISTRY_PASSWORD", "of-the-registry-7")
+    entry = RegistryAccess(written, username="ann", password_env="REGISTRY_PASSWORD")
+    found = registry_settings(Settings(registries=(entry,))).access[Repository.parse(f"{host}/team/app").registry]
+    assert (found.username, found.password) == ("ann", "of-the-registry-7")
