@@ -17,7 +17,7 @@ from gitcd.model.declaration import API_VERSION, KIND
 
 MANAGER = "gitcd-apply"
 FIELDS = ("applied", "lastGood", "rollout", "history")
-VERIFIED, STALLED = "Verified", "Stalled"
+_SEEN = "observedGeneration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,11 @@ def progress_of(item: Json) -> Progress:
     return Progress(
         live_of(item),
         {key: status[key] for key in FIELDS if status.get(key)},
-        tuple(each for each in status.get("conditions") or () if _is_mine(each, metadata.get("managedFields") or ())),
+        tuple(
+            {key: value for key, value in each.items() if key != _SEEN}
+            for each in status.get("conditions") or ()
+            if _is_mine(each, metadata.get("managedFields") or ())
+        ),
         metadata.get("annotations") or {},
     )
 
@@ -68,7 +72,7 @@ def write_progress(
     """
     live = progress.live
     metadata = {"name": live.name, "namespace": live.namespace, "uid": live.uid}
-    status = {**fields, "conditions": [dict(each) for each in conditions]}
+    status = {**fields, "conditions": [{**each, _SEEN: live.generation} for each in conditions]}
     body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status}
     try:
         return progress_of(api.apply(f"{live.path}/status", body, manager=MANAGER, force=True))

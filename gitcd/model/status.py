@@ -75,7 +75,9 @@ class PastRollout:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    observed_generation: Annotated[int, Number(min=0), Doc("The generation of the object that was planned last.")] = 0
+    observed_generation: Annotated[
+        int | None, Number(min=0), Doc("The generation of the object that was planned last.")
+    ] = None
     conditions: Annotated[
         tuple[Condition, ...],
         Items(max=16, unique="type"),

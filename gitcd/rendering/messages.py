@@ -16,7 +16,6 @@ from gitcd.redact import redact
 from gitcd.rendering.text import message_body, one_line
 
 COMMIT_TEMPLATE = "commit-message.j2"
-_MOST_LINES = 10  # of evidence
 _SUBJECT_LENGTH = 72
 _BODY_BYTES = 64 * 1024
 _GIT_HASH = re.compile(r"[0-9a-f]{40}")
@@ -57,14 +56,12 @@ def commit_message(
     folder: Path | None = None,
     verb: str = "",
     note: str = "",
-    evidence: Sequence[str] = (),
     by: str = "",
 ) -> str:
     """The whole message of a commit, with a final newline. The same commit always gets the same message.
 
     `run` names the run in a trailer; `folder` is the operator's template folder. `verb` is the command that asked for
-    this, where it was not the tags, `by` the person, `note` a sentence on why, and `evidence` lines that
-    somebody else has written.
+    this, where it was not the tags, `by` the person, and `note` a sentence on why.
 
     Raises:
         ConfigError: the template is wrong.
@@ -79,7 +76,6 @@ def commit_message(
     values = {
         "subject": _subject(commit.environments, items, words, ", content unchanged" if pin_only else ""),
         "note": one_line(note),
-        "evidence": tuple(one_line(line) for line in evidence[-_MOST_LINES:]),
         "items": items,
         "environments": tuple(one_line(name) for name in commit.environments),
         "pin_only": pin_only,

@@ -167,15 +167,11 @@ def with_promoted(planned: Planned, request: Promotion, pen: Pen) -> Planned:
     return with_words(planned, pen, verb="promote", note=f"Promoted from {request.source}.")
 
 
-def with_words(
-    planned: Planned, pen: Pen, *, verb: str, note: str, evidence: Sequence[str] = (), by: str = ""
-) -> Planned:
+def with_words(planned: Planned, pen: Pen, *, verb: str, note: str, by: str = "") -> Planned:
     """The same plan, its commits, also those that are proposed, with messages that say who asked for them, and why."""
 
     def told(commit: PlannedCommit) -> PlannedCommit:
-        message = commit_message(
-            commit, run=pen.run, folder=pen.templates, verb=verb, note=note, evidence=evidence, by=by
-        )
+        message = commit_message(commit, run=pen.run, folder=pen.templates, verb=verb, note=note, by=by)
         return replace(commit, message=message)
 
     commits = tuple(map(told, planned.plan.commits))

@@ -137,7 +137,7 @@ def with_rollback_messages(planned: Planned, request: RollbackRequest, pen: Pen)
     by = f" by {request.by}" if request.by else ""
     until = f" until {request.until}" if request.until else ""
     note = f"Rolled back{by}{': ' + request.reason if request.reason else ''}. What it leaves is held off{until}."
-    return with_words(planned, pen, verb="rollback", note=note, evidence=request.evidence, by=request.by)
+    return with_words(planned, pen, verb="rollback", note=note, by=request.by)
 
 
 def _check_unmoved(left: Sequence[Mapping[Identity, str]]) -> None:

@@ -41,8 +41,7 @@ class RollbackRequest:
     """What to take back, where to (a version or digest that git held; empty: the one before), and why.
 
     `leaving` is the digest that has to stand there still; empty: any. `automatic`: no person asks, so what the tag
-    names by now is not held off unread, and a pull request that somebody closed is not opened again. `evidence` are
-    lines of a log that tell why.
+    names by now is not held off unread, and a pull request that somebody closed is not opened again.
     """
 
     app: str
@@ -54,7 +53,6 @@ class RollbackRequest:
     by_pull: bool = False
     leaving: str = ""
     automatic: bool = False
-    evidence: tuple[str, ...] = ()
 
 
 def _unknown(_: Identity) -> str:

@@ -150,7 +150,6 @@ def _request(failed: Release, trouble: Trouble | None = None) -> RollbackRequest
     return RollbackRequest(
         str(failed.identity),
         reason=plain_line(redact.clean(trouble.message)) if trouble else "",
-        evidence=tuple(map(redact.clean, trouble.log)) if trouble else (),
         by=BY,
         leaving=failed.digest if is_digest(failed.digest) else "",
         automatic=True,

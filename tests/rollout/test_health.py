@@ -452,7 +452,8 @@ def test_a_failed_job_tells_how_its_pod_ended():
     bad = pod("p", "app", phase="Failed", containerStatuses=[{"name": "check", "state": ENDED}])
     health = assess(failed, Around((bad,)), NOW)
     assert (health.pod, health.container) == ("p", "check")
-    assert "pod p, container check: Error: it ended with exit code 3 (Error): no such table" in health.message
+    assert health.message.endswith("pod p, container check: Error: it ended with exit code 3 (Error)")
+    assert health.log == ("no such table",)
 
 
 @pytest.mark.parametrize(("suspend", "reason"), [(False, "Ready"), (True, "Suspended")])
@@ -612,3 +613,14 @@ def test_of_a_log_the_last_lines_are_kept_without_what_steers_a_terminal():
     kept = evidence.with_log(health, [f"line {number}" for number in range(20)] + ["", "\x1b[31m" + "x" * 999])
     assert kept.log[:2] == ("line 11", "line 12")
     assert (len(kept.log), len(kept.log[-1]), kept.log[-1][:6]) == (10, 256, "[31mxx")
+
+
+def test_what_a_container_says_of_itself_stands_beside_the_message_and_not_in_it():
+    """The message comes to stand in git, from where nothing is ever taken out."""
+    ended = {"terminated": {"exitCode": 2, "reason": "Error", "message": "cannot log in with hunter2"}}
+    status = waiting("CrashLoopBackOff", "back-off 40s", lastState=ended)
+    health = assess(SET, Around((pod("p", "app", containerStatuses=[status]),)), NOW)
+    assert health.message.endswith("CrashLoopBackOff: back-off 40s; it ended with exit code 2 (Error)")
+    assert health.log == ("cannot log in with hunter2",)
+    assert evidence.with_log(health, ["start", "cannot log in with hunter2"]).log[0] == "start"
+    assert evidence.with_log(health, ["start"]).log == ("cannot log in with hunter2", "start")

@@ -21,6 +21,10 @@ def has_log(health: Health) -> bool:
 
 
 def with_log(health: Health, lines: Iterable[str]) -> Health:
-    """The same with the last of these lines, each of them without secrets and of a bounded length."""
-    kept = (line(each, _LONGEST) for each in lines)
-    return replace(health, log=tuple(each for each in kept if each)[-LINES:])
+    """The same with the last of these lines, each of them without secrets and of a bounded length.
+
+    What the container left as its last words stays before them, if the log does not have it.
+    """
+    kept = [each for each in (line(each, _LONGEST) for each in lines) if each]
+    own = [each for each in health.log if each not in kept]
+    return replace(health, log=(*own, *kept[-LINES:]))

@@ -17,13 +17,17 @@ _LONGEST = 1024  # characters of a message
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What keeps a pod from being ready. It `is_fatal` where waiting is not known to help."""
+    """What keeps a pod from being ready. It `is_fatal` where waiting is not known to help.
+
+    `words` are the container's own; they stand apart from the message, which may come to stand in git.
+    """
 
     pod: str
     container: str
     reason: str
     message: str
     is_fatal: bool = False
+    words: str = ""
 
     def __str__(self) -> str:
         where = f"pod {self.pod}, container {self.container}" if self.container else f"pod {self.pod}"
@@ -70,6 +74,7 @@ class Look:
             line(said, _LONGEST),
             complaint.pod if complaint else "",
             complaint.container if complaint else "",
+            (complaint.words,) if complaint and complaint.words else (),
         )
 
 

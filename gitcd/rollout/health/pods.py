@@ -60,12 +60,20 @@ def _complaints(pod: Json, name: str, now: datetime, retries_are_fatal: bool) ->
         reason = text(status, "state", "waiting", "reason")
         if is_error(reason):
             is_fatal = retries_are_fatal or reason != _RETRIED
-            yield Complaint(name, text(status, "name"), word(reason), _why_waiting(status), is_fatal)
+            yield Complaint(
+                name, text(status, "name"), word(reason), _why_waiting(status), is_fatal, _last_words(status)
+            )
     yield from _unscheduled(pod, name, now)
     for status in _containers(pod):
         ended = mapping(status, "state", "terminated")
         if ended and number(ended, "exitCode", default=-1) != 0:
-            yield Complaint(name, text(status, "name"), word(text(ended, "reason"), "Error"), _how_ended(ended))
+            yield Complaint(
+                name,
+                text(status, "name"),
+                word(text(ended, "reason"), "Error"),
+                _how_ended(ended),
+                words=_last_words(status),
+            )
     if text(pod, "status", "phase") == "Failed":
         reason = word(text(pod, "status", "reason"), "PodFailed")
         yield Complaint(name, "", reason, line(text(pod, "status", "message"), _LONGEST))
@@ -100,8 +108,13 @@ def _how_ended(ended: Json) -> str:
     """Exit code and reason as the container runtime gave them."""
     reason = word(text(ended, "reason"), "")
     code = f"it ended with exit code {number(ended, 'exitCode')}"
-    said = line(text(ended, "message"), _LONGEST)
-    return (f"{code} ({reason})" if reason else code) + (f": {said}" if said else "")
+    return f"{code} ({reason})" if reason else code
+
+
+def _last_words(status: Json) -> str:
+    """What a container itself left as it ended; nobody knows what else it tells."""
+    said = text(status, "state", "terminated", "message") or text(status, "lastState", "terminated", "message")
+    return line(said, _LONGEST)
 
 
 def _waits(status: Json) -> bool:
