@@ -102,7 +102,9 @@ def draft(objects: Sequence[Object], marks: Sequence[Mark], found: Mapping[str, 
     for policy in flux.policies.values():
         if all(each.policy is not policy for each in claimed):
             flux.note(policy, "no automation changes anything by it, so nothing is declared")
-    return Drafted(tuple(flux.drafts), tuple(flux.environments.values()), tuple(dict.fromkeys(flux.notes)))
+    used = {each.spec["environment"] for each in flux.drafts}
+    environments = tuple(each for name, each in flux.environments.items() if name in used)
+    return Drafted(tuple(flux.drafts), environments, tuple(dict.fromkeys(flux.notes)))
 
 
 def _automation(flux: _Flux, automation: Object, marks: Sequence[Mark], its: Sequence[Claim]) -> None:
@@ -266,7 +268,9 @@ def _places(flux: _Flux, marks: Iterable[Mark]) -> list[dict[str, Any]]:
 def _paths(flux: _Flux, policy: Object, marks: Iterable[Mark]) -> dict[str, list[str]]:
     paths = sorted({mark.path for mark in marks})
     for path in (path for path in paths if not is_manifest(path)):
-        flux.note(policy, f"{path} is no file that gitcd changes: it ends neither in .yaml nor in .yml")
+        flux.note(
+            policy, f"{path} is no file that gitcd changes: it ends neither in .yaml nor in .yml, or steers a forge"
+        )
     if len(paths) <= _MOST_PATHS:
         return {"paths": paths}
     flux.note(policy, f"it is marked in {len(paths)} files: gitcd looks through the whole environment")

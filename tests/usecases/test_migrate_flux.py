@@ -241,6 +241,17 @@ class TestSeveralAutomations:
         assert "it commits to" not in notes(FILES)
 
 
+def test_where_nothing_is_declared_there_is_no_environment():
+    files = {path: text.replace(f"image: {WEB},", "image: '${REGISTRY}/shop/web',") for path, text in FILES.items()}
+    assert "'${REGISTRY}' is not a registry host, so nothing is declared" in notes(files)
+    assert [each["name"] for each in drafted(files).environments] == ["dev"]
+
+
+def test_a_marked_file_that_is_never_changed_is_told():
+    told = notes({**FILES, "apps/prod/.github/web.yaml": DEPLOYMENT})
+    assert "apps/prod/.github/web.yaml is no file that gitcd changes" in told
+
+
 def test_policies_of_two_namespaces_may_have_one_name():
     second = {
         "clusters/main/second.yaml": (IMAGES + "---\n" + automation("prod", "apps/prod")).replace(
