@@ -13,7 +13,7 @@ from gitcd.model.status import MAX_MESSAGE
 from gitcd.rollout import record
 from gitcd.rollout.facts import Order, Release
 from gitcd.rollout.record import Record
-from gitcd.rollout.table import Trouble
+from gitcd.rollout.table import RETREAT, Trouble
 
 Fields = Mapping[str, Any]
 Condition = Mapping[str, Any]
@@ -112,6 +112,24 @@ def failed(page: Page, release: Release, trouble: Trouble, now: datetime) -> Pag
         _condition(page, (STALLED, "True"), trouble.reason, text, now),
     ]
     return Page(page.fields, tuple(conditions))
+
+
+def retreating(page: Page, release: Release, trouble: Trouble, now: datetime) -> Page:
+    """It failed, and what it has put there is about to be taken away: why, so that another run can go on with that."""
+    if page.record.new_digest != release.digest or page.record.step == RETREAT:
+        return page
+    at = replace(page.record, step=RETREAT, since=now)
+    verified = "False" if trouble.blames else "Unknown"
+    condition = _condition(page, (VERIFIED, verified), trouble.reason, message(release, trouble), now)
+    return Page({**page.fields, "rollout": record.render(at)}, (condition,))
+
+
+def why(page: Page, release: Release) -> Trouble:
+    """Why a release is being taken back, as it was written down when that began."""
+    noted = next((each for each in page.conditions if each.get("type") == VERIFIED), {})
+    text = str(noted.get("message", "")).removeprefix(f"{_name(release)}: ")
+    first, *log = text.split("\n  ")
+    return Trouble(str(noted.get("reason", "")), first, log=tuple(log), blames=noted.get("status") == "False")
 
 
 def declined(page: Page, text: str, now: datetime) -> Page:

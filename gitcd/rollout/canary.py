@@ -14,7 +14,7 @@ from gitcd.model.health import State
 from gitcd.model.live import Manifest
 from gitcd.model.strategy import Canary, CanaryStep
 from gitcd.rollout import copies, rolling, routes
-from gitcd.rollout.actions import Action, Apply, Delete
+from gitcd.rollout.actions import Action, Apply, Delete, Scale
 from gitcd.rollout.checks import checking
 from gitcd.rollout.copies import Copy
 from gitcd.rollout.facts import Facts, Release, images
@@ -101,7 +101,14 @@ class _Canary:
         ]  # fmt: skip
         if self.release.spec.strategy.verify and not self.release.back:
             steps.append(rolling.verifying(self.release))
-        return Table(STRATEGY, tuple(steps), (self.copy.ref,), due=lambda facts: not self.is_clean(facts))
+        return Table(
+            STRATEGY,
+            tuple(steps),
+            (self.copy.ref,),
+            due=lambda facts: not self.is_clean(facts),
+            retreating=self.is_retreating,
+            sweep=self.sweep,
+        )
 
     @property
     def copy(self) -> Copy:
@@ -236,9 +243,27 @@ class _Canary:
         return (Delete(self.copy.ref, text(live, "metadata", "uid")),)
 
     def retreat(self, facts: Facts) -> Sequence[Action]:
-        """After a failure: the traffic goes back first, then the copy, unless no other pod is ready."""
+        """After a failure: the traffic goes back first, then the copy's pods go, unless no other pod is ready.
+
+        The copy itself stays until the commit is taken back, for a run that has to go on with that to see.
+        """
         if self.routing and self.routing.strays(facts):
             return self.routing.restore(facts)
+        is_gone = self.is_clean(facts) or not self._has_pods(facts)
+        return () if is_gone or self._is_needed(facts) else (Scale(self.copy.ref, 0),)
+
+    def is_retreating(self, facts: Facts) -> bool:
+        """Whether the copy of this very release has no pods, which no step wants, and the Deployment is the old one."""
+        is_copy = self.copy.is_there(facts) and not facts.is_pending(self.copy.manifest(facts))
+        return is_copy and not self._has_pods(facts) and facts.is_pending(self.stable)
+
+    def sweep(self, facts: Facts) -> Sequence[Action]:
+        """The copy, once nobody has to see it any more."""
+        return () if self.is_clean(facts) or self._is_needed(facts) else self.clean(facts)
+
+    def _has_pods(self, facts: Facts) -> bool:
+        return number(facts.live.get(self.copy.ref, {}), "spec", "replicas", default=1) > 0
+
+    def _is_needed(self, facts: Facts) -> bool:
         is_alone = not number(facts.live.get(self.stable.ref, {}), "status", "readyReplicas")
-        is_ready = number(facts.live.get(self.copy.ref, {}), "status", "readyReplicas") > 0
-        return () if self.is_clean(facts) or (is_alone and is_ready) else self.clean(facts)
+        return is_alone and number(facts.live.get(self.copy.ref, {}), "status", "readyReplicas") > 0

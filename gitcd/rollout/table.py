@@ -17,6 +17,8 @@ from gitcd.model.live import Ref
 from gitcd.rollout.actions import Action
 from gitcd.rollout.facts import Facts
 
+RETREAT = "Retreat"  # what a record says while a release that failed is being taken back
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -99,6 +101,8 @@ class Table:
     """The steps of one release. `strategy` is its name in records, `watched` are objects besides the release's own.
 
     `due`: there is something to do although the release runs and was found good. `expects`: there will be, in time.
+    `retreating`: what is there agrees with a record that says that the release is being taken back. `sweep`: what is
+    left to be cleared away once it has failed and stays as it is.
     """
 
     strategy: str
@@ -106,6 +110,8 @@ class Table:
     watched: tuple[Ref, ...] = ()
     due: Test = _never
     expects: Test = _never
+    retreating: Test = _never
+    sweep: Callable[[Facts], Sequence[Action]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

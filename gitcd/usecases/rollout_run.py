@@ -30,7 +30,7 @@ from gitcd.rollout.health import assess
 from gitcd.rollout.orders import read_orders
 from gitcd.rollout.record import Record
 from gitcd.rollout.strategies import table_of
-from gitcd.rollout.table import Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
+from gitcd.rollout.table import RETREAT, Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
 from gitcd.usecases.evidence import Onlooker, with_log
 from gitcd.usecases.rollout_means import Means, Question
 
@@ -79,6 +79,8 @@ class Run:
         self._given_up = self._page.is_given_up(self.release, facts.orders.retry)
         if self._given_up:
             return self._still_failed(facts)
+        if self._is_retreating(facts):
+            return Failed(RETREAT, book.why(self._page, self.release))
         decision = advance(self._table, facts)
         match decision:
             case Do(step, actions):
@@ -96,10 +98,12 @@ class Run:
                 pass
         return decision
 
-    def undo(self, failed: str) -> bool:
-        """Take out of the way what the rollout had put there; False where nothing is left."""
+    def undo(self, failed: str, trouble: Trouble) -> bool:
+        """Take out of the way what the rollout had put there, once it is written down why; False: nothing is left."""
         facts = self._look()
         actions = retreat(self._table, facts, failed)
+        if actions:
+            self._write(book.retreating(self._page, self.release, trouble, self._means.now()))
         for action in actions:
             self._act(action, facts)
         return bool(actions)
@@ -113,6 +117,12 @@ class Run:
         """Write down that it failed, and stays as it is."""
         if not self._given_up:
             self._write(book.failed(self._page, self.release, trouble, self._means.now()))
+
+    def sweep(self) -> None:
+        """Clear away what nobody has to see any more, once it has failed for good."""
+        facts = self._look()
+        for action in self._table.sweep(facts):
+            self._act(action, facts)
 
     def tell(self, kind: Literal["Normal", "Warning"], reason: str, text: str) -> None:
         """An event; nothing hangs on it."""
@@ -264,6 +274,11 @@ class Run:
         owner = self._progress.live.uid if self._progress else ""
         mark = f"{record.shown(begun.started_at)}/{begun.attempt}"
         return Question(self.release, key, verify, len(self._measured[key]), now, mark, owner)
+
+    def _is_retreating(self, facts: Facts) -> bool:
+        """Whether a run before this one was about to take it back: as the record and the cluster say alike."""
+        is_noted = facts.record.step == RETREAT and facts.record.is_of(self._table.strategy, self.release.digest)
+        return is_noted and not self.release.back and self._table.retreating(facts)
 
     def _still_failed(self, facts: Facts) -> Decision:
         """What was given up is looked at, and left alone; it may have become well by itself."""

@@ -109,7 +109,7 @@ class Team:
 
     def _retreat(self, failed: Run, how: Failed) -> None:
         """Clear away what the rollout had put there; then take it back in git, and from there on in the cluster."""
-        if any(run.undo(how.step if run is failed else "") for run in self._runs):
+        if any(run.undo(how.step if run is failed else "", how.trouble) for run in self._runs):
             return
         self._back = self._taken_back(failed, how.trouble)
         if self._back.superseded:
@@ -117,6 +117,8 @@ class Team:
             return
         if not self._back.releases:
             failed.fail(_with_refusal(how.trouble, self._back))
+            for run in self._runs:
+                run.sweep()
             self._end(End.FAILED, "it stays as it is")
             return
         self._left = self._runs

@@ -61,7 +61,8 @@ def test_F45_a_bad_canary_goes_and_the_deployment_was_never_touched(begin: Begin
     assert rolled.trouble.reason == reason
     assert scene.copy_is_gone
     assert scene.deployment()["metadata"]["generation"] == before["metadata"]["generation"]
-    assert scene.rollouts.history("app") == [(digest(version), "RolledBack"), (digest("1.0.0"), "Succeeded")]
+    first_and_again = digest("1.0.0"), "Succeeded"
+    assert scene.rollouts.history("app") == [first_and_again, (digest(version), "RolledBack"), first_and_again]
 
 
 def test_a_canary_that_crashes_in_its_pause_goes(begin: Begin) -> None:
@@ -283,18 +284,19 @@ def test_a_bad_canary_ends_in_a_revert_and_a_hold(rollouts: Rollouts, tmp_path: 
     assert scene.apply()["app"].end is End.DONE
     scene.move("bad-crash")
     copy = Ref("Deployment", rollouts.namespace, "app-canary", "apps")
-    gone_at_revert: list[bool] = []
+    pods_at_revert: list[int] = []
     with mirror_of(scene.remote.url) as mirror:
         mirror.fetch()
         really = scene.means(mirror).take_back
 
         def take_back(*words: Any) -> Any:
-            gone_at_revert.append(rollouts.objects.get(copy) is None)
+            pods_at_revert.append((rollouts.objects.get(copy) or {})["spec"]["replicas"])
             return really(*words)
 
         rolled = scene.apply(take_back=take_back)["app"]
     assert rolled.end is End.ROLLED_BACK
-    assert gone_at_revert == [True], "first the copy, then the commit"
+    assert pods_at_revert == [0], "first the pods of the copy, then the commit, then the copy"
+    assert rollouts.objects.get(copy) is None
     assert scene.in_git() == rollouts.live_image("app") == scene.image("1.0.0")
     assert len(scene.hold().reject) == 1
     assert scene.reconcile().is_idle

@@ -9,8 +9,11 @@ import pytest
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api
 from gitcd.cluster.objects import Objects
+from gitcd.model.verdict import Measurement, Verdict
+from gitcd.usecases.rollout_means import Question
 from gitcd.usecases.rollout_team import End
 from tests.support.canaries import SMOKE, CanaryScene, RoutedScene, canary, install_routes, step
+from tests.support.containerversions import BASE
 from tests.support.rollouts import Rollouts, back_to, image
 
 pytestmark = pytest.mark.slow
@@ -84,6 +87,43 @@ def test_killed_again_and_again_it_goes_live(rollouts: Rollouts) -> None:
     assert lives > 3
     assert ended in {End.DONE, End.IDLE}
     assert scene.copy_is_gone
+    assert rollouts.live_image("app") == image("app", "1.1.0")
+
+
+def test_a_retreat_that_was_begun_is_ended_though_the_checks_would_pass_now(rollouts: Rollouts) -> None:
+    scene = CanaryScene(rollouts, canary(step(50, "0s", SMOKE)))
+    first = scene.begin()
+    new = scene.release("1.1.0")
+
+    def dies(*_: Any) -> Any:
+        raise Killed
+
+    def fails(question: Question) -> Measurement:
+        return Measurement(question.now, Verdict.FAIL, "exit code 1")
+
+    with scene.watched():
+        with pytest.raises(Killed):
+            scene.roll(new, check=fails, take_back=dies)
+        assert rollouts.status("app")["rollout"]["step"] == "Retreat"
+        assert scene.deployment("app-canary")["spec"]["replicas"] == 0
+        rolled = scene.roll(new, take_back=back_to(first))
+    assert rolled.end is End.ROLLED_BACK
+    assert rolled.trouble is not None
+    assert (rolled.trouble.reason, rolled.trouble.blames) == ("VerificationFailed", True)
+    assert "exit code 1" in rolled.trouble.message
+    assert scene.copy_is_gone
+    assert rollouts.live_image("app") == image("app", "1.0.0")
+    assert rollouts.history("app")[1] == (new.digest, "RolledBack")
+
+
+def test_T31_a_record_of_a_retreat_takes_nothing_back_by_itself(rollouts: Rollouts) -> None:
+    scene = CanaryScene(rollouts, canary(step(50)))
+    scene.begin()
+    new = scene.release("1.1.0")
+    said = {"strategy": "Canary", "step": "Retreat", "newDigest": new.digest, "startedAt": "2026-01-01T00:00:00Z"}
+    path = f"{BASE}/namespaces/{rollouts.namespace}/containerversions/app/status"
+    rollouts.plane.request("PATCH", path, {"status": {"rollout": said}}, kind="merge-patch+json")
+    assert scene.roll(new).end is End.DONE
     assert rollouts.live_image("app") == image("app", "1.1.0")
 
 

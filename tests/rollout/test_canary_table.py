@@ -194,9 +194,15 @@ def test_a_check_that_does_not_pass_ends_it_and_only_a_failure_blames(verdict):
     assert isinstance(failed, Failed)
     assert (failed.step, failed.trouble.blames) == ("Verify1", verdict is Verdict.FAIL)
     table = canary.table(world.release)
-    assert retreat(table, world.facts, failed.step) == (Delete(COPY, "u-2"),)
-    world.act(Delete(COPY, "u-2"))
+    assert not table.retreating(world.facts)
+    assert retreat(table, world.facts, failed.step) == (Scale(COPY, 0),)
+    world.act(Scale(COPY, 0))
     assert retreat(table, world.facts, failed.step) == ()
+    assert table.retreating(world.facts)
+    assert table.sweep(world.facts) == (Delete(COPY, "u-2"),)
+    world.act(Delete(COPY, "u-2"))
+    assert (retreat(table, world.facts, failed.step), table.sweep(world.facts)) == ((), ())
+    assert not table.retreating(world.facts), "a record alone takes nothing back"
 
 
 def test_an_autoscaler_does_not_let_it_begin_again():
@@ -222,7 +228,8 @@ def test_the_copy_stays_while_no_other_pod_is_ready():
     run(world)
     world.live[COPY]["status"] = {"readyReplicas": 2}
     world.live[TILES]["status"] = {}
-    assert retreat(canary.table(world.release), world.facts, "Approval2") == ()
+    table = canary.table(world.release)
+    assert (retreat(table, world.facts, "Approval2"), table.sweep(world.facts)) == ((), ())
 
 
 def test_a_rollback_needs_no_canary_and_clears_one_away():
