@@ -195,11 +195,12 @@ def test_ssh_asks_nobody_and_trusts_nobody_else(tmp_path: Path, monkeypatch: pyt
     fake.chmod(0o755)
     (tmp_path / "known hosts").write_text("example.com ssh-ed25519 AAAA\n")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    (tmp_path / "key").touch()
     ssh = Ssh(tmp_path / "known hosts", tmp_path / "key")
     assert whole_job(f"ssh://git@example.com{remote.path}", ssh=ssh) == remote.tip
     words = (tmp_path / "words").read_text()
-    for wanted in ("-F none", "BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={tmp_path}/known hosts",
-                   f"-i {tmp_path}/key", "IdentitiesOnly=yes", "git@example.com"):  # fmt: skip
+    for wanted in ("-F none", "BatchMode=yes", "StrictHostKeyChecking=yes", f'UserKnownHostsFile="{tmp_path}/known hosts"',
+                   f'IdentityFile="{tmp_path}/key"', "IdentitiesOnly=yes", "git@example.com"):  # fmt: skip
         assert wanted in words
 
 
