@@ -23,8 +23,8 @@ from gitcd.registry.docker_config import ANONYMOUS, Login
 from gitcd.registry.faults import clean
 from gitcd.registry.oci_http import Reply, Transport, UnreachedError, origin
 
-_CHALLENGE = re.compile(r"\s*(?P<scheme>[A-Za-z]+)\s+(?P<rest>.*)", re.DOTALL)
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+# A parameter of a challenge, or the scheme that begins the next one.
+_PART = re.compile(r'(?<![\w-])(?:([A-Za-z_]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))|([A-Za-z][A-Za-z0-9-]*+))')
 _LEAST_SECONDS = 60.0  # what a token lasts that does not say
 _MARGIN = 10.0  # seconds before its end from which on a token is no longer used
 _MARKED = "eyJ"  # how a JSON Web Token begins, which redaction knows by its form
@@ -51,17 +51,17 @@ class _Token:
 
 
 def challenge_of(reply: Reply) -> Challenge | None:
-    """What a 401 asks for; None where it asks for nothing that is known here."""
-    match = _CHALLENGE.match(reply.headers.get("www-authenticate", ""))
-    if not match:
-        return None
-    values = {
-        name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare
-        for name, quoted, bare in _PARAMETER.findall(match["rest"])
-    }
-    scheme = match["scheme"].lower()
-    wanted = (values.get(name, "") for name in ("realm", "service", "scope"))
-    return Challenge(scheme, *wanted) if scheme in {"basic", "bearer"} else None
+    """What a 401 asks for, a token where it takes that; None where it asks for nothing that is known here."""
+    asked: dict[str, dict[str, str]] = {}
+    values: dict[str, str] = {}
+    for name, quoted, bare, scheme in _PART.findall(reply.headers.get("www-authenticate", "")):
+        if scheme:
+            values = asked.setdefault(scheme.lower(), {})
+        else:
+            values.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or bare)
+    known = next((scheme for scheme in ("bearer", "basic") if scheme in asked), "")
+    wanted = (asked[known].get(name, "") for name in ("realm", "service", "scope")) if known else ()
+    return Challenge(known, *wanted) if known else None
 
 
 @dataclass

@@ -20,7 +20,7 @@ from gitcd.model.registry import Answer, Candidate, Failure, Image
 from gitcd.registry.label_memory import LabelMemory
 from gitcd.registry.labels import ImageSource, first_image, read_source
 from gitcd.registry.listing import Page
-from gitcd.registry.oci import OK, Oci, not_allowed
+from gitcd.registry.oci import NOT_FOUND, OK, Oci, not_allowed
 from gitcd.registry.oci_http import Reply, UnreachedError, origin
 from gitcd.registry.settings import RegistrySettings
 
@@ -112,6 +112,9 @@ class OciImages(Oci):
 
     def _blob(self, repository: Repository, digest: str) -> Mapping[str, Any]:
         reply = self.request("GET", repository, f"blobs/{digest}", {}, limit=_LARGEST)
+        if reply.status == NOT_FOUND:
+            message = f"{repository} has an image without its configuration {digest}"
+            raise UnreachedError(Failure("ImageIncomplete", message, "push the image again"))
         if reply.status != OK:
             raise self._refused(reply, repository, digest)
         if f"sha256:{hashlib.sha256(reply.data).hexdigest()}" != digest:

@@ -414,13 +414,22 @@ class TestTokens:
          ("bearer", "https://a/t?x=1", "s, t", "repository:a:pull,push")),
         ("bearer realm=https://a/t", ("bearer", "https://a/t", "", "")),
         ('Basic realm="x \\"y\\""', ("basic", 'x "y"', "", "")),
-        ("Negotiate abc", None),
+        ('Negotiate, Basic realm="a"', ("basic", "a", "", "")),
+        ('Bearer realm="https://a/t",service="s", Basic realm="b"', ("bearer", "https://a/t", "s", "")),
+        ('Basic realm="b, Bearer x=y", Bearer realm="https://a/t",service="s"', ("bearer", "https://a/t", "s", "")),
+        ("BASIC", ("basic", "", "", "")),
+        ("Negotiate abc==", None),
         ("", None),
     ],
 )  # fmt: skip
 def test_challenges(header, expected):
     found = challenge_of(Reply(401, {"www-authenticate": header}, b"", ""))
     assert (found and (found.scheme, found.realm, found.service, found.scope)) == expected
+
+
+def test_T18_a_long_challenge_takes_no_longer_than_its_length_asks():
+    for odd in ("_", "a", "a ", 'a="', "_a", "a= ", "\\", 'a="\\'):
+        challenge_of(Reply(401, {"www-authenticate": odd * 200_000}, b"", ""))  # hours, if it were squared
 
 
 @given(st.text())
@@ -480,6 +489,12 @@ class TestFaults:
         odd.manifests[APP, other] = odd.manifests[APP, "1.0.0"]
         assert ask(odd, other).reason == "InvalidDigest"
         assert OciTags().manifests(Repository(odd.host, APP), [other])[other].reason == "InvalidDigest"
+
+    def test_a_configuration_that_is_not_there_is_no_image_that_is_not(self, odd):
+        digest = odd.put(APP, "2.0.0")
+        odd.blobs.clear()
+        found = OciImages().source(Repository(odd.host, APP), digest)
+        assert (found.reason, "configuration" in found.message) == ("ImageIncomplete", True)
 
     def test_a_configuration_that_is_not_what_its_digest_says_is_refused(self, odd):
         digest = odd.put(APP, "2.0.0")
