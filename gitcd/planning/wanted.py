@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from gitcd.model.declaration import Pin, Spec
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Resolved
-from gitcd.model.reference import Reference, suffix
-from gitcd.model.reference import ReferenceError as NotAReference
+from gitcd.model.reference import suffix
 from gitcd.model.registry import Failure
 from gitcd.model.site import Form, Site, SiteEdit
 
@@ -56,8 +55,6 @@ def wanted(site: Site, spec: Spec, pin: Pin, resolved: Resolved, environment: En
             return Wanted(SiteEdit(site, value=_config_value(pin, resolved), key=key))
         case Form.PLACE if site.marked and site.format == "tag" and pin in _WITHOUT_VERSION and not spec.follow:
             return _bare_part(site, pin)
-        case Form.PLACE if site.format == "reference" and _is_anothers(site.value or "", spec):
-            return _anothers(site, spec)
         case Form.PLACE:
             return Wanted(SiteEdit(site, value=_place_value(site, spec, pin, resolved)))
         case Form.HELM if not site.has_digest_key:
@@ -107,25 +104,6 @@ def _bare_part(site: Site, pin: Pin) -> Failure:
         f"{site.where}: pin is {pin}, but the setter comment marks a tag alone: the moving tag would stand there, and "
         "what it names would change unseen",
         "Choose a pin with Version, or take the comment away.",
-    )
-
-
-def _is_anothers(value: str, spec: Spec) -> bool:
-    """Whether something else stands where a reference shall: lists grow, and then a pointer leads to another item.
-
-    What has no slash may be there to be replaced, as `TODO` is.
-    """
-    try:
-        return "/" in value and Reference.parse(value.strip()).repository != spec.repository
-    except NotAReference:
-        return True
-
-
-def _anothers(site: Site, spec: Spec) -> Failure:
-    return Failure(
-        "RepositoryMismatch",
-        f"{site.where}: spec.places names {site.pointer} for {spec.image_repo}, but {site.value!r} stands there",
-        "Correct the pointer; if it is right, write the repository there once.",
     )
 
 

@@ -75,16 +75,6 @@ def test_a_tag_alone_is_written_only_beside_its_digest(pin: str) -> None:
     check(before, f"tag: env-dev\ndigest: {NEW}\n", pin=pin, places=both)
 
 
-@pytest.mark.parametrize("other", ["quay.io/x/y:1", f"oci://{APP}:1.0.0", "--config=/etc/x", f"{APP}-2:1.0.0"])
-def test_what_is_anothers_is_not_written_over(other: str) -> None:
-    places = "[{file: odd.yaml, pointer: /args/0, format: reference}]"
-    result = planned(f"args: ['{other}', '{APP}:1.0.0']\n", places=places)
-    assert (only(result).reason, result.files) == ("RepositoryMismatch", ())
-    assert "envs/dev/odd.yaml:1" in only(result).message
-    assert APP in only(result).message
-    assert other in only(result).message
-
-
 @pytest.mark.parametrize("free", ["", "''", "~", "TODO", f"{APP}", f"{APP}@{OLD}"])
 def test_a_reference_is_written_where_nothing_stands(free: str) -> None:
     places = "[{file: odd.yaml, pointer: /v, format: reference}]"
