@@ -27,7 +27,8 @@ from gitcd.registry.settings import RegistrySettings
 _VERSION = "org.opencontainers.image.version"
 _LARGEST = 1 << 20  # bytes of a configuration
 _PAGE = 1000  # the most that the distribution project's own registry gives at once
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel\s*=\s*"?next"?', re.IGNORECASE)
+_LINK = re.compile(r"<([^<>]*+)>([^<]*+)")
+_NEXT = re.compile(r';\s*+rel\s*+=\s*+"?next\b', re.IGNORECASE)
 
 
 class OciImages(Oci):
@@ -134,11 +135,12 @@ class OciImages(Oci):
 
     def _following(self, repository: Repository, reply: Reply) -> str:
         """The address of the next page: within the registry's own origin, where credentials may go."""
-        link = _NEXT.search(reply.headers.get("link", ""))
-        if not link:
+        links = _LINK.findall(reply.headers.get("link", ""))
+        link = next((target for target, attributes in links if _NEXT.search(attributes)), None)
+        if link is None:
             return ""
         try:
-            address = str(urljoin(reply.url, link[1]))
+            address = str(urljoin(reply.url, link))
         except ValueError:
             address = ""
         if origin(address) is None or origin(address) != origin(self._gate(repository).transport.base):

@@ -211,6 +211,20 @@ class TestOthers:
         assert answers.followed(repository, RANGE).reason == "PageRefused"
         assert len(odd.asked) == 1
 
+    def test_T18_a_long_link_takes_no_longer_than_its_length_asks(self, odd):
+        odd.put(APP, "1.2.0")
+        for link in ("<>;" * 20_000, "<" * 60_000, "<>" + "; " * 30_000):  # a minute, if it were squared
+            odd.answers[f"GET /v2/{APP}/tags/list?n=1000"] = [Said(200, {"Link": link}, b'{"tags": ["1.2.0"]}')]
+            answers, repository, _ = follow(odd, RANGE)
+            assert answers.followed(repository, RANGE) == "1.2.0"
+
+    def test_the_next_page_is_found_among_other_links(self, odd):
+        odd.put(APP, "1.2.0")
+        link = f'</v2/first>; rel="first", </v2/{APP}/tags/list?n=1000&last=1.0.0>; title="a"; rel=next'
+        odd.answers[f"GET /v2/{APP}/tags/list?n=1000"] = [Said(200, {"Link": link}, b'{"tags": []}')]
+        answers, repository, _ = follow(odd, RANGE)
+        assert answers.followed(repository, RANGE) == "1.2.0"
+
     def test_pages_in_a_circle_end(self, odd):
         odd.put(APP, "1.2.0")
         again = {"Link": f'</v2/{APP}/tags/list?n=1000&last=x>; rel="next"'}
