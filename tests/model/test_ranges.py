@@ -1,6 +1,8 @@
 """Ranges of versions: npm's rules as the library knows them, held against an arithmetic of our own."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -42,6 +44,9 @@ TABLE = [
     (">=1.0.0-0 <2", "1.0.0-0 1.0.0-rc.1 1.5.0", "1.5.0-rc.1"),
 ]
 
+# npm's own test data: rows of a range and a version, and of a higher and a lower version.
+NPM = json.loads(Path(__file__).with_name("ranges_npm.json").read_text())
+
 
 def text(core, pre=""):
     return ".".join(map(str, core)) + (f"-{pre}" if pre else "")
@@ -52,6 +57,23 @@ def test_the_table(written, inside, outside):
     has = parse_range(written).has
     assert [each for each in inside.split() if not has(each)] == []
     assert [each for each in outside.split() if has(each)] == []
+
+
+def _is_range(written):
+    return bool(written) and not check_range(written)
+
+
+@pytest.mark.parametrize(("where", "within", "least"), [("inside", True, 80), ("outside", False, 60)])
+def test_npm_s_own_rows_that_are_ranges_and_versions_here(where, within, least):
+    rows = [(written, version) for written, version in NPM[where] if _is_range(written) and normalized(version)]
+    assert [row for row in rows if parse_range(row[0]).has(normalized(row[1])) is not within] == []
+    assert len(rows) >= least, "a check of few rows is none"
+
+
+def test_npm_s_own_rows_of_versions_in_order():
+    rows = [(normalized(high), normalized(low)) for high, low in NPM["higher"] if normalized(high) and normalized(low)]
+    assert [row for row in rows if precedence(row[0]) <= precedence(row[1])] == []
+    assert len(rows) >= 15, "a check of few rows is none"
 
 
 @pytest.mark.parametrize(
