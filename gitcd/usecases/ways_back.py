@@ -19,9 +19,11 @@ from gitcd.model.plan import FileChange
 from gitcd.model.pull import PullRequest, PullState
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
+from gitcd.planning.inputs import read_inputs
 from gitcd.planning.pulls import is_way_back, is_way_over
 from gitcd.rollout import book
 from gitcd.rollout.facts import Release
+from gitcd.rollout.releases import rejected_by
 from gitcd.rollout.table import Trouble
 from gitcd.usecases.rollout_releases import releases_at
 from gitcd.usecases.rollout_team import End, Rolled
@@ -56,6 +58,8 @@ class Drive:
 def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], Forge | Failure]) -> Drive:
     """The tip with the ways back that wait for it. One whose files have changed since is overtaken, and counts no more.
 
+    Nor does a switch to what a hold keeps out, be it one that waits to be merged itself.
+
     The branch of a pull request that was closed still holds the cluster where it is: what git says failed there.
 
     Raises:
@@ -63,19 +67,23 @@ def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], 
         TransientError: the remote cannot be reached.
     """
     line = mirror.line()
-    waiting = [
-        each
-        for name, each in read_branches(mirror).items()
-        if (is_way_back(name, line) or is_way_over(name, line)) and each.is_by(author)
-    ]
+    mine = {name: each for name, each in read_branches(mirror).items() if each.is_by(author)}
+    back = [each for name, each in mine.items() if is_way_back(name, line)]
+    over = [each for name, each in mine.items() if is_way_over(name, line)]
     ways: list[WayBack] = []
-    for branch in waiting:
+    for branch in (*back, *over):
         files = _files(mirror, branch, tree)
-        if not files:
+        if not files or (branch in over and _is_held_off(tree, branch)):
             continue
         tree = _merged(mirror, tree, branch, files, author)
         ways.append(_way(mirror, branch, forge()))
     return Drive(tree, tuple(ways))
+
+
+def _is_held_off(tree: CommitTree, branch: Branch) -> bool:
+    """Whether the tree holds off what the branch brings."""
+    holds = read_inputs(tree).holds
+    return any(digest in rejected_by(holds.get(identity)) for identity, digest in branch.digests.items())
 
 
 def _merged(

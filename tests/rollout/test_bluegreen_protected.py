@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gitcd.usecases.rollout_team import End
-from tests.support.slotrollouts import Slots
+from tests.support.rollouts import Rollouts
+from tests.support.slotrollouts import Slots, slots_of
 
 pytestmark = pytest.mark.slow
 
@@ -53,3 +56,30 @@ def test_a_switch_that_is_declined_is_said_and_stays(slots: Slots) -> None:
     assert rolled.trouble is not None
     assert "was closed without a merge" in rolled.trouble.message
     assert slots.live() == "green"
+
+
+def test_other_commits_do_not_part_the_cluster_from_what_is_proposed(slots: Slots) -> None:
+    """What it is driven by is then a commit that stands nowhere else: history is that of the branch."""
+    slots.git.move("1.1.0")
+    slots.git.protect()
+    slots.git.apply()
+    slots.git.remote.commit({"README.md": b"# Shop\n"})
+    assert slots.git.apply()["app"].end is End.IDLE
+    assert (slots.live("git"), slots.live()) == ("blue", "green")
+
+
+def test_what_fails_after_a_proposed_switch_leads_back_to_the_old_slot(rollouts: Rollouts, tmp_path: Path) -> None:
+    """Two proposals wait then, and the switch counts no more, neither before the way back is merged nor after."""
+    slots = slots_of(rollouts, tmp_path, watch="20s")
+    slots.git.apply()
+    slots.git.move("bad-later")
+    forge = slots.git.protect()
+    rolled = slots.git.apply()["app"]
+    assert rolled.end is End.ROLLED_BACK, rolled
+    _, back = forge.pulls
+    assert back.branch == f"gitcd/rollback/dev/{slots.namespace}.app"
+    slots.git.remote.commit({"README.md": b"# Shop\n"})
+    assert slots.git.apply()["app"].end is End.IDLE
+    forge.merged(back)
+    assert slots.git.apply()["app"].end is End.IDLE
+    assert (slots.live("git"), slots.live(), slots.version("green")) == ("blue", "blue", "1.0.0")
