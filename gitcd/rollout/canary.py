@@ -112,7 +112,7 @@ class _Canary:
 
     @property
     def copy(self) -> Copy:
-        return Copy(self.stable, of_live=self.release.spec.apply.ownership == "Image")
+        return Copy(self.stable, self.release.spec.apply.ownership == "Image", self.canary.http_route.name)
 
     def _share(self, step: CanaryStep) -> Share:
         return Share(self.copy, step.weight, self.routing)

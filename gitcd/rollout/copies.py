@@ -13,6 +13,7 @@ from gitcd.rollout.health.reading import annotation, mapping, number, text
 
 TRACK = "gitcd.io/track"
 _CANARY = "canary"
+ROUTE = "gitcd.io/route"  # the HTTPRoute that may lead to the copy
 _OF = "gitcd.io/canary-of"
 _PODS = "gitcd.io/pods"  # how many pods the Deployment had when the canary began
 _MOST_PODS = 10_000
@@ -24,11 +25,13 @@ _CONTAINERS = ("containers", "initContainers")
 class Copy:
     """The copy of one Deployment. Its pods have the labels of the Deployment's, so that a Service selects both.
 
-    `of_live`: git holds nothing but the Deployment's image, and the rest is as the cluster has it.
+    `of_live`: git holds nothing but the Deployment's image, and the rest is as the cluster has it. `route` is the name
+    of the HTTPRoute that divides the traffic, if one does.
     """
 
     stable: Manifest
     of_live: bool = False
+    route: str = ""
 
     @property
     def ref(self) -> Ref:
@@ -45,7 +48,11 @@ class Copy:
                 "name": self.ref.name,
                 "namespace": self.ref.namespace,
                 "labels": {"app.kubernetes.io/managed-by": "gitcd", TRACK: _CANARY},
-                "annotations": {_OF: self.stable.ref.name, _PODS: str(self.pods(facts))},
+                "annotations": {
+                    _OF: self.stable.ref.name,
+                    _PODS: str(self.pods(facts)),
+                    **({ROUTE: self.route} if self.route else {}),
+                },
                 "ownerReferences": _owners(live),
             },
             "spec": _tracked(mapping(base, "spec")),

@@ -27,7 +27,7 @@ class Release:
     `digest` is the digest, or the tag where git names none. `workloads` are the manifests that carry its image,
     `others` those that its strategy names: Services, an HTTPRoute. `rejected` are the digests that its hold keeps out,
     each with the reason. `back`: it goes back to what ran before, so by the shortest way. `external`: somebody else
-    applies the commit.
+    applies the commit. `left` are copies that a canary has left in the cluster, and that no canary takes away.
     """
 
     identity: Identity
@@ -40,6 +40,7 @@ class Release:
     rejected: Mapping[str, str] = field(default_factory=dict)
     back: bool = False
     external: bool = False
+    left: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

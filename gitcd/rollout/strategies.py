@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitcd.rollout import bluegreen, canary, rolling
+from gitcd.rollout import bluegreen, canary, leftovers, rolling
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Table
 
@@ -10,7 +10,7 @@ from gitcd.rollout.table import Table
 def table_of(release: Release) -> Table:
     """The steps of the release's strategy; what goes back goes the shortest way."""
     if release.spec.strategy.kind == bluegreen.STRATEGY:
-        return bluegreen.table(release)
+        return leftovers.cleared(bluegreen.table(release), release)
     if release.spec.strategy.kind == canary.STRATEGY:
         return canary.table(release)
-    return rolling.table(release)
+    return leftovers.cleared(rolling.table(release), release)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitcd.model.applied import Entry
 from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_prune import leftovers
 from gitcd.rollout.facts import Release
+from gitcd.rollout.leftovers import copies_of, left_over
 from gitcd.usecases.apply_live import Live, read_live
 from gitcd.usecases.apply_record import Record
 from gitcd.usecases.apply_release import declaration_ref, is_due
@@ -58,7 +59,8 @@ def _looked_at(want: Want, left: Sequence[Entry]) -> set[Ref]:
     releases = [each for each in want.releases.values() if isinstance(each, Release)]
     moved = {each.ref for release in releases for each in objects_of(release)}
     told = {declaration_ref(each.identity) for each in releases}
-    return want.refs | moved | told | {each.ref for each in left}
+    copies = {ref for release in releases for ref in copies_of(release)}
+    return want.refs | moved | told | copies | {each.ref for each in left}
 
 
 def _due(want: Want, live: Live) -> Iterator[Release]:
@@ -67,5 +69,6 @@ def _due(want: Want, live: Live) -> Iterator[Release]:
     for identity, release in want.releases.items():
         if not (isinstance(release, Release) and {each.ref for each in release.workloads} <= writable):
             continue
-        if is_due(release, live, live.get(declaration_ref(identity))):
-            yield release
+        found = replace(release, left=left_over(release, live))
+        if is_due(found, live, live.get(declaration_ref(identity))):
+            yield found

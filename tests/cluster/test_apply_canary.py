@@ -112,6 +112,19 @@ def test_a_budget_leaves_a_canary_to_the_next_run(scene: Scene) -> None:
     assert runs(scene) == image("1.1.0")
 
 
+def test_a_copy_that_a_change_of_strategy_leaves_over_goes_with_the_next_run(scene: Scene) -> None:
+    begun(scene, canary(step(50, "Approval")), service(scene, "web"))
+    move(scene, "1.1.0")
+    assert scene.apply("--budget", "2s").code == 0
+    assert copies(scene) == ["web-canary"]
+    changed = documents(declaration(scene.namespace), service(scene, "web"))
+    scene.commit({f"{FOLDER}/cv.yaml": changed, f"{FOLDER}/web.yaml": documents(web(scene, "1.0.0"))})
+    ran = scene.apply()
+    assert ran.code == 0, ran.err
+    assert copies(scene) == []
+    assert runs(scene) == image("1.0.0")
+
+
 def test_a_route_is_git_s_again_when_its_canary_is_over(scene: Scene) -> None:
     install_routes(scene.plane)
     strategy = canary(step(50), httpRoute=ROUTED)

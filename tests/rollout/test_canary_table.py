@@ -20,8 +20,10 @@ from gitcd.rollout import canary
 from gitcd.rollout.actions import Action, Apply, Delete, Measure, Scale
 from gitcd.rollout.copies import Copy
 from gitcd.rollout.facts import Facts, Order, Orders, Release, images
+from gitcd.rollout.leftovers import left_over
 from gitcd.rollout.record import Record
 from gitcd.rollout.shares import Share
+from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import Decision, Do, Failed, Finished, Wait, advance, retreat
 
 REPO = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app"
@@ -203,6 +205,26 @@ def test_a_check_that_does_not_pass_ends_it_and_only_a_failure_blames(verdict):
     world.act(Delete(COPY, "u-2"))
     assert (retreat(table, world.facts, failed.step), table.sweep(world.facts)) == ((), ())
     assert not table.retreating(world.facts), "a record alone takes nothing back"
+
+
+@pytest.mark.parametrize("route", ["", "tiles"])
+def test_a_copy_that_is_left_over_goes_unless_a_route_may_lead_to_it(route):
+    world = World()
+    run(world)
+    world.live[COPY]["metadata"]["annotations"] |= {"gitcd.io/route": route} if route else {}
+    strategy = Strategy("RollingUpdate")
+    release = replace(world.release, spec=replace(world.release.spec, strategy=strategy))
+    left = left_over(release, world.live)
+    assert left == (COPY,)
+    facts = replace(world.facts, release=replace(release, left=left), record=Record())
+    decision = advance(table_of(facts.release), facts)
+    if route:
+        assert isinstance(decision, Failed)
+        assert not decision.trouble.blames
+        assert "`kubectl delete deployment tiles-canary -n team`" in decision.trouble.message
+    else:
+        assert decision == Do("Clear", (Delete(COPY, "u-2"),))
+    assert left_over(world.release, world.live) == ()
 
 
 def test_an_autoscaler_does_not_let_it_begin_again():
