@@ -16,6 +16,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.plan import OutcomeKind, Plan, PullAct
 from gitcd.model.reference import is_digest
 from gitcd.model.registry import Answers, Failure, Query
+from gitcd.planning.pulls import way_back
 from gitcd.rendering.text import plain_line
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Trouble
@@ -31,6 +32,8 @@ BY = "gitcd apply"
 _log = logging.getLogger(__name__)
 _THERE = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
 _MOVED = frozenset({OutcomeKind.BUMPED, OutcomeKind.PIN_ONLY, OutcomeKind.PROPOSED})
+
+_BROUGHT = Failure("NotTakenBack", "it is what the rollback that waits to be merged brings")
 
 Came = TypeVar("Came")
 Releases = Callable[[str, Collection[Identity]], Iterable[Release]]
@@ -58,11 +61,16 @@ class Reverter:
         try:
             published = self._published(failed, trouble, good)
         except MovedError:
-            return TakenBack(superseded=True)
+            return TakenBack(refusal=_BROUGHT) if self._is_brought(failed) else TakenBack(superseded=True)
         except (ConfigError, RefusedError) as error:
             self._check_heard()
             return TakenBack(refusal=Failure("NotTakenBack", error.message, error.remedy))
         return self._taken_back(published)
+
+    def _is_brought(self, failed: Release) -> bool:
+        """Whether it is not the branch that names it, but a rollback that waits to be merged there."""
+        branch = read_branches(self.mirror).get(way_back(failed.identity, self.context.line()))
+        return branch is not None and branch.digests.get(failed.identity) == failed.digest
 
     def _check_heard(self) -> None:
         """Whether what stands against it may pass: then it is no answer.

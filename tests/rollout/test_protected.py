@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from gitcd.model.declaration import Identity
 from gitcd.model.pull import PullState
+from gitcd.rollout.table import Trouble
+from gitcd.usecases.rollout_git import Branch
 from gitcd.usecases.rollout_team import End
 from tests.support.gitrollouts import GitRollouts
 from tests.support.memoryforge import MemoryForge
+from tests.support.scenes import mirror_of
 
 pytestmark = pytest.mark.slow
 
@@ -83,3 +87,16 @@ def test_who_deletes_the_branch_has_it_tried_again_and_asked_no_more(
     assert len(proposed.pulls) == 1
     assert one_app.cluster.live_image("app") == one_app.image("bad-crash")
     assert one_app.cluster.conditions("app")["Stalled"] == ("True", "CrashLoopBackOff")
+
+
+def test_what_a_proposal_brings_and_fails_too_is_not_taken_for_overtaken(
+    one_app: GitRollouts, proposed: MemoryForge
+) -> None:
+    """The branch names another image, as it always has: nobody has moved on, and a person has to act."""
+    with mirror_of(one_app.remote.url) as mirror:
+        commit = one_app.driven(mirror).tree.commit
+        (brought,) = Branch(mirror).releases(commit, [Identity("dev", one_app.cluster.namespace, "app")])
+        back = one_app.means(mirror).take_back(brought, Trouble("CrashLoopBackOff", "it crashes, too"), "")
+    assert not back.superseded
+    assert back.refusal is not None
+    assert "is what the rollback that waits to be merged brings" in back.refusal.message
