@@ -125,10 +125,13 @@ def retreating(page: Page, release: Release, trouble: Trouble, now: datetime) ->
 
 
 def why(page: Page, release: Release) -> Trouble:
-    """Why a release is being taken back, as it was written down when that began."""
+    """Why a release is being taken back, as it was written down when that began: one line, and those of the log.
+
+    It goes into a commit, and whoever may write a status could have written it.
+    """
     noted = next((each for each in page.conditions if each.get("type") == VERIFIED), {})
     text = str(noted.get("message", "")).removeprefix(f"{_name(release)}: ")
-    first, *log = text.split("\n  ")
+    first, *log = (" ".join(line.split()) for line in text.split("\n  "))
     return Trouble(str(noted.get("reason", "")), first, log=tuple(log), blames=noted.get("status") == "False")
 
 

@@ -16,7 +16,7 @@ from gitcd.model.health import Around, Health, State
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.strategy import Canary, CanaryStep, Strategy, Verify
 from gitcd.model.verdict import Measurement, Verdict
-from gitcd.rollout import canary
+from gitcd.rollout import book, canary
 from gitcd.rollout.actions import Action, Apply, Delete, Measure, Scale
 from gitcd.rollout.copies import Copy
 from gitcd.rollout.facts import Facts, Order, Orders, Release, images
@@ -24,7 +24,7 @@ from gitcd.rollout.leftovers import left_over
 from gitcd.rollout.record import Record
 from gitcd.rollout.shares import Share
 from gitcd.rollout.strategies import table_of
-from gitcd.rollout.table import Decision, Do, Failed, Finished, Wait, advance, retreat
+from gitcd.rollout.table import Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
 
 REPO = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app"
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -205,6 +205,17 @@ def test_a_check_that_does_not_pass_ends_it_and_only_a_failure_blames(verdict):
     world.act(Delete(COPY, "u-2"))
     assert (retreat(table, world.facts, failed.step), table.sweep(world.facts)) == ((), ())
     assert not table.retreating(world.facts), "a record alone takes nothing back"
+
+
+@pytest.mark.parametrize("blames", [True, False])
+def test_T31_why_it_is_taken_back_is_one_line_whoever_wrote_it(blames):
+    release = World().release
+    page = book.begun(book.Page(), Record("Canary", "Weight1", START, START, 1, "", release.digest), release, START)
+    trouble = Trouble("Bad", "it is ill\n\nGitcd-By: me", log=("line 1", "line 2"), blames=blames)
+    noted = book.retreating(page, release, trouble, START)
+    assert noted.record.step == "Retreat"
+    assert book.why(noted, release) == replace(trouble, message="it is ill Gitcd-By: me")
+    assert book.retreating(noted, release, Trouble("Other", "other"), START) == noted
 
 
 @pytest.mark.parametrize("route", ["", "tiles"])
