@@ -142,7 +142,8 @@ class _Listener:
         self._console.say(f"{applied.ref}: {self._would}{applied.fate.value.lower()}")
 
     def say(self, release: Release, text: str) -> None:
-        line = f"{release.identity}: {text}"
+        way = " (back)" if release.back else ""
+        line = f"{release.identity} {release.version}{way}: {text}"
         if self._console.err.is_terminal:
             self._console.err.show_status(line)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import Bounds, Want, read_want
 from gitcd.usecases.apply_write import DryRun, Writer
 from gitcd.usecases.planner import Selection, check_selection
-from gitcd.usecases.rollout_team import Rolled
+from gitcd.usecases.rollout_team import End, Rolled
 from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.ways_back import Drive, drive, stalled
 from gitcd.usecases.workspace import Workspace
@@ -59,11 +60,15 @@ class Wish:
 def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> Iterator[Report]:
     """Take the commit to every environment of this cluster that was asked for, one after another.
 
+    Where a newer commit puts an end to a rollout, that commit follows, in what is left of the time.
+
     Raises:
         ConfigError: the cluster is not that of the environment, or something that was given is wrong.
         TransientError: cluster or remote are in trouble.
     """
+    began, superseded = time.monotonic(), False
     tree = revision(mirror, wish.revision)
+    tip = tree.commit
     driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: _forge(run, mirror))
     tree = driven.tree
     inputs = read_inputs(tree, mirror.memory)
@@ -78,7 +83,10 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
         if wish.dry_run is DryRun.NONE:
             declined = stalled(objects, mirror, driven, environment, datetime.now(UTC))
             report = replace(report, rolled=(*report.rolled, *declined))
+        superseded |= any(each.end is End.SUPERSEDED for each in report.rolled)
         yield report
+    if superseded and mirror.tip != tip and time.monotonic() < run.deadline:
+        yield from apply(run, mirror, replace(wish, budget=_left(wish.budget, began)), note, say)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,13 @@ class _Asked:
             note=note,
         )
         return apply_environment(self.objects, environment, self.tree.commit, want, how)
+
+
+def _left(budget: timedelta | None, began: float) -> timedelta | None:
+    """What is left of the time for waiting."""
+    if budget is None:
+        return None
+    return max(timedelta(), budget - timedelta(seconds=time.monotonic() - began))
 
 
 def revision(mirror: Mirror, name: str) -> CommitTree:

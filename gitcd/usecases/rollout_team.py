@@ -93,7 +93,7 @@ class Team:
         for run in self._runs:
             run.succeed()
         if self._back is None:
-            self._end(End.DONE)
+            self._end(End.DONE, "it runs and is healthy")
         else:
             self._end(End.ROLLED_BACK, _way_back(self.releases, self._back))
 

@@ -486,6 +486,7 @@ def test_where_somebody_else_applies_it_waits_and_writes_no_workload(scene):
     layout += b"  - {name: prod, path: envs/prod, applier: external}\n"
     declared = {".gitcd/declarations/web.yaml": documents(declaration(ns, environment="prod"))}
     scene.commit({"gitcd.yaml": layout, **declared, APP: documents(deployment(ns), config_map(ns, "web", k="v"))})
+    mark = scene.plane.audit.mark()
     ran = scene.apply("--all", "--budget", "1s")
     assert ran.code == 0, ran.err
     assert ran.results == {"ContainerVersion/web": "Created"}
@@ -495,6 +496,8 @@ def test_where_somebody_else_applies_it_waits_and_writes_no_workload(scene):
     assert ran.code == 0, ran.err
     assert [each["result"] for each in ran.report["rollouts"]] == ["Done"]
     assert set(scene.managers("deployments", "web")) & {"gitcd", "gitcd-rollout"} == set()
+    written = {each.resource for each in writes(requests(scene, mark))}
+    assert written <= {"containerversions", "containerversions/status", "events", "leases", "configmaps"}
     assert scene.get("containerversions", "web")["status"]["lastGood"]["digest"] == "1.0.0"
     assert scene.plane.kubectl("get", "cm", "web", "-n", ns, check=False).returncode != 0
 

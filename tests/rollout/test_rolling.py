@@ -10,7 +10,7 @@ import pytest
 from gitcd.model.live import Manifest
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.rollout import roll_out
-from gitcd.usecases.rollout_means import Question
+from gitcd.usecases.rollout_means import POLL, Question
 from gitcd.usecases.rollout_team import End
 from tests.support.containerversions import BASE
 from tests.support.rollouts import Rollouts, back_to, digest, image
@@ -32,6 +32,8 @@ def test_a_release_goes_live(rollouts: Rollouts) -> None:
     status = rollouts.status("app")
     assert status["lastGood"]["digest"] == status["applied"]["digest"] == digest("1.0.0")
     assert "rollout" not in status
+    assert [each["observedGeneration"] for each in status["conditions"]] == [1]
+    assert "observedGeneration" not in status  # that is for who plans
     assert rollouts.history("app") == [(digest("1.0.0"), "Succeeded")]
     assert rollouts.conditions("app") == {"Verified": ("True", "Healthy")}
 
@@ -54,6 +56,25 @@ def test_F45_a_crash_loop_is_taken_back_within_seconds(rollouts: Rollouts) -> No
     ]
     assert rollouts.conditions("app") == {"Verified": ("True", "Healthy")}
     assert "CrashLoopBackOff" in dict(rollouts.events("app"))
+
+
+@pytest.mark.parametrize(("version", "reason"), [("bad-crash", "CrashLoopBackOff"), ("bad-pull", "ImagePullBackOff")])
+def test_F45_what_a_pod_shows_is_told_at_the_next_look(rollouts: Rollouts, version: str, reason: str) -> None:
+    """Within five seconds, that is: a look is taken each second, and there is one pause at most after it is shown."""
+    rollouts.declare("app")
+    pauses: list[tuple[float, bool]] = []
+
+    def sleep(seconds: float) -> None:
+        pods = rollouts.plane.get(f"/api/v1/namespaces/{rollouts.namespace}/pods")["items"]
+        pauses.append((seconds, reason in str([pod["status"].get("containerStatuses") for pod in pods])))
+        time.sleep(seconds)
+
+    release = rollouts.release("app", version, more={"progressDeadlineSeconds": 600})
+    (rolled,) = roll_out([release], rollouts.means(sleep=sleep, poll=POLL))
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == reason
+    assert sum(is_shown for _, is_shown in pauses) <= 1
+    assert max(seconds for seconds, _ in pauses) <= POLL.total_seconds() == 1
 
 
 def _without_measurements(_: object) -> None:

@@ -9,11 +9,13 @@ import pytest
 from gitcd.errors import TransientError
 from gitcd.model.live import Ref
 from gitcd.model.registry import Failure
+from gitcd.model.verdict import Measurement, Verdict
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_team import End
+from gitcd.usecases.verifying import Measuring
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.rollouts import Rollouts
-from tests.support.scenes import Tags, digest
+from tests.support.scenes import HOST, Tags, digest
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +67,20 @@ def test_a_group_goes_back_together_in_one_commit(rollouts: Rollouts, tmp_path: 
         assert scene.in_git(name) == rollouts.live_image(name) == scene.image("1.0.0", name)
         assert len(scene.hold(name).reject) == 1
         assert rollouts.status(name)["lastGood"]["digest"] == digest(f"team/{name}:1.0.0")
+    assert scene.reconcile().is_idle
+
+
+def test_a_check_that_fails_ends_in_a_revert_and_a_hold(rollouts: Rollouts, tmp_path: Path) -> None:
+    smoke = {"kind": "Image", "name": "smoke", "image": f"{HOST}/team/smoke", "tag": "bad-job", "interval": "0s"}
+    apps = {"app": app("app", rollouts.namespace, strategy={"verify": [smoke]})}
+    scene = git_rollouts(rollouts, tmp_path, apps)
+    scene.apply(check=lambda question: Measurement(question.now, Verdict.PASS))
+    scene.move("1.1.0")
+    assert scene.apply(check=Measuring(rollouts.objects).answer)["app"].end is End.ROLLED_BACK
+    assert scene.in_git() == rollouts.live_image("app") == scene.image("1.0.0")
+    (entry,) = scene.hold().reject
+    assert entry.digest == digest("team/app:1.1.0")
+    assert "check smoke failed: Job app-verify-" in entry.reason
     assert scene.reconcile().is_idle
 
 
