@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitcd.git.branch import Branch, read_branches
+from gitcd.git.branch import Branch
 from gitcd.git.history import History, Landed
-from gitcd.git.mirror import Mirror
 from gitcd.git.worktree import WorkTree
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.hold import Hold
@@ -48,15 +47,6 @@ class Beside:
 
     proposals: tuple[Branch, ...] = ()
     resolve: Resolve | None = None
-
-
-def proposals(mirror: Mirror) -> tuple[Branch, ...]:
-    """The branches of pull requests at the remote.
-
-    Raises:
-        TransientError: the remote cannot be reached.
-    """
-    return tuple(read_branches(mirror).values())
 
 
 def overview(
