@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 
-from gitcd.cluster.access import find_access
-from gitcd.cluster.api import Api
-from gitcd.cluster.objects import Objects
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.rollout_means import Question
 from gitcd.usecases.rollout_team import End
 from tests.support.canaries import SMOKE, CanaryScene, RoutedScene, canary, install_routes, step
 from tests.support.containerversions import BASE
+from tests.support.mortal import Killed, mortal
 from tests.support.rollouts import Rollouts, back_to, image
 
 pytestmark = pytest.mark.slow
@@ -21,31 +19,6 @@ pytestmark = pytest.mark.slow
 _MOST = 60  # writes of one rollout
 _FEW = 4
 _NEVER = 1_000_000
-
-
-class Killed(BaseException):
-    """What SIGKILL is to a process: nothing is cleaned up after it."""
-
-
-class _MortalApi(Api):
-    """Dies right after its write of that number has reached the server."""
-
-    left = 0
-
-    def _send(self, request: Any, *words: Any, **how: Any) -> Any:
-        answer = super()._send(request, *words, **how)
-        if request.method != "GET":
-            self.left -= 1
-            if self.left == 0:
-                raise Killed
-        return answer
-
-
-def mortal(rollouts: Rollouts, writes: int) -> dict[str, Any]:
-    api = _MortalApi(find_access(str(rollouts.plane.admin.kubeconfig)))
-    api.left = writes
-    objects = Objects(api)
-    return {"objects": objects, "carry": lambda manifest: objects.apply(manifest, force=True)}
 
 
 def test_killed_after_every_write_it_goes_live(rollouts: Rollouts) -> None:

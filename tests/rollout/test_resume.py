@@ -9,42 +9,14 @@ from typing import Any
 
 import pytest
 
-from gitcd.cluster.access import find_access
-from gitcd.cluster.api import Api
-from gitcd.cluster.objects import Objects
 from gitcd.usecases.rollout_team import End
 from tests.support.gitrollouts import GitRollouts
-from tests.support.rollouts import Rollouts
+from tests.support.mortal import Killed, mortal
 from tests.support.scenes import mirror_of
 
 pytestmark = pytest.mark.slow
 
 _MOST = 30  # writes of one rollout
-
-
-class Killed(BaseException):
-    """What SIGKILL is to a process: nothing is cleaned up after it."""
-
-
-class _MortalApi(Api):
-    """Dies right after its write of that number has reached the server."""
-
-    left = 0
-
-    def _send(self, request: Any, *words: Any, **how: Any) -> Any:
-        answer = super()._send(request, *words, **how)
-        if request.method != "GET":
-            self.left -= 1
-            if self.left == 0:
-                raise Killed
-        return answer
-
-
-def _mortal(cluster: Rollouts, writes: int) -> dict[str, Any]:
-    api = _MortalApi(find_access(str(cluster.plane.admin.kubeconfig)))
-    api.left = writes
-    objects = Objects(api)
-    return {"objects": objects, "carry": lambda manifest: objects.apply(manifest, force=True)}
 
 
 def _killed_everywhere(scene: GitRollouts, begin: Callable[[], object]) -> list[End]:
@@ -53,7 +25,7 @@ def _killed_everywhere(scene: GitRollouts, begin: Callable[[], object]) -> list[
     for writes in range(1, _MOST):
         begin()
         try:
-            rolled = scene.apply(**_mortal(scene.cluster, writes))
+            rolled = scene.apply(**mortal(scene.cluster, writes))
         except Killed:
             rolled = scene.apply()
             ends.append(rolled["app"].end)
