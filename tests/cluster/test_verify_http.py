@@ -16,7 +16,7 @@ from gitcd.cluster.objects import Objects
 from gitcd.cluster.services import Services, is_plain
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Verdict
-from tests.support.controlplane import ControlPlane
+from tests.support.controlplane import ControlPlane, started
 from tests.support.endpoints import make_service, make_slice, own_address, serving, stand_behind, status
 
 HEALTHZ = Verify("HTTP", service="tiles", path="/healthz")
@@ -43,6 +43,13 @@ metadata: {name: looker, namespace: NAMESPACE}
 def services(plane: ControlPlane, *, inside=False, seconds=2.0, access=None):
     access = find_access(str((access or plane.admin).kubeconfig))
     return Services(Objects(Api(access)), inside=inside, seconds=seconds)
+
+
+@pytest.fixture(scope="module")
+def control_plane(tmp_path_factory):
+    """One without controllers, ever: behind a Service stands what a test has put there."""
+    with started(tmp_path_factory, "control-plane-alone") as plane:
+        yield plane
 
 
 @pytest.fixture

@@ -158,11 +158,12 @@ class TestEcr:
 
 
 def test_moto_tells_the_same(monkeypatch):
-    """The second opinion on ECR, which knows no pages."""
+    """The second opinion on ECR, which knows no pages; what it holds outlives its server, so the name is its own."""
+    app = "team/listed"
     with local_ecr() as moto:
         for tag in ("1.2.0", "1.10.0", "2.0.0", "latest"):
-            moto.push("us-east-1", APP, [tag])
-        repository = Repository(f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com", APP)
+            moto.push("us-east-1", app, [tag])
+        repository = Repository(f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com", app)
         registries = Registries(RegistrySettings(endpoint_url=moto.url))
         answers = resolve([Query(repository, follows=frozenset({RANGE, Follow(newest=Newest("1.*"))}))], registries)
     assert answers.followed(repository, RANGE) == "1.10.0"

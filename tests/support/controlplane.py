@@ -137,11 +137,18 @@ class ControlPlane:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with started(tmp_path_factory, "control-plane") as plane:
+        yield plane
+
+
+@contextmanager
+def started(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[ControlPlane]:
+    """One of this name, for as long as the block lasts; by itself it has no controllers."""
     binaries = _binaries(NEEDED_FOR_API)
-    folder = tmp_path_factory.mktemp("control-plane", numbered=False)
+    folder = tmp_path_factory.mktemp(name, numbered=False)
     with _using(folder, binaries, "api") as state:
-        own = tmp_path_factory.mktemp("control-plane-user")
-        admin, user = (Access(name, TOKENS[name], folder / f"{name}.kubeconfig") for name in (ADMIN, USER))
+        own = tmp_path_factory.mktemp(f"{name}-user")
+        admin, user = (Access(who, TOKENS[who], folder / f"{who}.kubeconfig") for who in (ADMIN, USER))
         audit = AuditLog(folder / "audit.log")
         yield ControlPlane(state["server"], folder / "ca.crt", admin, user, audit, binaries, own)
 
