@@ -90,7 +90,8 @@ PROGRAMS = {"GPG": ["gpg"], "PROMETHEUS": ["prometheus"], "REGISTRY": ["docker-r
 def test_ci_runs_all_and_fails_if_anything_fails(root: Path, tmp_path: Path, failing: str, passes: bool) -> None:
     environment = _fake_make(tmp_path, failing)
     result = subprocess.run([root / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
-    made = [f"made {target}" for target in ("check", *PARTS, "packages", "test")]
+    again = ["test"] if failing == "test" else []
+    made = [f"made {target}" for target in ("check", *PARTS, "packages", "test", *again)]
     assert result.stdout.split("\n") == [*made, ""], "the test runner has the last word"
     assert (result.returncode == 0) is passes
 
