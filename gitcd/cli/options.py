@@ -41,7 +41,7 @@ def _option(*names: str, variable: str, help: str, **more: Any) -> Decorator:  #
     return click.option(*names, help=help, envvar=variable, show_envvar=True, **more)
 
 
-def _together(*decorators: Decorator) -> Decorator:
+def together(*decorators: Decorator) -> Decorator:
     """Several decorators as one; the first one's flag stands first in the help."""
 
     def decorate(command: Command) -> Command:
@@ -87,7 +87,7 @@ apps = _option(
     "divided by commas).",
 )  # fmt: skip
 
-selection = _together(environments, apps)
+selection = together(environments, apps)
 
 
 def _check_source(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -108,7 +108,7 @@ _cache_dir = _setting(
     help="Where mirrors of repositories are kept between runs.",
 )  # fmt: skip
 
-access = _together(branch, _cache_dir, config_file)
+access = together(branch, _cache_dir, config_file)
 
 
 def _from(callback: Callable[..., str] | None = None) -> Decorator:
@@ -118,16 +118,16 @@ def _from(callback: Callable[..., str] | None = None) -> Decorator:
     )  # fmt: skip
 
 
-source = _together(branch, _from(_check_source), _cache_dir, config_file)
+source = together(branch, _from(_check_source), _cache_dir, config_file)
 
-kubernetes = _together(
+kubernetes = together(
     _option("--kubeconfig", variable="GITCD_KUBECONFIG", type=click.Path(dir_okay=False), default="", metavar="FILE",
             help="The way to the cluster; default: KUBECONFIG, ~/.kube/config, or the pod's service account."),
     _option("--context", variable="GITCD_CONTEXT", default="", metavar="NAME", help="The kubeconfig's context."),
 )  # fmt: skip
 
 # The flags of those who read declarations of a cluster just as well.
-either_source = _together(
+either_source = together(
     branch,
     _from(),
     kubernetes,
@@ -154,7 +154,7 @@ class _Shard(click.ParamType[tuple[int, int]]):
         return int(number), int(count)
 
 
-shards = _together(
+shards = together(
     click.option("--shard", type=_Shard(), metavar="I/N",
                  help="Only this part of the declarations: 0/4 is the first of four. No group is parted."),
     click.option("--shards", type=click.IntRange(1), metavar="N",
@@ -181,10 +181,15 @@ def hold_field(flag: str, **more: Any) -> Decorator:
     return click.option(flag, default="", callback=_check_hold, **more)
 
 
-because = _together(
-    hold_field("--reason", metavar="TEXT", help="Why; it stands in the file and in the commit."),
-    hold_field("--by", metavar="NAME", help="Who says so; it stands in the file."),
-)
+def given_because(why: str, who: str) -> Decorator:
+    """Why, and who says so; each with its help."""
+    return together(
+        hold_field("--reason", metavar="TEXT", help=why),
+        hold_field("--by", metavar="NAME", help=who),
+    )
+
+
+because = given_because("Why; it stands in the file and in the commit.", "Who says so; it stands in the file.")
 
 registry = _setting(
     "--ecr-endpoint-url",
@@ -202,7 +207,7 @@ def output(*forms: str) -> Decorator:
     )  # fmt: skip
 
 
-_talk = _together(
+_talk = together(
     _option("--verbose", "-v", variable="GITCD_VERBOSE", count=True, help="Say more; twice: libraries too."),
     _option("--quiet", "-q", variable="GITCD_QUIET", is_flag=True, help="Say nothing but errors."),
     _option("--color", variable="GITCD_COLOR", type=click.Choice(["auto", "always", "never"]), default="auto",

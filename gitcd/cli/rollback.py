@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +67,9 @@ def _rolled_back(console: Console, form: Any, run: Workspace, mirror: Mirror, ar
 
 
 def _request(console: Console, arguments: dict[str, Any]) -> RollbackRequest:
-    from gitcd.usecases.journal import actor
     from gitcd.usecases.rollback import RollbackRequest
 
-    by = arguments["by"] or console.err.clean(actor(os.environ))
+    by = session.author(console, arguments["by"])
     names = ("app", "to", "reason", "until", "any_platform", "by_pull")
     return RollbackRequest(by=by, **{name: arguments[name] for name in names})
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcd.cli import options, output
+from gitcd.cli import options, output, session
 from gitcd.cli.terminal import Console
 
 if TYPE_CHECKING:
@@ -22,8 +21,13 @@ _namespace = click.option("--namespace", "-n", envvar="GITCD_NAMESPACE", show_en
                           help="Its namespace; default: that of the context.")  # fmt: skip
 _digest = click.option("--digest", metavar="DIGEST", default="",
                        help="Only if the rollout is that of this digest; default: whichever is under way.")  # fmt: skip
-_reason = click.option("--reason", metavar="TEXT", default="", help="Why; it is kept with the order.")
-_by = click.option("--by", metavar="NAME", default="", help="Who says so; default: as the environment says.")
+_order = options.together(
+    _app,
+    options.kubernetes,
+    _namespace,
+    _digest,
+    options.given_because("Why; it is kept with the order.", "Who says so; default: as the environment says."),
+)
 
 
 @click.group("rollout")
@@ -36,12 +40,7 @@ def command() -> None:
 
 
 @command.command("approve", short_help="Let a rollout that waits for approval go on.")
-@_app
-@options.kubernetes
-@_namespace
-@_digest
-@_reason
-@_by
+@_order
 @options.verb
 def approve(console: Console, **arguments: Any) -> None:
     """Let the step at which APP's rollout waits go on, once: it counts for this digest and this step alone."""
@@ -49,12 +48,7 @@ def approve(console: Console, **arguments: Any) -> None:
 
 
 @command.command("abort", short_help="End a rollout and take it back.")
-@_app
-@options.kubernetes
-@_namespace
-@_digest
-@_reason
-@_by
+@_order
 @options.verb
 def abort(console: Console, **arguments: Any) -> None:
     """End APP's rollout. It is taken back as one that failed: by a revert with a hold, and in the cluster."""
@@ -62,12 +56,7 @@ def abort(console: Console, **arguments: Any) -> None:
 
 
 @command.command("retry", short_help="Let a digest that failed try again.")
-@_app
-@options.kubernetes
-@_namespace
-@_digest
-@_reason
-@_by
+@_order
 @options.verb
 def retry(console: Console, **arguments: Any) -> None:
     """Let what failed, and was not taken back, try again. What was taken back is let in again by `gitcd release`."""
@@ -75,12 +64,7 @@ def retry(console: Console, **arguments: Any) -> None:
 
 
 @command.command("pause", short_help="Stop a rollout where it is, or let it go on.")
-@_app
-@options.kubernetes
-@_namespace
-@_digest
-@_reason
-@_by
+@_order
 @click.option("--resume", is_flag=True, help="Take the pause back.")
 @options.verb
 def pause(console: Console, *, resume: bool, **arguments: Any) -> None:
@@ -104,7 +88,7 @@ def history(console: Console, form: Any, **arguments: Any) -> None:
     """Show the rollouts that the cluster remembers of APP, the latest first; `gitcd history` knows all commits."""
     from gitcd.usecases.rollout_orders import history as past
 
-    found = past(*_asked("retry", arguments))
+    found = past(*_named(arguments))
     if form == "table":
         console.out.write(output.table(_HEADER, map(_row, found)))
     else:
@@ -117,25 +101,25 @@ def _give(console: Console, verb: Verb, arguments: dict[str, Any]) -> None:
 
     from gitcd.usecases.rollout_orders import give
 
-    api, wish = _asked(verb, arguments, by=_author(console, arguments["by"]))
+    api, wish = _asked(verb, arguments, by=session.author(console, arguments["by"]))
     console.say(give(api, wish, datetime.now(UTC)))
 
 
 def _asked(verb: Verb, arguments: dict[str, Any], *, by: str = "") -> tuple[Api, Wish]:
+    from gitcd.usecases.rollout_orders import Wish
+
+    api, namespace, name = _named(arguments)
+    return api, Wish(verb, namespace, name, arguments["digest"], by, arguments["reason"])
+
+
+def _named(arguments: dict[str, Any]) -> tuple[Api, str, str]:
+    """The cluster, and namespace and name of the ContainerVersion; an environment in front of them is no matter."""
     from gitcd.cluster.access import find_access
     from gitcd.cluster.api import Api
-    from gitcd.usecases.rollout_orders import Wish
 
     api = Api(find_access(arguments["kubeconfig"], arguments["context"]))
     namespace, _, name = arguments["app"].rpartition("/")
-    namespace = namespace.rpartition("/")[2] or arguments["namespace"] or api.namespace
-    return api, Wish(verb, namespace, name, arguments.get("digest", ""), by, arguments.get("reason", ""))
-
-
-def _author(console: Console, by: str) -> str:
-    from gitcd.usecases.journal import actor
-
-    return by or console.err.clean(actor(os.environ))
+    return api, namespace.rpartition("/")[2] or arguments["namespace"] or api.namespace, name
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from gitcd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from gitcd.cli.terminal import Console
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
     from gitcd.model.plan import Plan
@@ -37,6 +38,13 @@ _SETTINGS = ("repo", "branch", "cache_dir", "ecr_endpoint_url", "config")
 def settings_flags(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The operator settings among a command's arguments, without those that were not given."""
     return {name: arguments[name] for name in _SETTINGS if arguments.get(name) is not None}
+
+
+def author(console: Console, by: str) -> str:
+    """Who says so: as `--by` names them, else as the environment does."""
+    from gitcd.usecases.journal import actor
+
+    return by or console.err.clean(actor(os.environ))
 
 
 def workspace(arguments: Mapping[str, Any]) -> Workspace:

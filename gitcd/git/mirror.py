@@ -150,6 +150,16 @@ class Mirror:
         )
 
 
+def _check(remote: Remote, branch: str) -> None:
+    if branch:
+        check_branch(branch)
+    version()
+    if remote.kind is Kind.LOCAL and not is_bare(Path(remote.url)):
+        raise ConfigError(
+            f"{remote} is not a bare repository", remedy="name a bare repository, or a work tree for diff"
+        )
+
+
 @contextmanager
 def open_mirror(
     remote: Remote,
@@ -172,13 +182,7 @@ def open_mirror(
         ConfigError: git is missing or too old, or the remote or branch is nothing to work with.
         TransientError: the lock stayed taken, or the folder cannot be written.
     """
-    if branch:
-        check_branch(branch)
-    version()
-    if remote.kind is Kind.LOCAL and not is_bare(Path(remote.url)):
-        raise ConfigError(
-            f"{remote} is not a bare repository", remedy="name a bare repository, or a work tree for diff"
-        )
+    _check(remote, branch)
     with ExitStack() as stack:
         if cache_dir:
             folder = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait))

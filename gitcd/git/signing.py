@@ -87,7 +87,9 @@ def read_key(path: Path) -> str:
         with path.open("rb") as file:
             mode, data = os.fstat(file.fileno()).st_mode, file.read(_LONGEST_KEY)
     except OSError as error:
-        raise ConfigError(f"the signing key {path} cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"the signing key {path} cannot be read: {error.strerror}", remedy="Correct the setting signing.keyFile."
+        ) from None
     if mode & stat.S_IROTH:
         raise ConfigError(f"everybody may read the signing key {path}", remedy=f"chmod o-r {path}")
     return data.decode(errors="replace")

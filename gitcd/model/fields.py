@@ -173,6 +173,12 @@ Scope = Annotated[str, Text(rf"(\.|(\./)?{FILE_PATH}/?)", min=1, hint="a folder 
 OptionalScope = Annotated[str, Text(rf"(\.|(\./)?{FILE_PATH}/?)?", hint="a folder or glob without '..'")]
 Pointer = Annotated[str, Text(r"(/([^~/]|~[01])*)*", max=1024, hint="a JSON pointer such as /spec/values/tag")]
 Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", max=512, hint="one line of text")]
+# A file or folder of the machine that gitcd runs on; `~` is the user's home, and in the settings file a relative path
+# begins at that file's folder.
+LocalPath = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", max=4096, hint="a path")]
+Url = Annotated[str, Text(r"(https?://[^\s@/]+[^\s@]*)?", max=2048, hint="an http or https address without a user")]
+Variable = Annotated[str, Text(r"([A-Za-z_][A-Za-z0-9_]*)?", max=255, hint="the name of a variable")]
+HostName = Annotated[str, Text(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", min=1, max=253, hint="a host name")]
 Duration = Annotated[
     timedelta,
     Text(duration.PATTERN, min=2, max=32, hint="a duration such as 90s, 15m or 24h"),

@@ -7,7 +7,7 @@ only digest algorithm. `nginx` and `docker.io/library/nginx` name the same repos
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 DOCKER_HUB = "docker.io"
@@ -88,9 +88,6 @@ class Reference:
     def suffix(self) -> str:
         """What follows the repository: `:tag`, `@digest`, `:tag@digest` or nothing."""
         return suffix(self.tag, self.digest)
-
-    def with_content(self, *, tag: str = "", digest: str = "") -> Reference:
-        return replace(self, tag=tag, digest=digest)
 
     @classmethod
     def parse(cls, text: str) -> Reference:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from gitcd import redact
+from gitcd.model import times
 from gitcd.model.plan import BROKEN, CHANGING, Outcome, OutcomeKind, Resolved
 from gitcd.model.reference import short
 from gitcd.model.status import MAX_MESSAGE
@@ -137,7 +138,7 @@ def _image(resolved: Resolved | None) -> str:
 
 
 def _resolved(resolved: Resolved) -> dict[str, str]:
-    pushed_at = resolved.pushed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if resolved.pushed_at else ""
+    pushed_at = times.shown(resolved.pushed_at)
     values = {"tag": resolved.tag, "version": resolved.version, "digest": resolved.digest, "pushedAt": pushed_at}
     return {key: value for key, value in values.items() if value}
 
@@ -146,7 +147,7 @@ def _since(condition: Mapping[str, Any], state: str, now: datetime) -> str:
     since = condition.get("lastTransitionTime")
     if condition.get("status") == state and isinstance(since, str) and since:
         return since
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return times.shown(now)
 
 
 def _by_type(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from gitcd.model.evidence import Inspection, Scan, Signing
 from gitcd.model.reference import Repository
@@ -10,8 +12,10 @@ from gitcd.model.registry import Answer, Candidate, Failure
 from gitcd.registry.label_memory import LabelMemory
 from gitcd.registry.labels import EcrLabels, ImageSource
 from gitcd.registry.listing import Listings, Page
-from gitcd.registry.oci_images import OciImages
 from gitcd.registry.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from gitcd.registry.oci_images import OciImages
 
 
 class Registries:
@@ -23,13 +27,15 @@ class Registries:
     def __init__(self, settings: RegistrySettings | None = None, memory: LabelMemory | None = None) -> None:
         self._settings = settings or RegistrySettings()
         self._ecr = EcrLabels(self._settings)
-        self._oci = OciImages(self._settings, memory)
+        self._memory = memory
+        self._lock = Lock()
+        self._others: OciImages | None = None
         self._listings = Listings(self)
 
     @property
     def calls(self) -> int:
         """How many requests were made; for ECR without retries."""
-        return self._ecr.calls + self._oci.calls
+        return self._ecr.calls + (self._others.calls if self._others else 0)
 
     def look_up(self, repository: Repository, ids: Sequence[str]) -> Mapping[str, Answer]:
         """Ask one repository about tags and digests, at most 100 of them; each gets an answer."""
@@ -53,6 +59,15 @@ class Registries:
     def source(self, repository: Repository, digest: str) -> ImageSource | Failure:
         """Where an image was built from, as it says itself."""
         return self._of(repository).source(repository, digest)
+
+    @property
+    def _oci(self) -> OciImages:
+        """The client for all others, loaded once one of them is asked."""
+        from gitcd.registry.oci_images import OciImages
+
+        with self._lock:
+            self._others = self._others or OciImages(self._settings, self._memory)
+            return self._others
 
     def _of(self, repository: Repository) -> EcrLabels | OciImages:
         return self._ecr if self._settings.is_ecr(repository) else self._oci

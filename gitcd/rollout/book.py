@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from gitcd import redact
+from gitcd.model import times
 from gitcd.model.status import MAX_MESSAGE
 from gitcd.rollout import record
 from gitcd.rollout.facts import Order, Release
@@ -57,8 +58,8 @@ class Page:
         last = next(iter(_past(self.fields)), {})
         if (last.get("digest"), last.get("result")) != (release.digest, Result.FAILED) or not self._is_stalled:
             return False
-        ended = record.parsed(last.get("finishedAt"))
-        said = record.parsed(retry.time) if retry and retry.digest == release.digest else None
+        ended = times.parsed(last.get("finishedAt"))
+        said = times.parsed(retry.time) if retry and retry.digest == release.digest else None
         return not (ended and said and said >= ended)
 
     @property
@@ -173,8 +174,8 @@ def _ended(page: Page, release: Release, now: datetime, result: Result, why: str
         "commit": ended.commit,
         "result": str(result),
         "message": _cut(why, _LONGEST_WHY),
-        "startedAt": record.shown(ended.started_at),
-        "finishedAt": record.shown(now),
+        "startedAt": times.shown(ended.started_at),
+        "finishedAt": times.shown(now),
     }
     latest = {key: value for key, value in entry.items() if value}
     past = _past(fields)
@@ -197,7 +198,7 @@ def _condition(page: Page, type_and_status: tuple[str, str], reason: str, text: 
         "status": status,
         "reason": reason,
         "message": _cut(text),
-        "lastTransitionTime": since or record.shown(now),
+        "lastTransitionTime": since or times.shown(now),
     }
 
 
@@ -206,7 +207,7 @@ def _image(release: Release, now: datetime) -> dict[str, str]:
         "version": release.version,
         "digest": release.digest,
         "commit": release.commit,
-        "time": record.shown(now),
+        "time": times.shown(now),
     }
     return {key: value for key, value in values.items() if value}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gitcd.model import times
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.health import Around, Health
 from gitcd.model.live import Json, Manifest, Ref
@@ -126,7 +127,7 @@ def changed_at(value: Json) -> datetime | None:
     """When a pod template, or what a Service selects, was last set by its owner, as the API server remembers."""
     entries = (value.get("metadata") or {}).get("managedFields") or ()
     owners = (each for each in entries if not each.get("subresource") and _owns_any(each.get("fieldsV1") or {}))
-    return max((time for each in owners if (time := record.parsed(each.get("time")))), default=None)
+    return max((time for each in owners if (time := times.parsed(each.get("time")))), default=None)
 
 
 def _owns_any(fields: Mapping[str, Any]) -> bool:

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
+from gitcd.model.times import parsed
 from gitcd.rollout.facts import Order, Orders
-from gitcd.rollout.record import parsed
 
 PREFIX = "gitcd.io/"
 VERBS = ("approve", "abort", "pause", "retry")
-_LONGEST = 2048
+_LONGEST = 8192  # more than reason and name of the greatest length take
 
 
 def read_orders(annotations: Mapping[str, str], began: datetime | None = None) -> Orders:
@@ -33,7 +33,7 @@ def read_orders(annotations: Mapping[str, str], began: datetime | None = None) -
 
 def render(order: Order) -> str:
     """The value of the annotation."""
-    return json.dumps({key: value for key, value in asdict(order).items() if value}, sort_keys=True)
+    return json.dumps({key: value for key, value in asdict(order).items() if value}, sort_keys=True, ensure_ascii=False)
 
 
 def _order(text: str | None) -> Order | None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
+from gitcd.model.times import parsed, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +65,6 @@ def render(record: Record) -> dict[str, Any]:
         "commit": record.commit,
     }
     return {key: value for key, value in values.items() if value}
-
-
-def shown(time: datetime | None) -> str:
-    """A time as the API writes it, in whole seconds."""
-    return time.astimezone(UTC).strftime(_TIME) if time else ""
-
-
-def parsed(text: object) -> datetime | None:
-    """A time as the API writes it; None where it is none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time if time.tzinfo else None
 
 
 def _text(rollout: Mapping[str, Any], key: str) -> str:

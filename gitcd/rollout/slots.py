@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from gitcd.model import times
 from gitcd.model.health import Around
 from gitcd.model.live import Json, Manifest
 from gitcd.model.registry import Failure
-from gitcd.rollout import record
 from gitcd.rollout.actions import Action, Apply, Scale
 from gitcd.rollout.facts import Facts, Release, images, template
 from gitcd.rollout.health import pods, service
@@ -157,8 +157,9 @@ def is_set_by_us(value: Json) -> bool:
 
 def selected_since(value: Json) -> datetime | None:
     """When the selector of a Service was set, as the API server remembers."""
-    times = (record.parsed(each.get("time")) for each in _owners(value, "f:selector"))
-    return max((each for each in times if each), default=None)
+    set_at = (times.parsed(each.get("time")) for each in _owners(value, "f:selector"))
+    set_at = (times.parsed(each.get("time")) for each in _owners(value, "f:selector"))
+    return max(filter(None, set_at), default=None)
 
 
 def is_scaled_by_others(value: Json) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gitcd import redact
 from gitcd.cluster.objects import Objects
 from gitcd.cluster.progress import progress_of
 from gitcd.git.mirror import Mirror
@@ -24,6 +23,7 @@ from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.strategies import table_of
 from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.rollout_means import Means
+from gitcd.usecases.settings import prometheus_token
 
 if TYPE_CHECKING:
     from gitcd.cluster.prometheus import Prometheus
@@ -97,8 +97,7 @@ def means(
     from gitcd.usecases.rollout_git import with_git
     from gitcd.usecases.verifying import Measuring, by_digest
 
-    inside = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
-    measuring = Measuring(objects, inside, _prometheus(run.settings), by_digest(run.ask))
+    measuring = Measuring(objects, prometheus(run.settings), by_digest(run.ask))
     made = with_git(
         Means(objects, writer.carry, measuring.answer, tell=say, until=until, run=run.run), run, mirror
     )  # fmt: skip
@@ -112,13 +111,13 @@ def ending(run: Workspace, budget: timedelta | None, *, wait: bool) -> float:
     return run.deadline if budget is None else min(run.deadline, time.monotonic() + budget.total_seconds())
 
 
-def _prometheus(settings: Settings) -> Prometheus | None:
+def prometheus(settings: Settings) -> Prometheus | None:
+    """The operator's; None where none is set up.
+
+    Raises:
+        ConfigError: its token is to be in a variable that is not set.
+    """
     from gitcd.cluster.prometheus import Prometheus
 
-    asked = settings.prometheus
-    if not asked.url:
-        return None
-    token = os.environ.get(asked.token_env, "") if asked.token_env else asked.token
-    if token:
-        redact.register(token)
-    return Prometheus(asked.url, token)
+    url = settings.prometheus.url
+    return Prometheus(url, prometheus_token(settings, os.environ)) if url else None

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from gitcd.cluster.access import find_access
-from gitcd.cluster.api import Api, DeclinedError
+from gitcd.cluster.api import Api
 from gitcd.cluster.objects import Objects
+from gitcd.cluster.which import cluster_uid
 from gitcd.errors import ConfigError, TransientError
 from gitcd.forge.protocol import Forge
 from gitcd.git.history import MissingHistory, ensure_history
@@ -197,21 +198,6 @@ def choose(inputs: Inputs, asked: frozenset[str], settings: Settings, api: Api) 
                 remedy="Choose another --context, or correct the setting environments.",
             )
     return chosen
-
-
-def cluster_uid(api: Api) -> str:
-    """What tells this cluster from all others.
-
-    Raises:
-        ConfigError: it may not be asked.
-    """
-    try:
-        return str(api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
-    except (DeclinedError, KeyError) as error:
-        raise ConfigError(
-            f"it cannot be told which cluster this is: {error}",
-            remedy="Allow the verb get on the namespace kube-system.",
-        ) from error
 
 
 def _forge(run: Workspace, mirror: Mirror) -> Forge | Failure:

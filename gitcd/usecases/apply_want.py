@@ -121,14 +121,14 @@ def read_want(
     theirs = _brought_by_others(inputs.scopes, environment) if external else _of_others(all_parts)
     wanted = [each for each in manifests if (everything or each.origin.path in paths) and not theirs(each)]
     ordered, problems = waves(wanted)
-    broken = [each for each in (*inputs.broken, *refused) if each.identity.environment in {"", environment}]
+    broken = (*inputs.broken, *refused)
     return Want(
         tuple(ordered),
         tuple(manifests),
         tuple(chosen),
         tuple(each for each in unfit if everything or each.origin.path in paths),
         (*found.refusals, *problems),
-        tuple(each for each in broken if selection.takes(each.identity)),
+        tuple(each for each in broken if _is_of(each, environment) and selection.takes(each.identity)),
         found.charts,
         0 if external else len(manifests) - len(wanted),
         releases_of(chosen, inputs, tree.commit, aimed),
@@ -168,6 +168,10 @@ def _of_others(found: Sequence[Part]) -> Callable[[Manifest], bool]:
     modes = {path: each.declared.declaration.spec.apply.ownership for each in found for path in each.sources}
     ours = {each.ref for part in found for each in part.workloads}
     return lambda each: modes.get(each.origin.path) == "Image" and each.ref not in ours and each.ref.kind != KIND
+
+
+def _is_of(broken: Outcome, environment: str) -> bool:
+    return broken.identity.environment in {"", environment}
 
 
 def _of(inputs: Inputs, environment: str) -> list[Declared]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gitcd.cluster.access import find_access
-from gitcd.cluster.api import Api, DeclinedError
+from gitcd.cluster.api import Api
 from gitcd.cluster.containerversions import Invalid, Listing, list_all, names
+from gitcd.cluster.which import cluster_uid
 from gitcd.errors import ConfigError
 from gitcd.model.declaration import Identity
 from gitcd.model.fields import DNS_LABEL
@@ -126,13 +127,7 @@ def _elsewhere(api: Api, settings: Settings) -> frozenset[str]:
     """
     if not settings.environments:
         return frozenset()
-    try:
-        uid = api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
-    except (DeclinedError, KeyError) as error:
-        raise ConfigError(
-            f"it cannot be told which cluster this is: {error}",
-            remedy="Allow the verb get on the namespace kube-system, or leave the setting environments out.",
-        ) from error
+    uid = cluster_uid(api)
     return frozenset(each.name for each in settings.environments if each.cluster != uid)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.commit import Author, NewCommit
@@ -12,6 +12,7 @@ from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.manifests.reading import read_hold, render_hold
+from gitcd.model import times
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Allow, Hold, Reject, hold_path
 from gitcd.model.plan import FileChange
@@ -76,11 +77,11 @@ def hold(tree: Tree, request: HoldRequest, now: datetime, source: Elsewhere | No
     said = f"Hold {identity}"
     if request.reject:
         kept = tuple(each for each in old.reject if each.digest != request.reject)
-        entry = Reject(request.reject, request.version, request.reason, request.by, _stamp(now), request.until)
+        entry = Reject(request.reject, request.version, request.reason, request.by, times.shown(now), request.until)
         new = replace(old, reject=(*kept, entry))
         said += f": reject {request.version or short(request.reject)}"
     else:
-        new = replace(old, freeze=True, until=request.until, time=old.time if old.freeze else _stamp(now))
+        new = replace(old, freeze=True, until=request.until, time=old.time if old.freeze else times.shown(now))
         new = replace(new, reason=request.reason or old.reason, by=request.by or old.by)
     said += f" until {request.until}" if request.until else ""
     return Held(identity, _change(tree, hold_path(identity), _rendered(identity, new)), said, request.reason)
@@ -119,7 +120,7 @@ def release(
         past = None
     allow = old.allow
     if past and all(each.digest != past.digest for each in allow):
-        allow = (*allow, Allow(past.digest, reason, by, _stamp(now)))
+        allow = (*allow, Allow(past.digest, reason, by, times.shown(now)))
         said += f": let {short(past.digest)} in again"
     if allow == old.allow and not old.reject and not old.freeze:
         return Held(identity, None, f"Nothing holds {identity}")
@@ -188,10 +189,6 @@ def _change(tree: Tree, path: str, after: bytes | None) -> FileChange | None:
     entries = [entry for entry in tree.entries() if entry.path == path]
     before = next((data for _, data in tree.read(entries)), None)
     return None if before == after else FileChange(path, Mode.FILE, before, after)
-
-
-def _stamp(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _listed(identities: Sequence[Identity]) -> str:

@@ -11,8 +11,8 @@ from gitcd.git.access import Credentials, Https, Ssh
 from gitcd.git.commit import Author
 from gitcd.git.remote import Kind, Remote
 from gitcd.git.signing import SigningKey, read_key
-from gitcd.model import settings as operator
 from gitcd.model.settings import Settings
+from gitcd.model.settings_git import Signing
 from gitcd.usecases.settings import extra_header, git_token, secret
 
 
@@ -58,7 +58,7 @@ def ssh(settings: Settings) -> Ssh:
     return Ssh(_path(settings.git.known_hosts), _path(settings.git.ssh_key))
 
 
-def _signing_key(signing: operator.Signing) -> SigningKey | None:
+def _signing_key(signing: Signing) -> SigningKey | None:
     if not signing.format:
         return None
     if signing.agent_key:

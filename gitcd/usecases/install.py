@@ -237,7 +237,10 @@ def _jobs(wanted: Wanted) -> Iterator[Job]:
     for environment in dict.fromkeys(wanted.environment):
         name = f"gitcd-reconcile-{environment}"
         if len(name) > _LONGEST_JOB:
-            raise ConfigError(f"the CronJob {name} would have a name of more than {_LONGEST_JOB} characters")
+            raise ConfigError(
+                f"the CronJob {name} would have a name of more than {_LONGEST_JOB} characters",
+                remedy="Give the environment a shorter name.",
+            )
         yield Job(name, environment, ("reconcile", "--environment", environment, *source))
     if wanted.apply:
         yield from _applying(wanted)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gitcd.errors import ConfigError
 from gitcd.manifests.reading import read_hold, render_hold
+from gitcd.model import times
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold, Reject, hold_path
 from gitcd.model.plan import FileChange
@@ -27,7 +28,7 @@ class Rejection:
 
     @property
     def entry(self) -> Reject:
-        stamp = self.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = times.shown(self.now)
         return Reject(self.digest, self.version, self.reason, self.by, stamp, self.until)
 
 

@@ -9,18 +9,20 @@ from typing import Any, Literal
 
 from gitcd.cluster.api import Api
 from gitcd.cluster.progress import Progress, read_progress
+from gitcd.cluster.which import cluster_uid
 from gitcd.errors import ConfigError, RefusedError
 from gitcd.model.declaration import API_VERSION, KIND, Identity
 from gitcd.model.reference import short
 from gitcd.model.settings import Settings
+from gitcd.model.times import shown
 from gitcd.rollout import orders
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.canary import APPROVAL
 from gitcd.rollout.facts import Order
-from gitcd.rollout.record import shown
 
 Verb = Literal["approve", "abort", "pause", "retry"]
 RUNNING = "Running"
+_LOOK = "`gitcd rollout history` shows what became of each."
 _MANAGER = "gitcd-rollout-"  # one for each verb, so that what one says leaves alone what another said
 
 
@@ -43,7 +45,7 @@ def give(api: Api, wish: Wish, now: datetime) -> str:
         ConfigError: there is no such ContainerVersion.
         RefusedError: there is nothing that this could be about.
     """
-    progress = _progress(api, wish)
+    progress = _progress(api, wish.namespace, wish.name)
     order = _order(wish, progress, now)
     _write(api, wish.verb, progress, {orders.PREFIX + wish.verb: orders.render(order)})
     step = f", step {order.step}" if order.step else ""
@@ -56,18 +58,18 @@ def take_back(api: Api, wish: Wish) -> str:
     Raises:
         ConfigError: there is no such ContainerVersion.
     """
-    progress = _progress(api, wish)
+    progress = _progress(api, wish.namespace, wish.name)
     _write(api, wish.verb, progress, {})
     return f"{wish.namespace}/{wish.name}: {wish.verb} is taken back"
 
 
-def history(api: Api, wish: Wish) -> list[Mapping[str, Any]]:
+def history(api: Api, namespace: str, name: str) -> list[Mapping[str, Any]]:
     """The rollouts that the status remembers, the latest first; the one under way before them.
 
     Raises:
         ConfigError: there is no such ContainerVersion.
     """
-    fields = _progress(api, wish).fields
+    fields = _progress(api, namespace, name).fields
     past: list[Mapping[str, Any]] = list(fields.get("history") or ())
     under_way = fields.get("rollout")
     if not under_way:
@@ -83,8 +85,6 @@ def last_good(reach: Callable[[], Api], identity: Identity, settings: Settings) 
         ConfigError: the cluster at hand is not the environment's.
         TransientError: it is in trouble.
     """
-    from gitcd.usecases.apply_verb import cluster_uid
-
     wanted = next((each.cluster for each in settings.environments if each.name == identity.environment), "")
     if not wanted:
         return ""
@@ -106,11 +106,11 @@ _SAID = {
 }
 
 
-def _progress(api: Api, wish: Wish) -> Progress:
-    found = read_progress(api, wish.namespace, wish.name)
+def _progress(api: Api, namespace: str, name: str) -> Progress:
+    found = read_progress(api, namespace, name)
     if found is None:
         raise ConfigError(
-            f"there is no ContainerVersion {wish.name} in namespace {wish.namespace}",
+            f"there is no ContainerVersion {name} in namespace {namespace}",
             remedy="Choose another --namespace or --context; `gitcd apply` takes declarations to the cluster.",
         )
     return found
@@ -140,14 +140,16 @@ def _failed(wish: Wish, page: Page) -> str:
     last = past[0] if past else {}
     digest = str(last.get("digest", ""))
     if wish.digest and wish.digest != digest:
-        raise RefusedError(f"the last rollout of {wish.namespace}/{wish.name} was that of {short(digest) or 'nothing'}")
+        raise RefusedError(
+            f"the last rollout of {wish.namespace}/{wish.name} was that of {short(digest) or 'nothing'}", remedy=_LOOK
+        )
     if last.get("result") == Result.ROLLED_BACK:
         raise RefusedError(
             f"{short(digest)} was taken back, and its hold keeps it out",
             remedy=f"`gitcd release {wish.namespace}/{wish.name}` lets it in again.",
         )
     if last.get("result") not in {Result.FAILED, Result.INCONCLUSIVE}:
-        raise RefusedError(f"the last rollout of {wish.namespace}/{wish.name} did not fail")
+        raise RefusedError(f"the last rollout of {wish.namespace}/{wish.name} did not fail", remedy=_LOOK)
     return digest
 
 

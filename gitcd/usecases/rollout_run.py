@@ -16,13 +16,14 @@ from gitcd.cluster.objects import ROLLOUT_MANAGER
 from gitcd.cluster.progress import Progress, read_progress, write_progress
 from gitcd.cluster.status import write_event
 from gitcd.errors import TransientError
+from gitcd.model import times
 from gitcd.model.health import Around, Health
 from gitcd.model.live import Json, Manifest, Ref
 from gitcd.model.registry import Failure
 from gitcd.model.status_outcome import Note
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Measurement
-from gitcd.rollout import book, record
+from gitcd.rollout import book
 from gitcd.rollout.actions import Action, Apply, CommitSwitch, Delete, Measure, Scale, Select, Weigh
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.facts import Facts, Release, images
@@ -272,7 +273,7 @@ class Run:
     def _question(self, key: str, verify: Verify, now: datetime) -> Question:
         begun = self._page.record
         owner = self._progress.live.uid if self._progress else ""
-        mark = f"{record.shown(begun.started_at)}/{begun.attempt}"
+        mark = f"{times.shown(begun.started_at)}/{begun.attempt}"
         return Question(self.release, key, verify, len(self._measured[key]), now, mark, owner)
 
     def _is_retreating(self, facts: Facts) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gitcd.cluster.api import Api, DeclinedError, Json
 from gitcd.cluster.containerversions import PLURAL
+from gitcd.cluster.which import cluster_uid
 from gitcd.cluster.workloads import Workload, list_workloads
 from gitcd.errors import ConfigError
 from gitcd.model import reference
@@ -16,7 +17,6 @@ from gitcd.model.overview import Item, Overview, Running, State
 from gitcd.model.reference import Reference, short
 from gitcd.model.settings import Settings
 from gitcd.rollout.book import STALLED, VERIFIED
-from gitcd.usecases.apply_verb import cluster_uid
 
 _Declared = Mapping[tuple[str, str], Json]
 

@@ -167,7 +167,10 @@ class Switcher:
         if pair.stand.live.identifier == digest:
             return None
         if pair.stand.idle.identifier != digest:
-            raise RefusedError(f"the idle slot of {pair.identity} does not hold what was verified any more")
+            raise RefusedError(
+                f"the idle slot of {pair.identity} does not hold what was verified any more",
+                remedy="Run again: what it holds now is verified first.",
+            )
         self._check_free(pair, digest)
         old, new = pair.stand.live, pair.stand.idle
         note = f"Verified, and live from now on: {pair.stand.slots.idle_name}."
@@ -183,16 +186,22 @@ class Switcher:
         if held := holds.applies(pair.hold, digest, now):
             raise RefusedError(held.message, remedy=f"Release it with `gitcd release {pair.identity}`.")
         if spec.suspend:
-            raise RefusedError("spec.suspend is set")
+            raise RefusedError("spec.suspend is set", remedy="Remove it, and run again.")
         if freeze := running_freeze(pair.inputs.scopes.layout_of(pair.identity.environment), now):
-            raise RefusedError(f"environment {pair.identity.environment} is frozen until {freeze.until or 'released'}")
+            raise RefusedError(
+                f"environment {pair.identity.environment} is frozen until {freeze.until or 'released'}",
+                remedy="Wait for its end, or change `freeze` in gitcd.yaml.",
+            )
 
     def _back(self, pair: _Pair, failed: Release, reason: str) -> PlannedCommit | None:
         live, idle = pair.stand.live, pair.stand.idle
         if failed.digest not in {live.identifier, idle.identifier}:
             raise RefusedError(f"{failed.identity} moved meanwhile", remedy="Look at `gitcd history`.")
         if pair.stand.is_even:
-            raise RefusedError("both slots hold the image that failed, so there is nothing to go back to")
+            raise RefusedError(
+                "both slots hold the image that failed, so there is nothing to go back to",
+                remedy="Push an image that works, and move the tag to it.",
+            )
         if failed.digest == live.identifier:
             files, kept, left = pair.switched(), idle, live
         else:

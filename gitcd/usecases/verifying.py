@@ -107,12 +107,11 @@ class _Running:
 class Measuring:
     """Takes the measurements of one rollout.
 
-    `inside`: this process runs in a cluster; it counts where that is the one measured. `prometheus`: the operator's;
-    None where there is none. `resolve` answers the image of a Job, by its digest where a registry is asked.
+    `prometheus` is the operator's; None where there is none. `resolve` answers the image of a Job, by its digest where
+    a registry is asked.
     """
 
     objects: Objects
-    inside: bool = False
     prometheus: Prometheus | None = None
     resolve: Resolve = by_tag
     _running: dict[str, _Running] = field(default_factory=dict)
@@ -158,7 +157,7 @@ class Measuring:
             case "Image":
                 return self._by_job(subject, key, verify, now)
             case "HTTP":
-                inside = self.inside and is_own_cluster(self.objects.api.server, os.environ)
+                inside = is_own_cluster(self.objects.api.server, os.environ)
                 self._services = self._services or Services(self.objects, inside=inside)
                 return self._services.look(subject.namespace, verify)
             case "Prometheus" if self.prometheus is None:

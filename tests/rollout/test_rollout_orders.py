@@ -25,6 +25,13 @@ def test_what_is_written_is_read() -> None:
     assert read_orders({"gitcd.io/approve": render(ORDER)}) == Orders(approve=ORDER)
 
 
+def test_an_order_with_the_longest_words_is_read() -> None:
+    order = Order(f"sha256:{'a' * 64}", 512 * '"', "Pause", 512 * "\\", "2026-05-04T12:00:00Z")
+    assert read_orders({"gitcd.io/abort": render(order)}).abort == order
+    umlauts = Order("sha256:a", 512 * "ä", "", 512 * "界")
+    assert read_orders({"gitcd.io/abort": render(umlauts)}).abort == umlauts
+
+
 def test_a_digest_written_by_hand_is_an_order() -> None:
     assert read_orders({"gitcd.io/abort": "sha256:a"}) == Orders(abort=Order("sha256:a"))
 

@@ -4,6 +4,7 @@ import pytest
 
 from gitcd.errors import ConfigError, ExitCode
 from gitcd.redact import MASK, redact
+from gitcd.usecases.apply_release import prometheus
 from gitcd.usecases.settings import Row, git_token, load
 
 CANARY = "forge-canary-0123456789"
@@ -129,6 +130,13 @@ def test_a_token_variable_that_is_not_set_is_named():
     with pytest.raises(ConfigError, match="the variable FORGE, which is not set"):
         git_token(settings, {})
     assert git_token(load({}, {}).settings, {}) == ""
+
+
+def test_T12_a_prometheus_is_not_asked_without_the_token_that_is_set_up():
+    named = {"GITCD_PROMETHEUS_URL": "https://prometheus.example.com", "GITCD_PROMETHEUS_TOKEN_ENV": "METRICS"}
+    with pytest.raises(ConfigError, match="the variable METRICS, which is not set"):
+        prometheus(load({}, named).settings)
+    assert prometheus(load({}, {}).settings) is None
 
 
 @pytest.mark.parametrize(

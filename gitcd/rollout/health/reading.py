@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from gitcd.model import times
 from gitcd.model.live import Json
 
 _NOTHING: Json = {}
@@ -50,12 +51,8 @@ def flag(value: object, *path: str) -> bool:
 
 
 def moment(value: object, *path: str) -> datetime | None:
-    """A time as the API writes it: RFC 3339, in UTC."""
-    try:
-        found = datetime.fromisoformat(text(value, *path))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
+    """A time as the API writes it."""
+    return times.parsed(text(value, *path))
 
 
 def condition(value: object, kind: str) -> Json:
