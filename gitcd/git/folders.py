@@ -34,24 +34,48 @@ def private_folder() -> Iterator[Path]:
             _remove(folder)
 
 
-@contextmanager
-def locked(path: Path, *, wait: float) -> Iterator[None]:
-    """Hold the lock file, waiting for it at most `wait` seconds.
+class Lock:
+    """A lock file, which one process holds at a time: taken, given back, and taken again."""
 
-    Raises:
-        TransientError: another run holds it all that time.
-    """
-    deadline = time.monotonic() + wait
-    while (lock := _try_lock(path)) is None:
-        if time.monotonic() >= deadline:
-            raise TransientError(
-                f"another run has held {path} for {wait:g} seconds", remedy="wait for it, or use another --cache-dir"
-            )
-        time.sleep(_POLL)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: int | None = None  # an open descriptor
+
+    @property
+    def is_held(self) -> bool:
+        return self._held is not None
+
+    def take(self, wait: float) -> None:
+        """Hold it, after waiting for it at most `wait` seconds.
+
+        Raises:
+            TransientError: another run holds it all that time.
+        """
+        deadline = time.monotonic() + wait
+        while (lock := _try_lock(self._path)) is None:
+            if time.monotonic() >= deadline:
+                raise TransientError(
+                    f"another run has held {self._path} for {wait:g} seconds",
+                    remedy="wait for it, or use another --cache-dir",
+                )
+            time.sleep(_POLL)
+        self._held = lock
+
+    def give_back(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
+
+
+@contextmanager
+def locked(path: Path, *, wait: float) -> Iterator[Lock]:
+    """Hold the lock file while the block lasts, or until it is given back. Raises as `Lock.take` does."""
+    lock = Lock(path)
+    lock.take(wait)
     try:
-        yield
+        yield lock
     finally:
-        os.close(lock)
+        lock.give_back()
 
 
 def _try_lock(path: Path) -> int | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.access import Credentials, Https, Ssh, access_to
-from gitcd.git.folders import PREFIX, locked, private_folder
+from gitcd.git.folders import PREFIX, Lock, locked, private_folder
 from gitcd.git.memory import FileMemory
 from gitcd.git.origin import NETWORK_TIMEOUT, Origin
 from gitcd.git.remote import Kind, Remote, check_branch
@@ -42,10 +43,12 @@ class Mirror:
         extent: str = SHALLOW,
         memory: Memory = FORGETFUL,
         default: str | None = None,
+        lock: Lock | None = None,
     ) -> None:
         """`extent` is the option of git-fetch that says how much of the history and of the files is brought.
 
         `memory` keeps what the branch's blobs hold. `default` is the remote's default branch, where that was asked.
+        `lock` is what keeps other processes from a kept copy.
         """
         self.git_dir = git_dir
         self.origin = origin
@@ -54,6 +57,8 @@ class Mirror:
         self.tip = ""  # what was fetched last, or landed since; empty before the first fetch
         self._extent = extent
         self._default = default
+        self._lock = lock
+        self._claim = threading.RLock()
 
     @property
     def git(self) -> Git:
@@ -104,6 +109,30 @@ class Mirror:
         self.tip = oid
         with suppress(TransientError):  # the push is done; the next run's fetch finds what is wrong here
             self.git.run("update-ref", f"refs/heads/{self.branch}", oid)
+
+    def give_back(self) -> None:
+        """Let other processes have a kept copy; from now on it may be used in blocks of `claimed` only."""
+        if self._lock:
+            self._lock.give_back()
+
+    @contextmanager
+    def claimed(self, wait: float = LOCK_WAIT) -> Iterator[None]:
+        """Have a kept copy that was given back while the block lasts; one thread at a time.
+
+        Others may have cloned it anew meanwhile: the tip is there once it is fetched, but maybe no commit before it.
+
+        Raises:
+            TransientError: another process has kept it for `wait` seconds.
+        """
+        with self._claim:
+            if self._lock is None or self._lock.is_held:
+                yield
+                return
+            self._lock.take(wait)
+            try:
+                yield
+            finally:
+                self._lock.give_back()
 
     def discard(self) -> None:
         shutil.rmtree(self.git_dir, ignore_errors=True)
@@ -174,9 +203,10 @@ def open_mirror(
 ) -> Iterator[Mirror]:
     """A mirror of one branch (empty: the one that the remote's HEAD names), not fetched yet.
 
-    With `cache_dir` it is kept there, with its memory, under a lock that is held until the end; a mirror that turned
-    out corrupt is discarded. Without, it lives in a private folder that is removed at the end. `timeout` is the seconds
-    that one fetch or push may take, `lock_wait` the seconds to wait for another process that uses the same kept mirror.
+    With `cache_dir` it is kept there, with its memory, under a lock that is held until the end, or until the mirror is
+    given back; one that turned out corrupt is discarded. Without, it lives in a private folder that is removed at the
+    end. `timeout` is the seconds that one fetch or push may take, `lock_wait` the seconds to wait for another process
+    that uses the same kept mirror.
 
     Raises:
         ConfigError: git is missing or too old, or the remote or branch is nothing to work with.
@@ -185,9 +215,9 @@ def open_mirror(
     _check(remote, branch)
     with ExitStack() as stack:
         if cache_dir:
-            folder = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait))
+            folder, lock = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait))
         else:
-            folder = stack.enter_context(private_folder())
+            folder, lock = stack.enter_context(private_folder()), None
         scratch = folder if not cache_dir else stack.enter_context(private_folder())
         access = access_to(remote, scratch, credentials, ssh, https)
         default = None if branch else _default_branch(Origin(Git(), remote, access, timeout=timeout))
@@ -195,13 +225,15 @@ def open_mirror(
         git_dir = folder / f"{_name(branch)}.git"
         memory = FileMemory(git_dir.with_suffix(".memory")) if cache_dir else None
         origin = Origin(Git(git_dir), remote, access, timeout=timeout)
+        mirror = Mirror(git_dir, origin, branch, memory=memory or FORGETFUL, default=default, lock=lock)
         try:
-            yield Mirror(git_dir, origin, branch, memory=memory or FORGETFUL, default=default)
+            yield mirror
             if memory:
                 memory.save()
         except CorruptError:
-            for suspect in folder.glob("*.git"):  # its history too
-                shutil.rmtree(suspect, ignore_errors=True)
+            with suppress(TransientError), mirror.claimed(wait=0):  # whoever has it now finds out, too
+                for suspect in folder.glob("*.git"):  # its history too
+                    shutil.rmtree(suspect, ignore_errors=True)
             raise
 
 
@@ -226,13 +258,13 @@ def _default_branch(origin: Origin) -> str:
 
 
 @contextmanager
-def _kept_folder(cache_dir: Path, remote: Remote, wait: float) -> Iterator[Path]:
+def _kept_folder(cache_dir: Path, remote: Remote, wait: float) -> Iterator[tuple[Path, Lock]]:
     folder = cache_dir / f"{PREFIX}{_name(remote.url)}"
     with no_room(folder, "name another folder with --cache-dir or GITCD_CACHE_DIR"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-    with locked(folder / "lock", wait=wait):
-        yield folder
+    with locked(folder / "lock", wait=wait) as lock:
+        yield folder, lock
 
 
 def _pack_is_whole(index: Path) -> bool:

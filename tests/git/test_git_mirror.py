@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -326,6 +326,48 @@ def test_a_kept_mirror_is_used_by_one_run_at_a_time(remote: Bare, tmp_path: Path
         threading.Timer(0.5, process.kill).start()
         with opened(remote, cache, lock_wait=10) as mirror:
             assert mirror.fetch() == remote.tip
+
+
+def test_a_kept_mirror_that_is_given_back_is_anybodys_and_claimed_for_a_while(remote: Bare, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with opened(remote, cache) as mirror:
+        mirror.fetch()
+        mirror.give_back()
+        refused = pytest.raises(TransientError, match="another run")
+        with another_run(remote, cache), refused, mirror.claimed(wait=0.3):
+            pass
+        for _ in range(2):
+            with mirror.claimed(), mirror.claimed(), refused, opened(remote, cache, lock_wait=0.1):
+                pass
+            with opened(remote, cache, lock_wait=0):
+                pass
+
+
+def test_what_others_throw_away_meanwhile_is_there_again_once_it_is_fetched(remote: Bare, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with opened(remote, cache) as mirror:
+        mirror.fetch()
+        mirror.give_back()
+        with opened(remote, cache, lock_wait=0) as other:
+            other.discard()
+        with mirror.claimed():
+            assert content(mirror, mirror.fetch()) == {
+                path: remote.show(path) for path in remote.git("ls-tree", "-r", "--name-only", "main").split()
+            }
+
+
+@pytest.mark.parametrize("is_in_use", [True, False])
+def test_what_is_corrupt_and_given_back_stays_where_others_have_it(
+    remote: Bare, tmp_path: Path, *, is_in_use: bool
+) -> None:
+    cache = tmp_path / "cache"
+    with ExitStack() as others, suppress(CorruptError), opened(remote, cache) as mirror:
+        mirror.fetch()
+        mirror.give_back()
+        if is_in_use:
+            others.enter_context(opened(remote, cache, lock_wait=0))
+        raise CorruptError("x")
+    assert mirror.git_dir.exists() == is_in_use
 
 
 def test_a_lock_whose_file_was_replaced_is_taken_again(remote: Bare, tmp_path: Path) -> None:
