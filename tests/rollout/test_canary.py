@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -182,7 +183,8 @@ def test_T31_a_status_that_says_it_was_good_skips_nothing(begin: Begin) -> None:
     }
     path = f"/apis/gitcd.io/v1/namespaces/{scene.rollouts.namespace}/containerversions/app/status"
     scene.rollouts.plane.request("PATCH", path, {"status": poisoned}, kind="merge-patch+json")
-    rolled = scene.roll(new, seconds=2)
+    with scene.watched():
+        rolled = scene.roll(new, seconds=2)
     assert (rolled.end, rolled.text.partition(":")[0]) == (End.PROGRESSING, "Approval1")
     assert scene.rollouts.live_image("app") == image("app", "1.0.0")
 
@@ -196,7 +198,8 @@ def test_an_object_of_that_name_that_is_somebody_elses_is_left_alone(begin: Begi
     metadata = {"name": "app-canary", "namespace": scene.rollouts.namespace}
     body = {**value, "metadata": metadata, "spec": {"selector": labels, "template": template}}
     scene.rollouts.plane.request("POST", f"/apis/apps/v1/namespaces/{scene.rollouts.namespace}/deployments", body)
-    rolled = scene.roll(scene.release("1.1.0"))
+    with scene.watched():
+        rolled = scene.roll(scene.release("1.1.0"))
     assert rolled.end is End.FAILED
     assert rolled.trouble is not None
     assert (rolled.trouble.reason, rolled.trouble.blames) == ("CanaryNameTaken", False)
@@ -276,6 +279,23 @@ def test_what_does_not_fit_a_canary_is_refused_before_anything_is_done(routed: C
         assert rolled.trouble is not None
         assert words in rolled.trouble.message
     assert scene.deployment() == {}
+
+
+def test_what_is_watched_sees_the_shortest_outage(begin: Begin) -> None:
+    """Else nothing is proven by tests in which there is none."""
+    scene = begin(step(50))
+    scene.begin()
+    with pytest.raises(AssertionError, match=r"\[2, .*0.*\]"), scene.watched():
+        be_out_for_a_moment(scene)
+    with pytest.raises(AssertionError, match="unwatched"):
+        scene.roll(scene.release("1.1.0"))
+
+
+def be_out_for_a_moment(scene: CanaryScene) -> None:
+    for pods in (0, 2):
+        scene.rollouts.objects.scale(Ref("Deployment", scene.rollouts.namespace, "app", "apps"), pods)
+        while scene.deployment()["status"].get("readyReplicas", 0) != pods:
+            time.sleep(0.02)
 
 
 def test_a_bad_canary_ends_in_a_revert_and_a_hold(rollouts: Rollouts, tmp_path: Path) -> None:

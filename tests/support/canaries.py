@@ -21,6 +21,7 @@ from gitcd.usecases.verifying import Measuring
 from tests.support.containerversions import BASE
 from tests.support.controlplane import ControlPlane
 from tests.support.rollouts import Rollouts, as_manifest, workload
+from tests.support.witness import DEPLOYMENTS, SLICES, Witness, witness
 
 PODS = 2
 SMOKE = {"kind": "Image", "name": "smoke", "image": "registry.example.com/smoke", "tag": "1", "interval": "0s"}
@@ -39,7 +40,7 @@ def step(weight: int, pause: str = "0s", *verify: dict[str, Any]) -> dict[str, A
 
 @dataclass
 class CanaryScene:
-    """`begin` takes 1.0.0 live; `watched` counts the ready pods behind the Service and notes what the copy is."""
+    """`begin` takes 1.0.0 live, and from there on everything is `watched`: the Service, and what the copy is."""
 
     rollouts: Rollouts
     strategy: dict[str, Any]
@@ -47,8 +48,9 @@ class CanaryScene:
     others: tuple[Manifest, ...] = ()
     service: str = "app"
     more: dict[str, Any] = field(default_factory=dict)  # fields of the Deployment's spec
-    samples: list[int] = field(default_factory=list)
     copies: list[tuple[str, int]] = field(default_factory=list)
+    is_live: bool = False
+    is_watched: bool = False
 
     def release(self, version: str, **spec: Any) -> Release:
         made = self.rollouts.release("app", version, strategy=self.strategy, **spec)
@@ -65,9 +67,11 @@ class CanaryScene:
         assert self.roll(first).end is End.DONE
         for each in self.others:  # as apply does, once a release is live
             self.rollouts.carry(each)
+        self.is_live = True
         return first
 
     def roll(self, release: Release, **how: Any) -> Rolled:
+        assert self.is_watched or not self.is_live, "no canary goes on unwatched"
         check = Measuring(how.get("objects", self.rollouts.objects)).answer
         (rolled,) = roll_out([release], self.rollouts.means(**{"check": check} | how))
         return rolled
@@ -97,19 +101,33 @@ class CanaryScene:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """What holds in every canary: the Service selects a ready pod all the time."""
-        with meanwhile(self._sample, 0.03):
+        with never_out(self.rollouts, self.service) as seen:
+            self.is_watched = True
             yield
-        assert len(self.samples) > 3
-        assert min(self.samples) >= 1, self.samples
+            self.is_watched = False
+        self.copies += seen.sizes("app-canary")
 
-    def _sample(self) -> None:
-        slices = self.rollouts.objects.slices(Ref("Service", self.rollouts.namespace, self.service))
-        found = [each for one in slices for each in one.get("endpoints") or () if each["conditions"]["ready"]]
-        self.samples.append(len(found))
-        if copy := self.deployment("app-canary"):
-            spec = copy["spec"]
-            seen = spec["template"]["spec"]["containers"][0]["image"], spec["replicas"]
-            self.copies += [seen] if seen not in self.copies[-1:] else []
+
+@contextmanager
+def never_out(rollouts: Rollouts, service: str) -> Iterator[Witness]:
+    """Have every state of a Service's EndpointSlices seen; none of them may be without a ready pod."""
+    wait_for_endpoints(rollouts, service)
+    with witness(rollouts.plane, rollouts.namespace, SLICES, DEPLOYMENTS) as seen:
+        yield seen
+    counts = seen.ready(service)
+    assert counts
+    assert min(counts) >= 1, counts
+
+
+def wait_for_endpoints(rollouts: Rollouts, service: str) -> None:
+    """They come a moment after the pods."""
+    ref = Ref("Service", rollouts.namespace, service)
+    for _ in range(200):
+        endpoints = [each for one in rollouts.objects.slices(ref) for each in one.get("endpoints") or ()]
+        if any(each["conditions"].get("ready") for each in endpoints):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"Service {service} selects no pod that is ready")
 
 
 @contextmanager

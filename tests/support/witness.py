@@ -1,0 +1,138 @@
+"""What the API server tells of one namespace while a block runs: every state of every object, by watches, no samples."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.support.containerversions import BASE
+from tests.support.controlplane import ControlPlane
+
+SLICES, PODS, DEPLOYMENTS, JOBS, SETS = "endpointslices", "pods", "deployments", "jobs", "replicasets"
+DECLARED = "containerversions"
+_GROUPS = {
+    SLICES: "/apis/discovery.k8s.io/v1",
+    PODS: "/api/v1",
+    DEPLOYMENTS: "/apis/apps/v1",
+    SETS: "/apis/apps/v1",
+    JOBS: "/apis/batch/v1",
+    DECLARED: BASE,
+}
+_LATE = 0.2  # seconds until the last event has come
+
+
+@dataclass
+class Watch:
+    """One kind in one namespace. `events` are (type, object), first those that were there already."""
+
+    plane: ControlPlane
+    path: str
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        server = urlsplit(self.plane.server)
+        trust = ssl.create_default_context(cafile=str(self.plane.ca))
+        self._connection = http.client.HTTPSConnection(server.hostname or "", server.port, context=trust)
+        self._thread = threading.Thread(target=self._read)
+        self._over = False
+
+    def start(self) -> None:
+        """From now on nothing is missed."""
+        listed = self.plane.get(self.path)
+        self.events += [("ADDED", each) for each in listed["items"]]
+        self._since = listed["metadata"]["resourceVersion"]
+        self._connection.request("GET", f"{self.path}?watch=1&resourceVersion={self._since}", headers=self._headers)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over = True
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._connection.close()
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.plane.admin.token}"}
+
+    def _read(self) -> None:
+        try:
+            for line in self._connection.getresponse():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    self.errors.append(str(event["object"]))
+                    return
+                self.events.append((event["type"], event["object"]))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if not self._over:
+                self.errors.append(str(error))
+            return
+        if not self._over:
+            self.errors.append("the watch ended by itself")
+
+
+@dataclass
+class Witness:
+    """`watches` by the plural of their kind. What is asked of it is answered from all events until now."""
+
+    watches: dict[str, Watch]
+
+    def states(self, kind: str, name: str = "") -> list[dict[str, Any]]:
+        """Every state, in the order of time; of the object of that name alone, where one is given."""
+        assert self.watches[kind].errors == []
+        events = list(self.watches[kind].events)
+        return [value for type_, value in events if type_ != "DELETED" and name in {"", value["metadata"]["name"]}]
+
+    def ready(self, service: str) -> list[int]:
+        """How many ready pods a Service selected, each time that any of its EndpointSlices had changed."""
+        assert self.watches[SLICES].errors == []
+        now: dict[str, set[str]] = {}
+        counts = []
+        for type_, value in list(self.watches[SLICES].events):
+            if value["metadata"]["labels"].get("kubernetes.io/service-name") == service:
+                now[value["metadata"]["name"]] = set() if type_ == "DELETED" else _ready(value)
+                counts.append(len(set().union(*now.values())))
+        return counts
+
+    def images(self, deployment: str) -> list[str]:
+        """The images that a Deployment had, one after the other."""
+        found = [_image(each) for each in self.states(DEPLOYMENTS, deployment)]
+        return [each for before, each in zip([None, *found], found, strict=False) if each != before]
+
+    def sizes(self, deployment: str) -> list[tuple[str, int]]:
+        """The images that a Deployment had, with how many pods it was to have of them."""
+        found = [(_image(each), int(each["spec"]["replicas"])) for each in self.states(DEPLOYMENTS, deployment)]
+        return [each for before, each in zip([None, *found], found, strict=False) if each != before]
+
+
+@contextmanager
+def witness(plane: ControlPlane, namespace: str, *kinds: str) -> Iterator[Witness]:
+    """Watch these kinds of a namespace while the block runs."""
+    found = Witness({kind: Watch(plane, f"{_GROUPS[kind]}/namespaces/{namespace}/{kind}") for kind in kinds})
+    for each in found.watches.values():
+        each.start()
+    try:
+        yield found
+    finally:
+        time.sleep(_LATE)
+        for each in found.watches.values():
+            each.stop()
+    assert [each.errors for each in found.watches.values() if each.errors] == []
+
+
+def _ready(value: dict[str, Any]) -> set[str]:
+    endpoints = value.get("endpoints") or ()
+    return {each["targetRef"]["uid"] for each in endpoints if each["conditions"].get("ready")}
+
+
+def _image(workload: dict[str, Any]) -> str:
+    return str(workload["spec"]["template"]["spec"]["containers"][0]["image"])
