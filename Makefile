@@ -57,10 +57,13 @@ packages:  ## install the servers that tests run against and Debian has; needs r
 	apt-get -qq update </dev/null >/dev/null && \
 	apt-get -qq install --yes --no-install-recommends $(PACKAGES) </dev/null >/dev/null
 
+BASE := $(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd
 deploy: $(READY)  ## write what is generated in deploy/ anew
-	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --out deploy/kustomize/base
-	@$(BIN)/gitcd install https://git.example.com/platform/config.git --create-namespace --image gitcd --controller --out deploy/kustomize/controller
+	@$(BASE) --out deploy/kustomize/base
+	@$(BASE) --controller --out deploy/kustomize/controller
+	@$(BASE) --apply images --config deploy/kustomize/settings.yaml --out deploy/kustomize/apply
 	@$(BIN)/gitcd schema crd > deploy/helm/gitcd/crds/containerversions.yaml
+	@$(BIN)/python tools/rights.py > deploy/helm/gitcd/files/rights.json
 
 SCHEMAS := examples/config-repo/.gitcd/schema
 schemas: $(READY)  ## write the published JSON Schemas anew

@@ -28,6 +28,11 @@ _OWN = ("repo", "branch", "config")
 @click.option("--apply", type=click.Choice(["images", "all"]),
               help="Take commits to the cluster too, with a CronJob and the rights for that: what stands beside "
               "images, or all.")  # fmt: skip
+@click.option("--prune", is_flag=True,
+              help="With --apply: delete what git no longer has, and the rights for that.")  # fmt: skip
+@click.option("--kind", multiple=True, metavar="KIND=PLURAL.GROUP",
+              help="With --apply: how the cluster serves a kind that allow.kinds names; repeatable. Kubernetes' own "
+              "are known.")  # fmt: skip
 @click.option("--controller", is_flag=True, help="A Deployment of `gitcd run` in place of CronJobs.")
 @click.option(
     "--http-auth", is_flag=True, help="With --controller: who reads metrics or the list is asked for a token."

@@ -17,7 +17,7 @@ SHARE = 0.2  # of all that the inventory has
 OPT_OUT = "gitcd/prune"
 
 # With these, what people keep in them goes too: that is for people to delete.
-_KEPT = frozenset(
+KEPT = frozenset(
     {"Namespace", "CustomResourceDefinition", "PersistentVolumeClaim", "PersistentVolume", "ContainerVersion"}
 )
 # The ways in which other tools are told to leave an object where it is.
@@ -76,7 +76,7 @@ class Rails:
         """Why an object stays."""
         metadata = value["metadata"]
         annotations = metadata.get("annotations") or {}
-        if ref.kind in _KEPT:
+        if ref.kind in KEPT:
             yield f"objects of kind {ref.kind} are never deleted"
         if ref.kind not in self.kinds and (ref.kind not in ALWAYS or ref.kind == SECRET):
             yield f"{ref.kind} is no kind that apply may write"

@@ -64,7 +64,8 @@ class Installation:
     """All that the templates of `templates/install` fill in.
 
     `deadline` is in seconds, `cache_size` and `memory` are quantities of Kubernetes. An empty text means that there is
-    no such thing. `readers` are the namespaces whose pods may connect to the controller.
+    no such thing. `readers` are the namespaces whose pods may connect to the controller. Where rollouts are checked
+    (`checks`), pods of the `checked` namespaces are asked, or of all.
     """
 
     namespace: str
@@ -81,6 +82,8 @@ class Installation:
     asks_cluster: bool = False
     controller: Controller | None = None
     readers: tuple[str, ...] = ()
+    checks: bool = False
+    checked: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] = ()
     role_arn: str = ""
     pod_identity: bool = False

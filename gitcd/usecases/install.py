@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
-from gitcd import __version__
 from gitcd.errors import ConfigError
 from gitcd.git.remote import Kind, Remote, check_branch
 from gitcd.manifests import documents
 from gitcd.manifests.dump import to_yaml
-from gitcd.model import schema
 from gitcd.model.crd import custom_resource_definition
-from gitcd.model.fields import EnvironmentName, Items, Label, OptionalName, Text
 from gitcd.model.settings import Settings
 from gitcd.rendering.install import (
     GIT_FOLDER,
@@ -29,7 +25,8 @@ from gitcd.rendering.install import (
     Variable,
     manifests,
 )
-from gitcd.usecases import install_roles
+from gitcd.usecases import install_apply, install_roles
+from gitcd.usecases.install_flags import Wanted, read
 from gitcd.usecases.settings import load
 
 KUSTOMIZATION = "kustomization.yaml"
@@ -37,44 +34,9 @@ KUSTOMIZATION = "kustomization.yaml"
 _CACHE = "/var/cache/gitcd"
 _HTTPS, _SSH, _API_SERVER = 443, 22, 6443
 _SPARE = timedelta(minutes=5)  # for the end of a run that has used up its own time
-_CRON_FIELD = r"[0-9A-Za-z*,/?#L-]+"
 # Longer names leave no room for what the controllers append: eleven characters, of 63.
 _LONGEST_JOB = 52
 _PORT = 8081  # where `gitcd run` serves unless it is told otherwise
-
-Quantity = Annotated[str, Text(r"[1-9][0-9]*(Ki|Mi|Gi|Ti)", max=20, hint="a quantity of bytes such as 512Mi")]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The flags of an installation. An empty text means that there is no such thing."""
-
-    environment: Annotated[tuple[EnvironmentName, ...], Items(max=100)] = ()
-    declarations_from: Literal["repo", "cluster"] = "repo"
-    cluster_wide: bool = False
-    old_kinds: bool = False
-    controller: bool = False
-    http_auth: bool = False
-    metrics_from: Annotated[tuple[Label, ...], Items(max=20)] = ()
-    namespace: Label = "gitcd"
-    create_namespace: bool = False
-    crd: bool = True
-    image: Annotated[str, Text(r"[^\s\x00-\x1f\x7f]+", min=1, max=1024, hint="an image reference")] = (
-        f"gitcd:{__version__}"
-    )
-    apply: Literal["", "images", "all"] = ""
-    schedule: Annotated[
-        str,
-        Text(rf"@(hourly|daily|weekly|monthly)|{_CRON_FIELD}( {_CRON_FIELD}){{4}}", max=200, hint="five cron fields"),
-    ] = "*/5 * * * *"
-    role_arn: Annotated[
-        str, Text(r"(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+)?", hint="the ARN of a role")
-    ] = ""
-    pod_identity: bool = False
-    git_secret: OptionalName = "gitcd-git"  # noqa: S105 - its name
-    cache_claim: OptionalName = ""
-    cache_size: Quantity = "512Mi"
-    memory: Quantity = "1Gi"
 
 
 def install(flags: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, str]:
@@ -86,7 +48,7 @@ def install(flags: Mapping[str, object], settings: Mapping[str, object]) -> dict
     Raises:
         ConfigError: something that was given is not valid, or something is missing.
     """
-    wanted = _read(flags)
+    wanted = read(flags)
     text, installed = _settings_file(settings)
     remote, branch = _repository(settings, installed)
     if wanted.declarations_from == "cluster" and not installed.namespaces:
@@ -94,16 +56,8 @@ def install(flags: Mapping[str, object], settings: Mapping[str, object]) -> dict
             "declarations of a cluster reach nothing unless the operator maps their namespaces to environments",
             remedy="Name a settings file with --config that has `namespaces`; docs/settings.md shows one.",
         )
-    if wanted.apply and not installed.environments:
-        raise ConfigError(
-            "--apply needs to know which cluster each environment is",
-            remedy="Name a settings file with --config that has `environments`; docs/apply.md shows one.",
-        )
-    if wanted.apply and not (installed.namespaces or wanted.cluster_wide):
-        raise ConfigError(
-            "--apply needs to know which namespaces may be written",
-            remedy="Map them in the settings file (`namespaces`), or say --cluster-wide for all of them.",
-        )
+    if wanted.apply:
+        install_apply.check(wanted, installed)
     files = {"crd.yaml": to_yaml(custom_resource_definition())} if wanted.crd else {}
     return files | manifests(_installation(wanted, remote, branch, installed, text))
 
@@ -131,25 +85,6 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from error
-
-
-def _read(flags: Mapping[str, object]) -> Wanted:
-    names = {field.name: name for name, field in schema.table(Wanted).fields.items()}
-    plain = {names[flag]: list(value) if isinstance(value, tuple) else value for flag, value in flags.items()}
-    wanted, problems = schema.read(Wanted, plain)
-    if wanted is None:
-        spelled = {camel: name.replace("_", "-") for name, camel in names.items()}
-        faults = [f"--{spelled[str(each.steps[0])]}: {each.message}" for each in problems]
-        raise ConfigError("\n".join(faults))
-    if wanted.cluster_wide and wanted.declarations_from == "repo" and not wanted.apply:
-        raise ConfigError(
-            "--cluster-wide goes with --from cluster or --apply: otherwise nothing in the cluster is read"
-        )
-    if wanted.old_kinds and wanted.declarations_from == "repo":
-        raise ConfigError("--old-kinds goes with --from cluster: in the repository they need no permission")
-    if (wanted.http_auth or wanted.metrics_from) and not wanted.controller:
-        raise ConfigError("--http-auth and --metrics-from go with --controller: CronJobs serve nothing")
-    return wanted
 
 
 def _settings_file(settings: Mapping[str, object]) -> tuple[str, Settings]:
@@ -195,6 +130,7 @@ def _repository(settings: Mapping[str, object], installed: Settings) -> tuple[Re
 
 def _installation(wanted: Wanted, remote: Remote, branch: str, installed: Settings, text: str) -> Installation:
     asks_cluster = wanted.controller or bool(wanted.apply) or wanted.declarations_from == "cluster"
+    ports = _ports(remote, installed, asks_cluster=asks_cluster, applies=bool(wanted.apply))
     return Installation(
         namespace=wanted.namespace,
         create_namespace=wanted.create_namespace,
@@ -204,7 +140,9 @@ def _installation(wanted: Wanted, remote: Remote, branch: str, installed: Settin
         controller=_controller(wanted) if wanted.controller else None,
         readers=wanted.metrics_from,
         environ=tuple(_variables(wanted, remote, branch, has_settings=bool(text))),
-        ports=tuple(_ports(remote, asks_cluster=asks_cluster)),
+        ports=tuple(dict.fromkeys(ports)),
+        checks=bool(wanted.apply),
+        checked=tuple(install_apply.namespaces(wanted, installed)) if wanted.apply else (),
         deadline=int((installed.deadlines.run + _SPARE).total_seconds()),
         cache_size=wanted.cache_size,
         cache_claim=wanted.cache_claim,
@@ -243,16 +181,7 @@ def _jobs(wanted: Wanted) -> Iterator[Job]:
             )
         yield Job(name, environment, ("reconcile", "--environment", environment, *source))
     if wanted.apply:
-        yield from _applying(wanted)
-
-
-def _applying(wanted: Wanted) -> Iterator[Job]:
-    """The CronJobs that take commits to the cluster: one for each environment, or one for all that are this cluster."""
-    asked = ("--namespace", wanted.namespace, *(("--all",) if wanted.apply == "all" else ()))
-    for environment in dict.fromkeys(wanted.environment) or ("",):
-        name = f"gitcd-apply-{environment}".rstrip("-")
-        chosen = ("--environment", environment) if environment else ()
-        yield Job(name, environment, ("apply", *chosen, *asked), "Applies", (2, 4, 5, 70))
+        yield from install_apply.jobs(wanted)
 
 
 def _variables(wanted: Wanted, remote: Remote, branch: str, *, has_settings: bool) -> Iterator[Variable]:
@@ -269,13 +198,17 @@ def _variables(wanted: Wanted, remote: Remote, branch: str, *, has_settings: boo
         yield Variable("GITCD_GIT_KNOWN_HOSTS", f"{GIT_FOLDER}/known_hosts")
 
 
-def _ports(remote: Remote, *, asks_cluster: bool) -> Iterator[int]:
-    """Where connections go to: 443 for registries and AWS, the git host's, the API server's behind its Service."""
+def _ports(remote: Remote, installed: Settings, *, asks_cluster: bool, applies: bool) -> Iterator[int]:
+    """Where connections go to: 443 for registries and AWS, the git host's, the API server's behind its Service.
+
+    And that of the Prometheus which checks of rollouts query.
+    """
     yield _HTTPS
-    if (port := _port(remote)) != _HTTPS:
-        yield port
-    if asks_cluster and port != _API_SERVER:
+    yield _port(remote)
+    if asks_cluster:
         yield _API_SERVER
+    if applies and (port := install_apply.prometheus_port(installed)):
+        yield port
 
 
 def _port(remote: Remote) -> int:
@@ -293,10 +226,7 @@ def _scopes(wanted: Wanted, installed: Settings) -> Iterator[Scope]:
     if installed.environments and (wanted.apply or wanted.declarations_from == "cluster"):
         yield install_roles.to_know_the_cluster(name)
     if wanted.apply:
-        namespaces = [] if wanted.cluster_wide else [each.name for each in installed.namespaces]
-        yield from install_roles.to_apply(name, namespaces, secrets="Secret" in installed.allow.kinds)
-        environments = list(dict.fromkeys(wanted.environment)) or [each.name for each in installed.environments]
-        yield install_roles.to_keep_records(name, wanted.namespace, environments)
+        yield from install_apply.scopes(wanted, installed, name)
     if wanted.controller:
         yield install_roles.to_be_elected(name, wanted.namespace)
     if wanted.http_auth:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from gitcd.model import legacy
 from gitcd.model.crd import GROUP, PLURAL
 from gitcd.rendering.install import Permission, Scope
+from gitcd.usecases.apply_record import record_name
+from gitcd.usecases.install_rights import Kinds
 
 # Telling a declaration its outcome.
 _TELLING = (
@@ -37,42 +39,25 @@ _REVIEWS = (
     Permission("authorization.k8s.io", "subjectaccessreviews", ("create",)),
 )
 
-# What apply writes: what it may write without the operator's further word. Pods, Jobs and Deployments are also deleted,
-# where one that is stuck has to go, a check has run, or the copy that a canary made.
-_WRITING = ("get", "list", "create", "patch")
-_APPLIED = (
-    Permission("apps", "deployments", (*_WRITING, "delete")),
-    *(Permission("apps", each, _WRITING) for each in ("statefulsets", "daemonsets", "replicasets")),
-    Permission("batch", "jobs", (*_WRITING, "delete")),
-    Permission("batch", "cronjobs", _WRITING),
-    Permission("", "pods", (*_WRITING, "delete")),
-    *(Permission("", each, _WRITING) for each in ("services", "configmaps", "serviceaccounts")),
-    Permission("", "persistentvolumeclaims", _WRITING),
-    Permission("policy", "poddisruptionbudgets", _WRITING),
-    Permission("autoscaling", "horizontalpodautoscalers", _WRITING),
-    *(Permission("networking.k8s.io", each, _WRITING) for each in ("ingresses", "networkpolicies")),
-    *(Permission("gateway.networking.k8s.io", each, _WRITING) for each in ("httproutes", "grpcroutes")),
-    Permission("argoproj.io", "rollouts", _WRITING),
-    Permission(GROUP, PLURAL, _WRITING),
-    # Whether it runs, and why not.
-    Permission("", "pods/log", ("get",)),
-    Permission("discovery.k8s.io", "endpointslices", ("list",)),
-)
-_SECRETS = Permission("", "secrets", _WRITING)
 
+def to_apply(name: str, namespaces: Sequence[str], kinds: Kinds, *, prune: bool) -> Iterator[Scope]:
+    """To take commits to these namespaces, or to all where none is named.
 
-def to_apply(name: str, namespaces: Sequence[str], *, secrets: bool) -> Iterator[Scope]:
-    """To take commits to these namespaces, or to all where none is named."""
-    rules = (*_APPLIED, *_TELLING, *((_SECRETS,) if secrets else ()))
+    Raises:
+        ConfigError: it is not known what a kind needs.
+    """
+    rules = kinds.rules(namespaced=True, prune=prune)
     if not namespaces:
         yield Scope("ClusterRole", f"{name}-apply", "", rules)
     for namespace in namespaces:
         yield Scope("Role", f"{name}-apply", namespace, rules)
+    if whole := kinds.rules(namespaced=False, prune=prune):
+        yield Scope("ClusterRole", f"{name}-apply-cluster", "", whole)
 
 
 def to_keep_records(name: str, home: str, environments: Sequence[str]) -> Scope:
     """To remember in the namespace that gitcd runs in what was applied, one run at a time."""
-    own = [f"gitcd-{each}" for each in environments]
+    own = [record_name(each) for each in environments]
     rules = [Permission("", "configmaps", ("create",)), Permission("coordination.k8s.io", "leases", ("create",))]
     rules += [Permission("", "configmaps", ("get", "update"), name=each) for each in own]
     rules += [Permission("coordination.k8s.io", "leases", ("get", "update"), name=each) for each in own]

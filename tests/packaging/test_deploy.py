@@ -13,6 +13,7 @@ from gitcd.manifests.documents import compose
 from gitcd.manifests.dump import to_yaml
 from gitcd.model.crd import custom_resource_definition
 from gitcd.usecases.install import install, kustomization, objects
+from gitcd.usecases.install_rights import table
 from tests.support.controlplane import program
 from tools.parts import HELM
 
@@ -28,6 +29,11 @@ SETTINGS = {
     "author": {"name": "atlas: 'gitcd' #1"},
     "namespaces": [{"name": "tiles", "environments": ["prod"]}, {"name": "007", "environments": ["dev", "prod"]}],
     "environments": [{"name": "prod", "cluster": "01234567-89ab-cdef-0123-456789abcdef"}],
+}
+APPLYING = SETTINGS | {
+    "environments": [{"name": each, "cluster": "01234567-89ab-cdef-0123-456789abcdef"} for each in ("dev", "prod")],
+    "prometheus": {"url": "http://prometheus.monitoring:9090/base"},
+    "allow": {"kinds": ["Secret", "Namespace", "Gizmo", "Deployment", "Role"]},
 }
 ARN = "arn:aws:iam::123456789012:role/gitcd"
 # Flags of `gitcd install` (with the repository and settings), and the values of the chart that say the same.
@@ -94,6 +100,38 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "metricsFrom": ["monitoring", "007"],
         },
     ),
+    "apply": (
+        {"repo": HTTPS, "settings": SETTINGS, "apply": "images"},
+        {"repo": HTTPS, "settings": SETTINGS, "apply": "images"},
+    ),
+    "apply with all there is": (
+        {
+            "repo": HTTPS,
+            "settings": APPLYING,
+            "declarations_from": "cluster",
+            "environment": ("dev",),
+            "apply": "all",
+            "prune": True,
+            "kind": ("Gizmo=gizmos.example.com", "Service=services.serving.knative.dev"),
+        },
+        {
+            "repo": HTTPS,
+            "settings": APPLYING,
+            "from": "cluster",
+            "environments": ["dev"],
+            "apply": "all",
+            "prune": True,
+            "kinds": {"Service": "services.serving.knative.dev", "Gizmo": "gizmos.example.com"},
+        },
+    ),
+    "apply everywhere": (
+        {"repo": HTTPS, "settings": SETTINGS, "apply": "all", "cluster_wide": True},
+        {"repo": HTTPS, "settings": SETTINGS, "apply": "all", "clusterWide": True},
+    ),
+    "controller that applies": (
+        {"repo": HTTPS, "settings": SETTINGS, "apply": "images", "controller": True, "environment": ("prod",)},
+        {"repo": HTTPS, "settings": SETTINGS, "apply": "images", "controller": True, "environments": ["prod"]},
+    ),
     "memory": (
         {"repo": HTTPS, "cache_size": "2Gi", "memory": "4Gi"},
         {"repo": HTTPS, "cacheSize": "2Gi", "memory": "4Gi"},
@@ -156,6 +194,26 @@ def test_the_chart_renders_what_install_renders(helm: Any, tmp_path: Path, name:
             "in the address would be readable",
         ),
         ({"repo": HTTPS, "httpAuth": True}, "httpAuth and metricsFrom go with controller"),
+        ({"repo": HTTPS, "prune": True}, "prune and kinds go with apply"),
+        ({"repo": HTTPS, "apply": "some"}, "value must be one of '', 'images', 'all'"),
+        ({"repo": HTTPS, "apply": "all"}, "apply needs to know which cluster each environment is"),
+        (
+            {"repo": HTTPS, "apply": "all", "settings": SETTINGS, "environments": ["dev"]},
+            "apply needs to know which cluster dev is",
+        ),
+        (
+            {"repo": HTTPS, "apply": "all", "settings": SETTINGS | {"namespaces": []}},
+            "which namespaces may be written",
+        ),
+        (
+            {"repo": HTTPS, "apply": "all", "settings": SETTINGS, "controller": True, "prune": True},
+            "prune goes with CronJobs",
+        ),
+        (
+            {"repo": HTTPS, "apply": "all", "settings": SETTINGS, "kinds": {"Gizmo": "gizmos.example.com"}},
+            "apply may not write Gizmo",
+        ),
+        ({"repo": HTTPS, "apply": "all", "settings": APPLYING}, "not known how the cluster serves that"),
         ({"repo": HTTPS, "shedule": "@daily"}, "additional properties 'shedule' not allowed"),
     ],
 )
@@ -180,15 +238,24 @@ def test_the_chart_is_tidy(helm: Any) -> None:
     assert values["image"] == f"gitcd:{__version__}"
 
 
-def test_the_chart_carries_the_definition() -> None:
+def test_the_chart_carries_the_definition_and_what_apply_may_do() -> None:
     text = (CHART / "crds/containerversions.yaml").read_text()
     assert text == to_yaml(custom_resource_definition()), REMAKE
+    assert (CHART / "files/rights.json").read_text() == json.dumps(table(), indent=1) + "\n", REMAKE
 
 
-@pytest.mark.parametrize(("folder", "flags"), [("base", {}), ("controller", {"controller": True})])
-def test_the_bases_are_what_install_writes(folder: str, flags: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("folder", "flags", "settings"),
+    [
+        ("base", {}, {}),
+        ("controller", {"controller": True}, {}),
+        ("apply", {"apply": "images"}, {"config": str(BASE.parent / "settings.yaml")}),
+    ],
+)
+def test_the_bases_are_what_install_writes(folder: str, flags: dict[str, Any], settings: dict[str, str]) -> None:
     files = install(
-        {"create_namespace": True, "image": "gitcd", **flags}, {"repo": "https://git.example.com/platform/config.git"}
+        {"create_namespace": True, "image": "gitcd", **flags},
+        {"repo": "https://git.example.com/platform/config.git", **settings},
     )
     wanted = files | {"kustomization.yaml": kustomization(files)}
     found = {path.name: path.read_text() for path in (BASE.parent / folder).iterdir()}
@@ -207,6 +274,18 @@ def test_the_base_builds_and_an_overlay_says_the_rest() -> None:
     environ = {each["name"]: each.get("value") for each in container["env"]}
     assert environ["GITCD_REPO"] == "https://git.example.com/atlas/config.git"
     assert environ["GITCD_CACHE_DIR"] == "/var/cache/gitcd"
+
+
+def test_an_overlay_of_the_base_that_applies_is_what_install_writes(tmp_path: Path) -> None:
+    """Settings, namespace, repository and image are said in the overlay; nothing else differs."""
+    overlay = BASE.parent / "apply-example"
+    patches = next(iter(compose((overlay / "kustomization.yaml").read_text())))["patches"]
+    said = next(iter(compose(patches[0]["patch"])))["data"]["config.yaml"]
+    (tmp_path / "settings.yaml").write_text(said)
+    image = "registry.example.com/platform/gitcd@sha256:" + 64 * "0"
+    wanted = {"create_namespace": True, "image": image, "apply": "images"}
+    files = install(wanted, {"repo": HTTPS, "config": str(tmp_path / "settings.yaml")})
+    assert with_read_settings(by_name(_kustomize(overlay))) == with_read_settings(by_name(objects(files)))
 
 
 def _kustomize(folder: Path) -> list[Any]:

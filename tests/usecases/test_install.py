@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from gitcd.errors import ConfigError, ExitCode
 from gitcd.model.crd import custom_resource_definition
 from gitcd.model.settings import Settings
+from gitcd.planning.applying_rules import ALWAYS, SECRET
 from gitcd.usecases.install import install, kustomization, objects, write
+from gitcd.usecases.install_rights import OTHERS, USUAL
 
 HTTPS = "https://git.example.com/atlas/config.git"
 SSH = "ssh://git@git.example.com:2222/atlas/config.git"
@@ -148,6 +150,66 @@ def test_apply_has_its_own_schedule_and_role(mapped: Path) -> None:
     assert names == [None, None, ["gitcd-prod"], ["gitcd-prod"]]
 
 
+def apply_rules(objects: dict[tuple[str, str, str], Any], namespace: str = "tiles") -> dict[str, list[str]]:
+    """The verbs of apply's Role there, by resource and group."""
+    rules = objects["Role", namespace, "gitcd-gitcd-apply"]["rules"]
+    return {f"{each['resources'][0]}.{each['apiGroups'][0]}".rstrip("."): each["verbs"] for each in rules}
+
+
+def test_apply_writes_only_into_the_namespaces_of_what_it_applies(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(
+        "namespaces:\n"
+        "  - {name: tiles, environments: [prod]}\n"
+        "  - {name: maps, environments: [dev, prod]}\n"
+        "  - {name: toys, environments: [dev]}\n"
+        "environments:\n"
+        "  - {name: prod, cluster: 01234567-89ab-cdef-0123-456789abcdef}\n"
+        "  - {name: dev, cluster: 76543210-89ab-cdef-0123-456789abcdef}\n"
+        "prometheus: {url: 'http://prometheus.monitoring:9090'}\n"
+    )
+    for asked, wanted in ((("prod",), ["tiles", "maps"]), ((), ["tiles", "maps", "toys"])):
+        found = rendered(config=path, apply="images", environment=asked)
+        assert [key[1] for key in found if key[::2] == ("Role", "gitcd-gitcd-apply")] == wanted
+        ports, checked = found["NetworkPolicy", "gitcd", "gitcd"]["spec"]["egress"][1:]
+        assert [each["port"] for each in ports["ports"]] == [443, 6443, 9090]
+        names = [each["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for each in checked["to"]]
+        assert (names, "ports" in checked) == (wanted, False)
+    everywhere = rendered(config=path, apply="images", cluster_wide=True)
+    assert everywhere["NetworkPolicy", "gitcd", "gitcd"]["spec"]["egress"][2]["to"] == [{"namespaceSelector": {}}]
+
+
+def test_what_is_deleted_is_allowed_only_where_that_is_asked_for(mapped: Path) -> None:
+    plain, pruning = (rendered(config=mapped, apply="images", prune=each) for each in (False, True))
+    (container,) = job(pruning, "gitcd-apply")["template"]["spec"]["containers"]
+    assert container["args"] == ["apply", "--namespace", "gitcd", "--prune"]
+    before, after = apply_rules(plain), apply_rules(pruning)
+    assert {name for name, verbs in before.items() if "delete" in verbs} == {"deployments.apps", "jobs.batch", "pods"}
+    kept = {name for name, verbs in after.items() if "patch" in verbs and "delete" not in verbs}
+    assert kept == {"persistentvolumeclaims", "containerversions.gitcd.io", "containerversions/status.gitcd.io"}
+
+
+def test_kinds_that_the_operator_allows_are_allowed_by_the_roles_too(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(MAPPED + "allow: {kinds: [Gizmo, Secret, Namespace, Service]}\n")
+    with pytest.raises(ConfigError, match="has Gizmo, and it is not known how the cluster serves that"):
+        rendered(config=path, apply="all")
+    with pytest.raises(ConfigError, match="--kind Gadget: apply may not write that kind"):
+        rendered(config=path, apply="all", kind=("Gadget=gadgets.example.com", "Gizmo=gizmos.example.com"))
+    found = rendered(config=path, apply="all", kind=("Gizmo=gizmos.example.com",))
+    rules = apply_rules(found)
+    assert rules["secrets"] == rules["gizmos.example.com"] == ["get", "list", "create", "patch"]
+    assert "namespaces" not in rules
+    (whole,) = found["ClusterRole", "", "gitcd-gitcd-apply-cluster"]["rules"]
+    assert whole == {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "create", "patch"]}
+
+
+def test_how_every_usual_kind_is_served_is_known() -> None:
+    assert set(USUAL) == ALWAYS
+    assert not USUAL.keys() & OTHERS.keys()
+    assert SECRET in OTHERS
+
+
 def test_apply_writes_everywhere_only_when_that_is_said(mapped: Path, tmp_path: Path) -> None:
     found = rendered(config=mapped, apply="images", cluster_wide=True)
     assert ("ClusterRole", "", "gitcd-gitcd-apply") in found
@@ -157,6 +219,8 @@ def test_apply_writes_everywhere_only_when_that_is_said(mapped: Path, tmp_path: 
         rendered(config=bare, apply="images")
     with pytest.raises(ConfigError, match="which cluster each environment is"):
         rendered(apply="images")
+    with pytest.raises(ConfigError, match="which cluster dev is"):
+        rendered(config=mapped, apply="images", environment=("prod", "dev"))
 
 
 def test_a_controller_applies_by_itself(mapped: Path) -> None:
@@ -299,6 +363,9 @@ def test_the_definition_comes_first(tmp_path: Path) -> None:
         ({"cluster_wide": True}, "--cluster-wide goes with --from cluster"),
         ({"old_kinds": True}, "--old-kinds goes with --from cluster"),
         ({"http_auth": True}, "--http-auth and --metrics-from go with --controller"),
+        ({"prune": True}, "--prune and --kind go with --apply"),
+        ({"apply": "images", "controller": True, "prune": True}, "--prune goes with CronJobs"),
+        ({"apply": "images", "kind": ("Gizmo",)}, "--kind: 'Gizmo' is not KIND=PLURAL.GROUP"),
         ({"controller": True, "metrics_from": ("Up",)}, "--metrics-from: 'Up' is not"),
         ({"declarations_from": "cluster"}, "unless the operator maps their namespaces"),
     ],

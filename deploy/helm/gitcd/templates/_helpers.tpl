@@ -34,11 +34,47 @@ app.kubernetes.io/name: gitcd
 {{- ternary (list "--from" "cluster" "--all-namespaces") (list) (eq .Values.from "cluster") | toJson -}}
 {{- end -}}
 
+{{- /* What a run that applies is told besides which environments, as JSON. */ -}}
+{{- define "gitcd.applying" -}}
+{{- $asked := list "--namespace" .Release.Namespace -}}
+{{- if eq .Values.apply "all" }}{{ $asked = append $asked "--all" }}{{ end -}}
+{{- if .Values.prune }}{{ $asked = append $asked "--prune" }}{{ end -}}
+{{- $asked | toJson -}}
+{{- end -}}
+
+{{- /* The environments that are applied, as JSON; it fails where no run could apply one. */ -}}
+{{- define "gitcd.applied" -}}
+{{- $known := list -}}
+{{- range .Values.settings.environments }}{{ $known = append $known .name }}{{ end -}}
+{{- range .Values.environments -}}
+{{- if not (has . $known) }}{{ fail (printf "apply needs to know which cluster %s is: say it in settings.environments" .) }}{{ end -}}
+{{- end -}}
+{{- if not $known }}{{ fail "apply needs to know which cluster each environment is: say it in settings.environments" }}{{ end -}}
+{{- .Values.environments | default $known | toJson -}}
+{{- end -}}
+
+{{- /* The namespaces that are written, as JSON: those mapped to an environment that is applied; none: all of them. */ -}}
+{{- define "gitcd.written" -}}
+{{- $applied := include "gitcd.applied" . | fromJsonArray -}}
+{{- $found := list -}}
+{{- if not .Values.clusterWide -}}
+{{- range $namespace := .Values.settings.namespaces -}}
+{{- $own := false -}}
+{{- range $namespace.environments }}{{ if has . $applied }}{{ $own = true }}{{ end }}{{ end -}}
+{{- if $own }}{{ $found = append $found $namespace.name }}{{ end -}}
+{{- end -}}
+{{- if not $found -}}
+{{- fail "apply needs to know which namespaces may be written: map them in settings.namespaces, or set clusterWide" -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
 {{- /* The pod: `args` of gitcd, and the `port` on which it serves, if it does; `root` is the chart's own context. */ -}}
 {{- define "gitcd.pod" -}}
 {{- $root := .root -}}
 serviceAccountName: gitcd
-automountServiceAccountToken: {{ or $root.Values.controller (eq $root.Values.from "cluster") }}
+automountServiceAccountToken: {{ or $root.Values.controller (ne $root.Values.apply "") (eq $root.Values.from "cluster") }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
