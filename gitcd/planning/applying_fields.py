@@ -49,19 +49,16 @@ def _held(value: Any, fields: Mapping[str, Any]) -> Any:
 
 def _child(value: Any, key: str) -> Any:
     sort, _, text = key.partition(":")
-    if sort == "f" and isinstance(value, Mapping):
+    if sort == "f" and isinstance(value, dict):
         return value.get(text)
-    if not isinstance(value, Sequence):
+    if not isinstance(value, list):
         return None
     if sort == "i":
         return value[int(text)] if int(text) < len(value) else None
     wanted = json.loads(text)
     if sort == "v":
         return wanted if wanted in value else None
-    return next(
-        (item for item in value if isinstance(item, Mapping) and wanted.items() <= item.items()),
-        None,
-    )
+    return next((item for item in value if isinstance(item, dict) and wanted.items() <= item.items()), None)
 
 
 def differs(live: Json, then: Json, manager: str) -> tuple[Difference, ...]:
@@ -99,18 +96,22 @@ def _bare(value: Json) -> dict[str, Any]:
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[Difference]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             yield from _differences(old.get(key, _ABSENT), new.get(key, _ABSENT), _below(path, key))
     elif (pairs := _paired(old, new)) is not None:
         for name, before, after in pairs:
             yield from _differences(before, after, f"{path}[{name}]")
-    elif old is _ABSENT or new is _ABSENT or old != new:
+    else:
         yield Difference(path, None if old is _ABSENT else old, None if new is _ABSENT else new)
 
 
 def _lacking(live: Any, wanted: Any, path: str) -> Iterator[Difference]:
-    if isinstance(live, Mapping) and isinstance(wanted, Mapping):
+    if live == wanted:
+        return
+    if isinstance(live, dict) and isinstance(wanted, dict):
         for key, value in wanted.items():
             yield from _lacking(live.get(key, _ABSENT), value, _below(path, key))
     elif (pairs := _paired(live, wanted)) is not None:
@@ -120,7 +121,7 @@ def _lacking(live: Any, wanted: Any, path: str) -> Iterator[Difference]:
     elif live is _ABSENT:
         if wanted not in (None, {}, []):
             yield Difference(path, None, wanted)
-    elif live != wanted:
+    else:
         yield Difference(path, live, wanted)
 
 
@@ -135,7 +136,7 @@ def _paired(old: Any, new: Any) -> list[tuple[str, Any, Any]] | None:
 def _is_named(items: Any) -> bool:
     if not (isinstance(items, list) and items):
         return False
-    names = [item.get("name") for item in items if isinstance(item, Mapping)]
+    names = [item.get("name") for item in items if isinstance(item, dict)]
     return len(names) == len(items) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
 
 
