@@ -49,6 +49,18 @@ class AppliedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckProgress:
+    check: Annotated[str, Text(min=1, max=256), Doc("The step, and the number of the check in it.")]
+    of: Annotated[Short, Doc("A hash of the check and the digest: figures of another one do not count.")] = ""
+    started_at: Annotated[Time, Doc("When it was measured first.")] = ""
+    measured_at: Annotated[Time, Doc("When it was measured last.")] = ""
+    passed: Annotated[int, Number(min=0), Doc("How often it passed.")] = 0
+    failed: Annotated[int, Number(min=0), Doc("How often it failed.")] = 0
+    inconclusive: Annotated[int, Number(min=0), Doc("How often nothing could be measured.")] = 0
+    in_a_row: Annotated[int, Number(min=0), Doc("How often it passed without a break, up to the last time.")] = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutProgress:
     strategy: Annotated[Short, Doc("The strategy that is being carried out.")] = ""
     step: Annotated[Short, Doc("The step that was begun last.")] = ""
@@ -60,6 +72,11 @@ class RolloutProgress:
     old_digest: Annotated[DigestText, Doc("The digest that ran before.")] = ""
     new_digest: Annotated[DigestText, Doc("The digest that shall run.")] = ""
     commit: Annotated[Short, Doc("The commit that is being rolled out.")] = ""
+    checks: Annotated[
+        tuple[CheckProgress, ...],
+        Items(max=16, unique="check"),
+        Doc("What the checks of its last verification have come to, those that one look does not decide."),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

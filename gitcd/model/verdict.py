@@ -20,3 +20,25 @@ class Measurement:
     at: datetime
     verdict: Verdict
     evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was measured of one check, in figures. `of` tells which check of which image that was.
+
+    `since` and `last` are when it was measured first and last, `row` is how many passes there were without a break up
+    to the last.
+    """
+
+    of: str = ""
+    since: datetime | None = None
+    last: datetime | None = None
+    passed: int = 0
+    failed: int = 0
+    unclear: int = 0
+    row: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many measurements there were."""
+        return self.passed + self.failed + self.unclear

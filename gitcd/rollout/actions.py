@@ -7,11 +7,12 @@ commit, or a transient copy made of two such manifests.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.strategy import Verify
+from gitcd.model.verdict import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,11 @@ class Weigh:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Take one measurement; it is filed under `key`."""
+    """Take one measurement; it is filed under `key`, and comes after those that earlier runs have taken."""
 
     key: str
     verify: Verify
+    before: Tally = field(default_factory=Tally)
 
     def __str__(self) -> str:
         return f"verify {self.verify.name or self.verify.kind}"

@@ -64,7 +64,10 @@ class _Slots:
             self._limited(settle, self.unready),
             self._limited(Step(PREVIEW, self.previewed, self.show, self.unready, failed), self.hidden),
             self._limited(
-                Step(VERIFY, self.verified, self.check, self.hidden, self.unverified), self.hidden, verify, blames=False
+                Step(VERIFY, self.verified, self.check, self.hidden, self.unverified, owes=self.owes),
+                self.hidden,
+                verify,
+                blames=False,
             ),
             self._limited(
                 Step(COMMIT, lambda _: self.pair.is_switched, self.commit, self.unproven, failed), self.unproven
@@ -178,6 +181,9 @@ class _Slots:
 
     def check(self, facts: Facts) -> Sequence[Action]:
         return self._checks.due(facts)
+
+    def owes(self, facts: Facts) -> bool:
+        return not self.hidden(facts) and self._checks.owe(facts)
 
     def unverified(self, facts: Facts) -> Trouble | None:
         return self.failure(facts) or self._checks.failed(facts)

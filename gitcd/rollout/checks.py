@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from gitcd.model.duration import format_duration
 from gitcd.model.strategy import Verify
-from gitcd.model.verdict import Verdict
+from gitcd.model.verdict import Tally, Verdict
 from gitcd.rollout.actions import Measure
 from gitcd.rollout.facts import Facts
 from gitcd.rollout.table import Say, Step, Trouble
-from gitcd.rollout.verification import Pending, Ruling, judge, overall
+from gitcd.rollout.verification import Pending, Ruling, is_likely, judge, mark, overall
 
 _SPARE = timedelta(seconds=5)  # the checks have ended by themselves when the step's own time is over
 
@@ -39,21 +39,28 @@ class Checks:
     def due(self, facts: Facts) -> tuple[Measure, ...]:
         """The measurements that are to be taken now."""
         return tuple(
-            Measure(key, self._checks[key])
+            Measure(key, self._checks[key], self._before(facts, key))
             for key, ruling in self._rulings(facts).items()
             if isinstance(ruling, Pending) and ruling.due <= facts.now
         )
 
+    def owe(self, facts: Facts) -> bool:
+        """Whether there is a check that this run has not looked at yet: without that no time is over."""
+        rulings = self._rulings(facts).items()
+        return any(isinstance(ruling, Pending) and not facts.measured.get(key) for key, ruling in rulings)
+
     def _rulings(self, facts: Facts) -> dict[str, Ruling | Pending]:
         return {
-            key: judge(check, facts.measured.get(key, ()), facts.now, self._since(facts, key), self._limit)
+            key: judge(check, facts.measured.get(key, ()), facts.now, self._before(facts, key), self._limit)
             for key, check in self._checks.items()
         }
 
-    def _since(self, facts: Facts, key: str) -> datetime:
-        """A run that goes on with another's step measures anew, and takes the time for it."""
-        first = next((each.at for each in facts.measured.get(key, ())), facts.now)
-        return min(first, facts.now)
+    def _before(self, facts: Facts, key: str) -> Tally:
+        """What earlier runs measured of this very check, as far as it can be so."""
+        verify = self._checks[key]
+        found, of = facts.earlier.get(key), mark(key, verify, facts.release.digest)
+        is_so = found is not None and found.of == of and is_likely(found, verify, facts.changed, facts.now)
+        return found if found and is_so else Tally(of)
 
 
 def checking(name: str, checks: Sequence[Verify], limit: timedelta, *, waits_for: Say) -> Step:
@@ -65,6 +72,7 @@ def checking(name: str, checks: Sequence[Verify], limit: timedelta, *, waits_for
         action=found.due,
         precondition=waits_for,
         failed=found.failed,
+        owes=lambda facts: not waits_for(facts) and found.owe(facts),
         late=lambda _: Trouble(
             "VerificationTimedOut", f"the checks did not end within {format_duration(limit)}", blames=False
         ),

@@ -11,7 +11,7 @@ from gitcd.model import times
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.health import Around, Health
 from gitcd.model.live import Json, Manifest, Ref
-from gitcd.model.verdict import Measurement
+from gitcd.model.verdict import Measurement, Tally
 from gitcd.rollout import record
 from gitcd.rollout.record import Record
 
@@ -69,7 +69,10 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One look at everything. `measured` are measurements by the key that they were asked for with.
+    """One look at everything.
+
+    `measured` are the run's own measurements by the key that they were asked for with, `earlier` what the record said
+    of those of earlier runs.
 
     `live` holds what is there of the release's objects and of transient ones; what is not there is not in it. `good`
     is the digest that the status says was found healthy last.
@@ -84,6 +87,7 @@ class Facts:
     record: Record = record.NONE
     orders: Orders = field(default_factory=Orders)
     good: str = ""
+    earlier: Mapping[str, Tally] = field(default_factory=dict)
 
     @property
     def pending(self) -> tuple[Manifest, ...]:
@@ -100,8 +104,12 @@ class Facts:
         begun = self.record.since if self.record.step == step else None
         if begun is None or begun > self.now:
             return self.now
-        changed = [time for each in self.live.values() if (time := changed_at(each))]
-        return min(max([begun, *changed]), self.now)
+        return min(max(begun, self.changed or begun), self.now)
+
+    @property
+    def changed(self) -> datetime | None:
+        """When the latest of the objects became what it is, as far as the API server remembers."""
+        return max((time for each in self.live.values() if (time := changed_at(each))), default=None)
 
 
 def template(value: Json) -> Json:

@@ -7,16 +7,23 @@ what fits is held against what the cluster and git say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from gitcd.model.times import parsed, shown
+from gitcd.model.verdict import Tally
+
+MOST_CHECKS = 16  # as many as one step has
+_MOST = 10_000_000  # measurements; more is no figure of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A rollout of one digest. `since` is when its step began; None while time does not count, as in a pause."""
+    """A rollout of one digest. `since` is when its step began; None while time does not count, as in a pause.
+
+    `checks` is what its last verification has measured so far, by the key of each check.
+    """
 
     strategy: str = ""
     step: str = ""
@@ -26,6 +33,7 @@ class Record:
     old_digest: str = ""
     new_digest: str = ""
     commit: str = ""
+    checks: Mapping[str, Tally] = field(default_factory=dict)
 
     def is_of(self, strategy: str, digest: str) -> bool:
         """Whether it is about this digest being rolled out this way."""
@@ -49,6 +57,7 @@ def read(rollout: object) -> Record:
         old_digest=_text(rollout, "oldDigest"),
         new_digest=_text(rollout, "newDigest"),
         commit=_text(rollout, "commit"),
+        checks=_checks(rollout.get("checks")),
     )
 
 
@@ -63,8 +72,45 @@ def render(record: Record) -> dict[str, Any]:
         "oldDigest": record.old_digest,
         "newDigest": record.new_digest,
         "commit": record.commit,
+        "checks": [_check(key, tally) for key, tally in sorted(record.checks.items())],
     }
     return {key: value for key, value in values.items() if value}
+
+
+def _check(key: str, tally: Tally) -> dict[str, Any]:
+    values = {
+        "check": key,
+        "of": tally.of,
+        "startedAt": shown(tally.since),
+        "measuredAt": shown(tally.last),
+        "passed": tally.passed,
+        "failed": tally.failed,
+        "inconclusive": tally.unclear,
+        "inARow": tally.row,
+    }
+    return {key: value for key, value in values.items() if value}
+
+
+def _checks(found: object) -> dict[str, Tally]:
+    listed = [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    return {key: _tally(each) for each in listed[:MOST_CHECKS] if (key := _text(each, "check"))}
+
+
+def _tally(found: Mapping[str, Any]) -> Tally:
+    return Tally(
+        of=_text(found, "of"),
+        since=parsed(found.get("startedAt")),
+        last=parsed(found.get("measuredAt")),
+        passed=_figure(found, "passed"),
+        failed=_figure(found, "failed"),
+        unclear=_figure(found, "inconclusive"),
+        row=_figure(found, "inARow"),
+    )
+
+
+def _figure(found: Mapping[str, Any], key: str) -> int:
+    value = found.get(key)
+    return value if isinstance(value, int) and 0 <= value <= _MOST else 0
 
 
 def _text(rollout: Mapping[str, Any], key: str) -> str:

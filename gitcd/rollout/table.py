@@ -81,7 +81,7 @@ class Step:
     `holds`: what keeps it from going on that is nobody's failure, a pause or a person's word to come; no time counts
     meanwhile. `undo`: what has to be taken out of the way once the rollout has failed at this step or a later one.
     `late`: the trouble where `timeout` is over; None: that of what is not healthy. `says`: what is waited for, where
-    that is not the health of something.
+    that is not the health of something. `owes`: this run has to take a look first, however late it is.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Step:
     undo: Callable[[Facts], Sequence[Action]] = _nothing
     late: Callable[[Facts], Trouble] | None = None
     says: Say = _no_word
+    owes: Test = _never
     timeout: timedelta = timedelta(minutes=15)
 
 
@@ -188,7 +189,7 @@ def _at(step: Step, facts: Facts) -> Decision:
     if why := step.holds(facts):
         return Wait(step.name, why)
     deadline = facts.since(step.name) + step.timeout
-    if facts.now >= deadline and facts.record.step == step.name:
+    if facts.now >= deadline and facts.record.step == step.name and not step.owes(facts):
         return Failed(step.name, step.late(facts) if step.late else _late(facts, step.name, step.timeout))
     if why := step.precondition(facts):
         return Wait(step.name, why, deadline)

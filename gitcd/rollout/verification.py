@@ -6,15 +6,19 @@ nothing could be measured nothing passes.
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gitcd.model.duration import format_duration
 from gitcd.model.strategy import Verify
-from gitcd.model.verdict import Measurement, Verdict
+from gitcd.model.verdict import Measurement, Tally, Verdict
 
 _SHOWN = 3  # measurements that tell why, the latest
+_SECOND = timedelta(seconds=1)  # what a status cuts off its times
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +39,63 @@ class Pending:
 
 
 def judge(
-    verify: Verify, measurements: Sequence[Measurement], now: datetime, since: datetime, limit: timedelta
+    verify: Verify, measurements: Sequence[Measurement], now: datetime, before: Tally, limit: timedelta
 ) -> Ruling | Pending:
-    """What the measurements of one check say so far, in the order in which they were taken.
+    """What the measurements of one check say so far: those of this run, in the order in which they were taken.
 
-    `since` is when the check began and `limit` how long it may go on (`timeouts.verify`). What can no longer come to
-    an end in that time is settled at once: as failed where a failure was seen, as inconclusive where none was.
+    `before` is what earlier runs say to have measured. It shortens the way and never ends it: every ruling needs a
+    measurement of its own kind that this run has taken. `limit` is how long all of it may take (`timeouts.verify`).
+    What can no longer come to an end in that time is settled: as failed where this run has seen a failure, as
+    inconclusive where it has seen none.
     """
-    found = {each: [one for one in measurements if one.verdict is each] for each in Verdict}
-    failures, unclear = found[Verdict.FAIL], found[Verdict.INCONCLUSIVE]
-    if len(failures) > verify.failure_limit:
-        return _ruling(verify, failures, "failed", verify.failure_limit)
-    if len(unclear) > verify.inconclusive_limit:
-        return _ruling(verify, unclear, "could not be told", verify.inconclusive_limit)
-    row = _row(measurements)
-    if row >= verify.count:
+    sofar = tallied(_short_of_an_end(before, verify), measurements)
+    if sofar.failed > verify.failure_limit:
+        return _ruling(verify, _of(measurements, Verdict.FAIL), "failed", sofar.failed, verify.failure_limit)
+    if sofar.unclear > verify.inconclusive_limit:
+        unclear = _of(measurements, Verdict.INCONCLUSIVE)
+        return _ruling(verify, unclear, "could not be told", sofar.unclear, verify.inconclusive_limit)
+    if sofar.row >= verify.count:
         return Ruling(Verdict.PASS, "Passed", f"{title(verify)} passed: {_first(measurements[-1])}")
-    due = max(since, measurements[-1].at + verify.interval) if measurements else since
-    if max(now, due) + (verify.count - row - 1) * verify.interval > since + limit:
-        return _out_of_time(verify, measurements, row, limit)
+    since = sofar.since or now
+    due = max(since, sofar.last + verify.interval) if sofar.last else since
+    is_heard = bool(measurements) or before.since is None
+    if is_heard and max(now, due) - since + (verify.count - sofar.row - 1) * verify.interval > limit:
+        return _out_of_time(verify, measurements, sofar.row, limit)
     return Pending(due)
+
+
+def tallied(before: Tally, measurements: Sequence[Measurement]) -> Tally:
+    """What earlier runs measured, and this one, in figures."""
+    if not measurements:
+        return before
+    found, row = Counter(each.verdict for each in measurements), _row(measurements)
+    return Tally(
+        before.of,
+        before.since or measurements[0].at,
+        measurements[-1].at,
+        before.passed + found[Verdict.PASS],
+        before.failed + found[Verdict.FAIL],
+        before.unclear + found[Verdict.INCONCLUSIVE],
+        row + (before.row if row == len(measurements) else 0),
+    )
+
+
+def mark(key: str, verify: Verify, digest: str) -> str:
+    """What tells a check of one image from all others; a check that has been changed is another one."""
+    return hashlib.sha256(repr((key, verify, digest)).encode()).hexdigest()[:16]
+
+
+def is_likely(tally: Tally, verify: Verify, changed: datetime | None, now: datetime) -> bool:
+    """Whether so much can have been measured in that time, and of objects that became what they are at `changed`."""
+    since, last = tally.since, tally.last
+    if since is None or last is None or not tally.total or not (changed or since) <= since <= last <= now:
+        return False
+    return tally.row <= tally.passed and tally.total - 1 <= _times(verify.interval, last - since + _SECOND)
+
+
+def decides_at_once(verify: Verify) -> bool:
+    """Whether one look is enough for any verdict."""
+    return (verify.count, verify.failure_limit, verify.inconclusive_limit) == (1, 0, 0)
 
 
 def overall(rulings: Iterable[Ruling | Pending]) -> Ruling | Pending:
@@ -99,8 +140,27 @@ def _row(measurements: Sequence[Measurement]) -> int:
     return row
 
 
-def _ruling(verify: Verify, against: Sequence[Measurement], how: str, allowed: int) -> Ruling:
-    times = f", {len(against)} times where {allowed} are allowed" if allowed else ""
+def _short_of_an_end(before: Tally, verify: Verify) -> Tally:
+    """As much of it as decides nothing yet."""
+    return replace(
+        before,
+        failed=min(before.failed, verify.failure_limit),
+        unclear=min(before.unclear, verify.inconclusive_limit),
+        row=min(before.row, verify.count - 1),
+    )
+
+
+def _times(interval: timedelta, span: timedelta) -> float:
+    """How often an interval fits into a span."""
+    return span / interval if interval else math.inf
+
+
+def _of(measurements: Iterable[Measurement], verdict: Verdict) -> list[Measurement]:
+    return [each for each in measurements if each.verdict is verdict]
+
+
+def _ruling(verify: Verify, against: Sequence[Measurement], how: str, number: int, allowed: int) -> Ruling:
+    times = f", {number} times where {allowed} are allowed" if allowed else ""
     verdict = against[-1].verdict
     reason = "VerificationFailed" if verdict is Verdict.FAIL else "VerificationInconclusive"
     return Ruling(verdict, reason, f"{title(verify)} {how}{times}: {_first(against[-1])}", _rest(against))
@@ -109,7 +169,7 @@ def _ruling(verify: Verify, against: Sequence[Measurement], how: str, allowed: i
 def _out_of_time(verify: Verify, measurements: Sequence[Measurement], row: int, limit: timedelta) -> Ruling:
     """There were not enough passes in a row, and there is no time for more."""
     against = [each for each in measurements if each.verdict is not Verdict.PASS]
-    failed = [each for each in against if each.verdict is Verdict.FAIL]
+    failed = _of(against, Verdict.FAIL)
     verdict = Verdict.FAIL if failed else Verdict.INCONCLUSIVE
     last = f": {_first((failed or against)[-1])}" if against else ""
     message = (

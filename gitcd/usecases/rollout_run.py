@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,15 +20,14 @@ from gitcd.model.health import Around, Health
 from gitcd.model.live import Json, Manifest, Ref
 from gitcd.model.registry import Failure
 from gitcd.model.status_outcome import Note
-from gitcd.model.strategy import Verify
-from gitcd.model.verdict import Measurement
 from gitcd.rollout import book
 from gitcd.rollout.actions import Action, Apply, CommitSwitch, Delete, Measure, Scale, Select, Weigh
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.facts import Facts, Release, images
+from gitcd.rollout.findings import Findings
 from gitcd.rollout.health import assess
 from gitcd.rollout.orders import read_orders
-from gitcd.rollout.record import Record
+from gitcd.rollout.record import Record, render
 from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import RETREAT, Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
 from gitcd.usecases.evidence import Onlooker, with_log
@@ -50,7 +48,7 @@ class Run:
         self._means = means
         self._table = table_of(release)
         self._eye = Onlooker(means.objects)
-        self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
+        self._findings = Findings()
         self._progress: Progress | None = None
         self._given_up = False
         self._seen: Facts | None = None  # what was seen when it was asked whether it is due
@@ -90,6 +88,8 @@ class Run:
                     if isinstance(action, CommitSwitch):
                         return self._switch(step) or decision
                     self._act(action, facts)
+                if any(isinstance(action, Measure) for action in actions):
+                    self._enter(step, replace(facts, record=self._page.record))
             case Wait(step, why, deadline):
                 self._enter(step, facts, is_held=deadline is None)
                 self.say(f"{step}: {why}" if why else step)
@@ -167,10 +167,11 @@ class Run:
             live,
             health,
             around,
-            {key: tuple(found) for key, found in self._measured.items()},
+            dict(self._findings.measured),
             self._page.record,
             read_orders(self._progress.annotations if self._progress else {}, self._page.record.started_at),
             self._page.good,
+            self._findings.recall(self._page.record),
         )
 
     def _look_at(
@@ -201,8 +202,9 @@ class Run:
             before.old_digest or self._present(facts),
             self.release.digest,
             self.release.commit,
+            self._findings.checks(before.checks),
         )
-        is_same = replace(record, since=None) == replace(before, since=None)
+        is_same = render(replace(record, since=None)) == render(replace(before, since=None))
         if is_same and (before.since is None) == is_held and not self._is_in_future(before, facts):
             return
         page = book.begun(self._page, record, self.release, facts.now)
@@ -230,9 +232,8 @@ class Run:
                 self._select(manifest, version)
             case Weigh(ref, patch, version):
                 self._weigh(ref, patch, version)
-            case Measure(key, verify):
-                measured = self._means.check(self._question(key, verify, facts.now))
-                self._measured[key] += [measured] if measured else []
+            case Measure():
+                self._findings.note(action, self._means.check(self._question(action, facts.now)))
             case Delete(ref, uid, version):
                 objects.delete(ref, uid=uid, resource_version=version)
             case CommitSwitch():
@@ -270,11 +271,11 @@ class Run:
                 raise
             _log.info("%s has changed meanwhile: %s", ref, error)
 
-    def _question(self, key: str, verify: Verify, now: datetime) -> Question:
+    def _question(self, asked: Measure, now: datetime) -> Question:
         begun = self._page.record
         owner = self._progress.live.uid if self._progress else ""
         mark = f"{times.shown(begun.started_at)}/{begun.attempt}"
-        return Question(self.release, key, verify, len(self._measured[key]), now, mark, owner)
+        return Question(self.release, asked.key, asked.verify, self._findings.number(asked), now, mark, owner)
 
     def _is_retreating(self, facts: Facts) -> bool:
         """Whether a run before this one was about to take it back: as the record and the cluster say alike."""

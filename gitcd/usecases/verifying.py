@@ -15,6 +15,7 @@ from gitcd.cluster.objects import Objects
 from gitcd.cluster.prometheus import Prometheus
 from gitcd.cluster.services import Services
 from gitcd.errors import RefusedError
+from gitcd.model import times
 from gitcd.model.declaration import Spec
 from gitcd.model.reference import Reference
 from gitcd.model.reference import ReferenceError as NotAReference
@@ -189,7 +190,9 @@ class Measuring:
         job = jobs.start(check)
         if isinstance(job, Look):
             return job
-        self._running[key] = _Running(check, job["metadata"]["uid"], now)
+        metadata = job["metadata"]
+        made = times.parsed(metadata.get("creationTimestamp")) or now  # maybe by a run before this one
+        self._running[key] = _Running(check, metadata["uid"], min(made, now))
         return self._running[key]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gitcd.model import schema
 from gitcd.model.strategy import Verify
-from gitcd.model.verdict import Measurement, Verdict
+from gitcd.model.verdict import Measurement, Tally, Verdict
 from gitcd.rollout.looks import of_job, of_late_job, of_samples, of_status
 from gitcd.rollout.verification import Pending, Ruling, judge, overall, title
 
@@ -30,7 +30,7 @@ def measured(letters, interval=SECOND):
 def judged(letters, *, limit=LIMIT, **spec):
     verify = replace(HTTP, **spec)
     looks = measured(letters, verify.interval)
-    return judge(verify, looks, looks[-1].at if looks else NOW, NOW, limit)
+    return judge(verify, looks, looks[-1].at if looks else NOW, Tally(), limit)
 
 
 def verdict(letters, **spec):
@@ -49,11 +49,11 @@ def test_one_pass_is_enough_where_nothing_else_is_said():
 
 
 def test_evidence_is_what_the_message_does_not_say():
-    one = judge(HTTP, [Measurement(NOW, Verdict.FAIL, "it failed\n| line 1\n| line 2")], NOW, NOW, LIMIT)
+    one = judge(HTTP, [Measurement(NOW, Verdict.FAIL, "it failed\n| line 1\n| line 2")], NOW, Tally(), LIMIT)
     assert one.message == "check of Service tiles failed: it failed"
     assert one.evidence == ("| line 1", "| line 2")
     looks = [Measurement(NOW, Verdict.FAIL, text) for text in ("a\n| x", "b", "c\n| y")]
-    found = judge(replace(HTTP, failure_limit=2), looks, NOW, NOW, LIMIT)
+    found = judge(replace(HTTP, failure_limit=2), looks, NOW, Tally(), LIMIT)
     assert found.message == "check of Service tiles failed, 3 times where 2 are allowed: c"
     assert found.evidence == ("a", "| x", "b", "| y")
 
@@ -141,7 +141,8 @@ def test_whoever_asks_again_with_more_looks_comes_to_an_end(looks, spec):
 @given(letters, specs)
 def test_nothing_is_decided_later_than_the_time_allows(looks, spec):
     verify = replace(HTTP, **spec)
-    assert isinstance(judge(verify, measured(looks), NOW + LIMIT + SECOND, NOW, LIMIT), Ruling)
+    taken = measured(looks) or [Measurement(NOW, Verdict.PASS)]
+    assert isinstance(judge(verify, taken, NOW + LIMIT + SECOND, Tally(), LIMIT), Ruling)
 
 
 def ruling(verdict):
