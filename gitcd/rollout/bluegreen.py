@@ -70,7 +70,7 @@ class _Slots:
                 blames=False,
             ),
             self._limited(
-                Step(COMMIT, lambda _: self.pair.is_switched, self.commit, self.unproven, failed), self.unproven
+                Step(COMMIT, self.is_committed, self.commit, self.unproven, failed, joint=lambda _: True), self.unproven
             ),
             self._limited(
                 Step(SWITCH, lambda facts: not self.unturned(facts), self.select, self.unpermitted, failed),
@@ -86,7 +86,7 @@ class _Slots:
                 Step(REST, lambda facts: not self.rest(facts), self.rest, self.unturned), self.unturned, blames=False
             ),
         )
-        return Table(STRATEGY, steps, due=self.due, expects=self.expects)
+        return Table(STRATEGY, steps, due=self.due, expects=self.expects, joined=self.is_committed)
 
     def _limited(self, step: Step, why: Say, timeout: timedelta | None = None, *, blames: bool = True) -> Step:
         """The step with its time, and what to say when that is over."""
@@ -187,6 +187,9 @@ class _Slots:
 
     def unverified(self, facts: Facts) -> Trouble | None:
         return self.failure(facts) or self._checks.failed(facts)
+
+    def is_committed(self, _: Facts) -> bool:
+        return self.pair.is_switched
 
     def commit(self, _: Facts) -> Sequence[Action]:
         return (CommitSwitch(),)

@@ -93,7 +93,7 @@ class _Canary:
             replace(declared[0], undo=self.retreat),
             *declared[1:],
             Step(PROMOTE, self.is_promoted, self.promote, self._unless_passed_over(self.unproven), self.failure,
-                 timeout=limit),
+                 joint=lambda facts: not self.is_passed_over(facts), timeout=limit),
             Step(SETTLE, rolling.settled, precondition=rolling.lacking, failed=rolling.failure, holds=rolling.suspended,
                  timeout=limit),
             *self._restoring(limit),
@@ -107,6 +107,7 @@ class _Canary:
             (self.copy.ref,),
             due=lambda facts: not self.is_clean(facts),
             retreating=self.is_retreating,
+            joined=self.is_promoted,
             sweep=self.sweep,
         )
 

@@ -81,7 +81,8 @@ class Step:
     `holds`: what keeps it from going on that is nobody's failure, a pause or a person's word to come; no time counts
     meanwhile. `undo`: what has to be taken out of the way once the rollout has failed at this step or a later one.
     `late`: the trouble where `timeout` is over; None: that of what is not healthy. `says`: what is waited for, where
-    that is not the health of something. `owes`: this run has to take a look first, however late it is.
+    that is not the health of something. `owes`: this run has to take a look first, however late it is. `joint`: whether
+    all of a group do what is to be done here at a time, once each has come so far.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Step:
     late: Callable[[Facts], Trouble] | None = None
     says: Say = _no_word
     owes: Test = _never
+    joint: Test = _never
     timeout: timedelta = timedelta(minutes=15)
 
 
@@ -102,8 +104,8 @@ class Table:
     """The steps of one release. `strategy` is its name in records, `watched` are objects besides the release's own.
 
     `due`: there is something to do although the release runs and was found good. `expects`: there will be, in time.
-    `retreating`: what is there agrees with a record that says that the release is being taken back. `sweep`: what is
-    left to be cleared away once it has failed and stays as it is.
+    `retreating`: what is there agrees with a record that says that the release is being taken back. `joined`: its joint
+    step is done. `sweep`: what is left to be cleared away once it has failed and stays as it is.
     """
 
     strategy: str
@@ -112,15 +114,20 @@ class Table:
     due: Test = _never
     expects: Test = _never
     retreating: Test = _never
+    joined: Test = _never
     sweep: Callable[[Facts], Sequence[Action]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Do this now, after it was recorded that the step has begun; then look again."""
+    """Do this now, after it was recorded that the step has begun; then look again.
+
+    `joint`: not before all of the group have come so far.
+    """
 
     step: str
     actions: tuple[Action, ...]
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +201,7 @@ def _at(step: Step, facts: Facts) -> Decision:
     if why := step.precondition(facts):
         return Wait(step.name, why, deadline)
     if actions := tuple(step.action(facts)):
-        return Do(step.name, actions)
+        return Do(step.name, actions, step.joint(facts))
     return Wait(step.name, step.says(facts) or _unfinished(facts), deadline)
 
 

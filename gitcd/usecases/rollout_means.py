@@ -73,7 +73,7 @@ def not_taken_back(_release: Release, _trouble: Trouble, _good: str) -> TakenBac
     return TakenBack(refusal=Failure("NotTakenBack", "nothing can be committed here"))
 
 
-def not_switched(_release: Release) -> Failure:
+def not_switched(_releases: Sequence[Release]) -> Failure:
     """For those who cannot commit."""
     return Failure("NotSwitched", "the switch cannot be committed here")
 
@@ -101,10 +101,10 @@ class Means:
     `take_back` gets the release that failed, why, and the digest that was found healthy last, where that is known;
     `foresee` answers why a release could not be taken back, before it begins.
 
-    `switch` commits that the Service of a release in git selects its other slot, and answers the release of that
-    commit, or what stands against it. `superseded` tells which of the releases a newer commit wants otherwise. `until`
-    is the moment of `time.monotonic()` at which the run has to end. `tell` hears what every release is at, whenever
-    that changes.
+    `switch` commits that the Services of releases in git select their other slots, all in one commit, and answers the
+    releases of that commit, or what stands against it. `superseded` tells which of the releases a newer commit wants
+    otherwise. `until` is the moment of `time.monotonic()` at which the run has to end. `tell` hears what every release
+    is at, whenever that changes.
     """
 
     objects: Objects
@@ -112,7 +112,7 @@ class Means:
     check: Check = unmeasured
     take_back: TakeBack = not_taken_back
     foresee: Callable[[Release, str], str] = _unforeseen
-    switch: Callable[[Release], Release | Failure] = not_switched
+    switch: Callable[[Sequence[Release]], Sequence[Release] | Failure] = not_switched
     superseded: Callable[[Sequence[Release]], frozenset[Identity]] = _none
     tell: Callable[[Release, str], None] = _silent
     until: float = math.inf

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
 from gitcd import redact
 from gitcd.cluster.api import DeclinedError
-from gitcd.cluster.objects import ROLLOUT_MANAGER
 from gitcd.cluster.progress import Progress, read_progress, write_progress
 from gitcd.cluster.status import write_event
 from gitcd.errors import TransientError
 from gitcd.model import times
 from gitcd.model.health import Around, Health
-from gitcd.model.live import Json, Manifest, Ref
-from gitcd.model.registry import Failure
+from gitcd.model.live import Json, Ref
 from gitcd.model.status_outcome import Note
 from gitcd.rollout import book
-from gitcd.rollout.actions import Action, Apply, CommitSwitch, Delete, Measure, Scale, Select, Weigh
+from gitcd.rollout.actions import Action, CommitSwitch, Measure
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.findings import Findings
@@ -31,12 +28,26 @@ from gitcd.rollout.record import Record, render
 from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import RETREAT, Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
 from gitcd.usecases.evidence import Onlooker, with_log
+from gitcd.usecases.rollout_acts import act
 from gitcd.usecases.rollout_means import Means, Question
 
 _FRESH = timedelta(seconds=10)
 _MAX_NOTE = 1024  # bytes, as the API server counts them
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What a run is to do now that all of its group do at a time, and what it saw."""
+
+    do: Do
+    facts: Facts
+
+    @property
+    def switches(self) -> bool:
+        """Whether a switch is to be committed."""
+        return CommitSwitch() in self.do.actions
 
 
 class Run:
@@ -51,6 +62,8 @@ class Run:
         self._findings = Findings()
         self._progress: Progress | None = None
         self._given_up = False
+        self.meeting: Meeting | None = None
+        self._has_joined = False
         self._seen: Facts | None = None  # what was seen when it was asked whether it is due
 
     def is_due(self) -> bool:
@@ -73,7 +86,11 @@ class Run:
             self.say(f"could not be taken back: {why}")
 
     def turn(self) -> Decision:
-        """Look, and do what is to be done now; the answer says what that was, or how it ended."""
+        """Look, and do what is to be done now; the answer says what that was, or how it ended.
+
+        What all of a group do at a time is left to `wait` and `join`.
+        """
+        self.meeting = None
         facts = self._first_look() or self._look()
         self._given_up = self._page.is_given_up(self.release, facts.orders.retry)
         if self._given_up:
@@ -81,12 +98,13 @@ class Run:
         if self._is_retreating(facts):
             return Failed(RETREAT, book.why(self._page, self.release))
         decision = advance(self._table, facts)
+        self._has_joined = self._table.joined(facts)
         match decision:
+            case Do(joint=True):
+                self.meeting = Meeting(decision, facts)
             case Do(step, actions):
                 self._enter(step, facts)
                 for action in actions:
-                    if isinstance(action, CommitSwitch):
-                        return self._switch(step) or decision
                     self._act(action, facts)
                 if any(isinstance(action, Measure) for action in actions):
                     self._enter(step, replace(facts, record=self._page.record))
@@ -98,6 +116,31 @@ class Run:
             case Finished():
                 pass
         return decision
+
+    def is_through(self, decision: Decision) -> bool:
+        """Whether the others of its group need not wait for it any more, as it was in the last turn."""
+        return self.meeting is not None or self._has_joined or isinstance(decision, Finished)
+
+    def wait(self) -> None:
+        """Stay where the others of the group are waited for; no time counts meanwhile."""
+        if self.meeting:
+            step = self.meeting.do.step
+            self._enter(step, self.meeting.facts, is_held=True)
+            self.say(f"{step}: waits for the others of group {self.release.spec.strategy.group}")
+
+    def join(self) -> None:
+        """Write down that the joint step begins, and do what is to be done in it, but for the commit of a switch."""
+        if self.meeting:
+            self._enter(self.meeting.do.step, self.meeting.facts)
+            for action in self.meeting.do.actions:
+                if isinstance(action, CommitSwitch):
+                    self.say(str(action))
+                else:
+                    self._act(action, self.meeting.facts)
+
+    def follow(self, release: Release) -> None:
+        """Go on with what the commit of the switch says."""
+        self.release, self._table = release, table_of(release)
 
     def undo(self, failed: str, trouble: Trouble) -> bool:
         """Take out of the way what the rollout had put there, once it is written down why; False: nothing is left."""
@@ -221,55 +264,11 @@ class Run:
         return next(iter(sorted(found - {""})), "")
 
     def _act(self, action: Action, facts: Facts) -> None:
-        objects = self._means.objects
         self.say(str(action))
-        match action:
-            case Apply(manifest):
-                self._means.carry(manifest)
-            case Scale(ref, replicas):
-                objects.scale(ref, replicas)
-            case Select(manifest, version):
-                self._select(manifest, version)
-            case Weigh(ref, patch, version):
-                self._weigh(ref, patch, version)
-            case Measure():
-                self._findings.note(action, self._means.check(self._question(action, facts.now)))
-            case Delete(ref, uid, version):
-                objects.delete(ref, uid=uid, resource_version=version)
-            case CommitSwitch():
-                raise AssertionError("the switch is committed by itself")
-
-    def _switch(self, step: str) -> Failed | None:
-        """Commit the switch, and go on with what that commit says; what stands against it is nobody's failure."""
-        self.say(str(CommitSwitch()))
-        with self._means.committing:
-            switched = self._means.switch(self.release)
-        if isinstance(switched, Failure):
-            if not switched.transient:
-                return Failed(step, Trouble(switched.reason, switched.message, blames=False))
-            self.say(f"{step}: {switched.message}")
-            return None
-        self.release, self._table = switched, table_of(switched)
-        return None
-
-    def _select(self, manifest: Manifest, version: str) -> None:
-        """Server-side apply to the very version that was looked at. Of another one nothing is known: look again."""
-        metadata = {**manifest.value["metadata"], "resourceVersion": version}
-        try:
-            self._means.carry(replace(manifest, value={**manifest.value, "metadata": metadata}))
-        except (DeclinedError, TransientError) as error:
-            if isinstance(error, DeclinedError) and (error.status != HTTPStatus.CONFLICT or error.causes):
-                raise
-            _log.info("%s has changed meanwhile: %s", manifest.ref, error)
-
-    def _weigh(self, ref: Ref, patch: Iterable[Mapping[str, Any]], version: str) -> None:
-        """Patch the very version that was looked at. Of another one nothing is known: look again."""
-        try:
-            self._means.objects.patch(ref, patch, manager=ROLLOUT_MANAGER, resource_version=version)
-        except DeclinedError as error:
-            if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
-                raise
-            _log.info("%s has changed meanwhile: %s", ref, error)
+        if isinstance(action, Measure):
+            self._findings.note(action, self._means.check(self._question(action, facts.now)))
+        else:
+            act(action, self._means)
 
     def _question(self, asked: Measure, now: datetime) -> Question:
         begun = self._page.record

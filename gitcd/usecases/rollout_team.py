@@ -78,6 +78,39 @@ class Team:
                 return
         if all(isinstance(decision, Finished) for _, decision in decisions):
             self._finish()
+        elif all(run.is_through(decision) for run, decision in decisions):
+            self._join()
+        else:
+            for run in self._runs:
+                run.wait()
+
+    def _join(self) -> None:
+        """Do what all do at a time: the switches in one commit, and nothing else before that stands."""
+        met = [(run, run.meeting) for run in self._runs if run.meeting]
+        switching = [run for run, meeting in met if meeting.switches]
+        for run in switching:
+            run.join()
+        if switching and not self._is_switched(switching):
+            return
+        for run, meeting in met:
+            if not meeting.switches:
+                run.join()
+
+    def _is_switched(self, runs: Sequence[Run]) -> bool:
+        """Commit their switches. What stands against that is nobody's failure; what may pass is waited for."""
+        with self._means.committing:
+            switched = self._means.switch([run.release for run in runs])
+        if not isinstance(switched, Failure):
+            found = {each.identity: each for each in switched}
+            for run in runs:
+                run.follow(found[run.release.identity])
+            return True
+        if switched.transient:
+            for run in runs:
+                run.say(f"{run.said}: {switched.message}")
+        elif first := runs[0].meeting:
+            self._fail(runs[0], Failed(first.do.step, Trouble(switched.reason, switched.message, blames=False)))
+        return False
 
     def give_way(self, superseded: Collection[Identity]) -> None:
         """End where a newer commit wants one of them otherwise: the run for that commit goes on from here."""

@@ -13,7 +13,6 @@ from gitcd.git.commit import NewCommit
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
-from gitcd.model.hold import Hold
 from gitcd.model.plan import (
     Change,
     FileChange,
@@ -26,71 +25,50 @@ from gitcd.model.plan import (
     Resolved,
 )
 from gitcd.model.registry import Answers, Failure, Image, Query
-from gitcd.model.tree import Entry, Tree
 from gitcd.planning import holds
 from gitcd.planning.content import Held
 from gitcd.planning.inputs import Inputs, read_inputs
-from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
+from gitcd.planning.overlay import Overlay
 from gitcd.planning.pulls import plan_id, propose, way_back, way_over
-from gitcd.planning.survey import survey
-from gitcd.planning.switching import VERB, Standing, image_changes, standing, switch_changes
+from gitcd.planning.switching import VERB
 from gitcd.rendering.messages import commit_message
 from gitcd.rendering.text import plain_line
 from gitcd.rollout.facts import Release
-from gitcd.usecases.holding import find_identity
 from gitcd.usecases.planner import Context, Planned, Selection
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.rollback_hold import Rejection, hold_change
+from gitcd.usecases.switch_pair import Pair, pair_of
 
 BY = "gitcd apply"
-_YAML = (".yaml", ".yml")
 _THERE = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
 
 Releases = Callable[[str, Collection[Identity]], Iterable[Release]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """One declaration with two slots in one tree."""
+class _Move:
+    """What is written for one declaration, and which image is live, or wanted, in place of which."""
 
-    tree: Tree
-    inputs: Inputs
-    surveyed: Surveyed
-    stand: Standing
-
-    @property
-    def identity(self) -> Identity:
-        return self.surveyed.declared.identity
-
-    @property
-    def hold(self) -> Hold:
-        return self.inputs.holds.get(self.identity, Hold())
-
-    @property
-    def by_pull(self) -> bool:
-        own = self.surveyed.declared.declaration.spec.delivery
-        layout = self.inputs.scopes.layout_of(self.identity.environment)
-        return "PullRequest" in {layout.delivery.mode, own.mode if own else ""}
-
-    @property
-    def files(self) -> list[Entry]:
-        """The files in which its Services may stand."""
-        reach, scopes = self.surveyed.declared.reach, self.inputs.scopes
-        entries = (each for each in self.tree.entries() if each.path.endswith(_YAML))
-        return [
-            each
-            for each in entries
-            if isinstance(owner := scopes.environment_of(each.path), str | None) and reach.holds(each.path, owner)
-        ]
-
-    def switched(self) -> list[FileChange]:
-        return _or_refuse(switch_changes(self.tree, self.surveyed, self.stand.slots, self.files))
+    files: tuple[FileChange, ...]
+    old: Held
+    new: Held
 
 
-Write = Callable[[_Pair], PlannedCommit | None]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A commit that is asked for: about which declarations, and what shall become of each (None: it is so already).
+
+    `branch` is where it is proposed, if it is; `note` says why, of the workloads that are live then.
+    """
+
+    identities: Collection[Identity]
+    move: Callable[[Pair], _Move | None]
+    branch: str
+    verb: str
+    note: Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +81,22 @@ class Switcher:
     releases: Releases
     now: Callable[[], datetime]
 
-    def switch(self, release: Release) -> Release | Failure:
-        """Commit that the slot with the release's image is live; the release of that commit, or what stands against it.
+    def switch(self, releases: Sequence[Release]) -> list[Release] | Failure:
+        """Commit that the slots with the releases' images are live; the releases of that commit, or what is against it.
 
-        Holds, and what git says of both slots, are read from the tip that is committed to.
+        Holds, and what git says of the slots, are read from the tip that is committed to.
         """
-        identity, digest = release.identity, release.digest
-        branch = way_over(identity, self.context.line())
+        digests = {each.identity: each.digest for each in releases}
+        asked = _Asked(
+            digests.keys(),
+            lambda pair: self._switch(pair, digests[pair.identity]),
+            way_over(min(digests), self.context.line()),
+            VERB,
+            lambda names: f"Verified, and live from now on: {', '.join(names)}.",
+        )
         try:
-            published = self._published(identity, branch, lambda pair: self._switch(pair, digest))
-            return published.failure or self._release_of(identity, published)
+            published = self._published(asked)
+            return published.failure or self._releases_of(digests.keys(), published)
         except GitcdError as error:
             return Failure("NotSwitched", error.message, error.remedy, isinstance(error, TransientError))
 
@@ -124,10 +108,16 @@ class Switcher:
             TransientError: the remote is in trouble.
         """
         text = plain_line(redact.clean(reason))
-        branch = way_back(failed.identity, self.context.line())
-        return self._published(failed.identity, branch, lambda pair: self._back(pair, failed, text))
+        asked = _Asked(
+            {failed.identity},
+            lambda pair: self._back(pair, failed, text),
+            way_back(failed.identity, self.context.line()),
+            "rollback",
+            lambda _: f"Rolled back by {BY}: {text}. What it leaves is held off.",
+        )
+        return self._published(asked)
 
-    def _release_of(self, identity: Identity, published: Published[Planned]) -> Release | Failure:
+    def _releases_of(self, identities: Collection[Identity], published: Published[Planned]) -> list[Release] | Failure:
         """What the commit says that was made, or proposed; the tip's word where nothing was left to do."""
         commit = published.commits[-1] if published.commits else self.mirror.tip
         if published.work.plan.pulls:
@@ -135,35 +125,50 @@ class Switcher:
             if pull is None:
                 return _not_proposed(published)
             commit = read_branches(self.mirror)[pull.branch].tip
-        found = next(iter(self.releases(commit, {identity})), None)
-        return found or Failure("NotSwitched", f"the commit {commit[:12]} does not say what {identity} shall run")
+        found = list(self.releases(commit, identities))
+        if lost := set(identities) - {each.identity for each in found}:
+            return Failure("NotSwitched", f"the commit {commit[:12]} does not say what {min(lost)} shall run")
+        return found
 
-    def _published(self, identity: Identity, branch: str, write: Write) -> Published[Planned]:
+    def _published(self, asked: _Asked) -> Published[Planned]:
         """Committed; proposed, where the environment asks for that or the branch is protected."""
-        published = self._publish(identity, branch, write)
+        published = self._publish(asked)
         if published.failure and published.failure.reason == "PushDeclined":
-            return self._publish(identity, branch, write, by_pull=True)
+            return self._publish(asked, by_pull=True)
         return published
 
-    def _publish(self, identity: Identity, branch: str, write: Write, *, by_pull: bool = False) -> Published[Planned]:
-        def planned_on(tree: CommitTree, tip: str) -> Planned:
-            inputs = read_inputs(tree, self.mirror.memory)
-            pair = _pair(tree, inputs, identity)
-            return _planned(pair, tip, write(pair), branch if by_pull or pair.by_pull else "")
-
+    def _publish(self, asked: _Asked, *, by_pull: bool = False) -> Published[Planned]:
         def compute(tree: CommitTree, tip: str) -> tuple[Planned, Sequence[NewCommit]]:
-            planned = planned_on(tree, tip)
+            planned = self._planned(tree, tip, asked, by_pull=by_pull)
             return planned, [NewCommit(commit.message, commit.files) for commit in planned.plan.commits]
 
         def again() -> Planned:
             tree = CommitTree(self.mirror.git, self.mirror.fetch())
-            return planned_on(tree, tree.commit)
+            return self._planned(tree, tree.commit, asked, by_pull=by_pull)
 
         published = with_failure(publish(self.mirror, compute, author=self.pen.author, when=self.now()))
-        context = replace(self.context, selection=Selection(apps=frozenset({str(identity)})))
+        context = replace(self.context, selection=Selection(apps=frozenset(map(str, asked.identities))))
         return with_pulls(published, self.mirror, context, self.pen.desk if published.work.plan.pulls else None, again)
 
-    def _switch(self, pair: _Pair, digest: str) -> PlannedCommit | None:
+    def _planned(self, tree: CommitTree, tip: str, asked: _Asked, *, by_pull: bool) -> Planned:
+        """The plan of one commit, or of the pull request that brings it."""
+        inputs = read_inputs(tree, self.mirror.memory)
+        after, moves = Overlay(tree), []
+        for identity in sorted(asked.identities):
+            pair = pair_of(after, inputs, identity)
+            if move := asked.move(pair):
+                moves.append((pair, move))
+                after = after.changed(move.files)
+        if not moves:
+            return _plan(inputs, Plan(tip))
+        commit = self._commit(asked, moves, after.changes)
+        if not (by_pull or any(pair.by_pull for pair, _ in moves)):
+            return _plan(inputs, Plan(tip, commit.outcomes, (commit,)))
+        outcomes = tuple(propose(each, asked.branch) for each in commit.outcomes)
+        pull = PlannedPull(min(asked.identities).environment, asked.branch, plan_id(commit.outcomes), commit)
+        return _plan(inputs, Plan(tip, outcomes, pulls=(pull,)))
+
+    def _switch(self, pair: Pair, digest: str) -> _Move | None:
         if pair.stand.live.identifier == digest:
             return None
         if pair.stand.idle.identifier != digest:
@@ -172,11 +177,9 @@ class Switcher:
                 remedy="Run again: what it holds now is verified first.",
             )
         self._check_free(pair, digest)
-        old, new = pair.stand.live, pair.stand.idle
-        note = f"Verified, and live from now on: {pair.stand.slots.idle_name}."
-        return self._commit(pair, pair.switched(), (old, new), verb=VERB, note=note)
+        return _Move(pair.switched(), pair.stand.live, pair.stand.idle)
 
-    def _check_free(self, pair: _Pair, digest: str) -> None:
+    def _check_free(self, pair: Pair, digest: str) -> None:
         """Whether nobody's word stops the switch.
 
         Raises:
@@ -193,7 +196,7 @@ class Switcher:
                 remedy="Wait for its end, or change `freeze` in gitcd.yaml.",
             )
 
-    def _back(self, pair: _Pair, failed: Release, reason: str) -> PlannedCommit | None:
+    def _back(self, pair: Pair, failed: Release, reason: str) -> _Move:
         live, idle = pair.stand.live, pair.stand.idle
         if failed.digest not in {live.identifier, idle.identifier}:
             raise RefusedError(f"{failed.identity} moved meanwhile", remedy="Look at `gitcd history`.")
@@ -202,19 +205,15 @@ class Switcher:
                 "both slots hold the image that failed, so there is nothing to go back to",
                 remedy="Push an image that works, and move the tag to it.",
             )
-        if failed.digest == live.identifier:
-            files, kept, left = pair.switched(), idle, live
-        else:
-            sites = pair.stand.slots.idle
-            files = _or_refuse(image_changes(pair.tree, sites, live))
-            kept, left = live, idle
+        is_live = failed.digest == live.identifier
+        kept, left = (idle, live) if is_live else (live, idle)
+        files = pair.switched() if is_live else pair.refilled()
         digest = self._digest(pair, left)
         rejection = Rejection(digest, left.tag, reason, BY, self.now(), "")
         hold = hold_change(pair.tree, pair.identity, pair.hold, [rejection]) if digest else None
-        note = f"Rolled back by {BY}: {reason}. What it leaves is held off."
-        return self._commit(pair, [*files, *([hold] if hold else [])], (left, kept), verb="rollback", note=note)
+        return _Move((*files, *([hold] if hold else [])), left, kept)
 
-    def _digest(self, pair: _Pair, image: Held) -> str:
+    def _digest(self, pair: Pair, image: Held) -> str:
         """The digest of what a slot holds; where git names a tag alone, as the registry says. Empty: nobody knows."""
         if image.digest:
             return image.digest
@@ -222,39 +221,33 @@ class Switcher:
         answer = self.context.resolve([Query(repository, frozenset({image.tag}))]).get(repository, image.tag)
         return answer.digest if isinstance(answer, Image) else ""
 
-    def _commit(
-        self, pair: _Pair, files: Sequence[FileChange], move: tuple[Held, Held], *, verb: str, note: str
-    ) -> PlannedCommit:
-        old, new = move
+    def _commit(self, asked: _Asked, moves: Sequence[tuple[Pair, _Move]], files: Sequence[FileChange]) -> PlannedCommit:
+        outcomes = tuple(self._outcome(pair, move) for pair, move in moves)
+        environments = tuple(sorted({each.identity.environment for each in outcomes}))
+        commit = PlannedCommit(OutcomeKind.BUMPED, environments, outcomes, tuple(files))
+        note = asked.note([pair.stand.slots.idle_name for pair, _ in moves])
+        by = BY if asked.verb != VERB else ""
+        message = commit_message(
+            commit, run=self.pen.run, folder=self.pen.templates, verb=asked.verb, note=note, by=by
+        )  # fmt: skip
+        return replace(commit, message=message)
+
+    def _outcome(self, pair: Pair, move: _Move) -> Outcome:
         declaration = pair.surveyed.declared.declaration
-        outcome = Outcome(
+        return Outcome(
             pair.identity,
             declaration.origin,
             OutcomeKind.BUMPED,
             declaration.spec.image_repo,
-            resolved=Resolved(declaration.spec.tag, new.tag, self._digest(pair, new) or new.identifier),
-            old=old.tag,
-            old_digest=self._digest(pair, old),
-            changes=tuple(Change(each.path, 0, "", old.tag, new.tag) for each in files),
+            resolved=Resolved(declaration.spec.tag, move.new.tag, self._digest(pair, move.new) or move.new.identifier),
+            old=move.old.tag,
+            old_digest=self._digest(pair, move.old),
+            changes=tuple(Change(each.path, 0, "", move.old.tag, move.new.tag) for each in move.files),
         )
-        commit = PlannedCommit(OutcomeKind.BUMPED, (pair.identity.environment,), (outcome,), tuple(files))
-        by = BY if verb != VERB else ""
-        message = commit_message(
-            commit, run=self.pen.run, folder=self.pen.templates, verb=verb, note=note, by=by
-        )  # fmt: skip
-        return replace(commit, message=message)
 
 
-def _planned(pair: _Pair, tip: str, commit: PlannedCommit | None, branch: str) -> Planned:
-    """The plan of one commit, or of the pull request on that branch which brings it."""
-    empty = Planned(Plan(tip), pair.inputs, (), Answers({}))
-    if commit is None:
-        return empty
-    if not branch:
-        return replace(empty, plan=Plan(tip, commit.outcomes, (commit,)))
-    outcomes = tuple(propose(each, branch) for each in commit.outcomes)
-    pull = PlannedPull(pair.identity.environment, branch, plan_id(commit.outcomes), commit)
-    return replace(empty, plan=Plan(tip, outcomes, pulls=(pull,)))
+def _plan(inputs: Inputs, plan: Plan) -> Planned:
+    return Planned(plan, inputs, (), Answers({}))
 
 
 def _not_proposed(published: Published[Planned]) -> Failure:
@@ -265,25 +258,3 @@ def _not_proposed(published: Published[Planned]) -> Failure:
     failure = next(iter(plan.failures), None)
     message = next(iter(told), failure.message if failure else "the switch could not be proposed")
     return Failure("NotSwitched", message, transient=bool(failure and failure.transient))
-
-
-def _pair(tree: Tree, inputs: Inputs, identity: Identity) -> _Pair:
-    """Both slots of a declaration as a tree has them.
-
-    Raises:
-        ConfigError: it is not declared there any more.
-        RefusedError: its slots cannot be told apart.
-    """
-    find_identity(inputs, str(identity))
-    declared = next(each for each in inputs.declared if each.identity == identity)
-    (surveyed,) = survey([declared], tree, inputs.scopes)
-    stand = standing(surveyed)
-    if isinstance(stand, Failure):
-        raise RefusedError(stand.message, remedy=stand.remedy)
-    return _Pair(tree, inputs, surveyed, stand)
-
-
-def _or_refuse(changes: list[FileChange] | Failure) -> list[FileChange]:
-    if isinstance(changes, Failure):
-        raise RefusedError(changes.message, remedy=changes.remedy)
-    return changes

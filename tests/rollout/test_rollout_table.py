@@ -48,6 +48,11 @@ def test_the_first_step_that_is_not_done_acts() -> None:
     assert advance(table, _facts()) == Do("Two", (ACTION,))
 
 
+def test_what_a_group_does_at_a_time_is_told_apart() -> None:
+    table = _table(_step("One", action=lambda _: [ACTION], joint=_yes))
+    assert advance(table, _facts()) == Do("One", (ACTION,), joint=True)
+
+
 def test_it_is_finished_when_every_step_is_done() -> None:
     assert advance(_table(_step("One", done=True)), _facts()) == Finished()
 

@@ -47,12 +47,13 @@ def service(name: str, namespace: str, selected: str, app: str = "app") -> dict[
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
-def slot_files(namespace: str, app: str, replicas: int = 1) -> dict[str, bytes]:
+def slot_files(namespace: str, app: str, replicas: int = 1, *, group: str = "", **blue_green: Any) -> dict[str, bytes]:
     """A declaration with both slots at 1.0.0 and a Service, as they lie in a config repository."""
-    blue_green = {"serviceName": app, "labelNames": ["slot"], **FAST}
-    strategy = {"kind": "ServiceBlueGreen", "blueGreen": blue_green}
+    asked = {"serviceName": app, "labelNames": ["slot"], **FAST, **blue_green}
+    strategy = {"kind": "ServiceBlueGreen", "blueGreen": asked, **({"group": group} if group else {})}
+    timeouts = {"rollout": "20s", "verify": "10s"}
     made = {
-        "cv": manifest(app, namespace, versionSyntax="[0-9a-z.-]+", strategy=strategy),
+        "cv": manifest(app, namespace, versionSyntax="[0-9a-z.-]+", strategy=strategy, timeouts=timeouts),
         "blue": slot("blue", namespace, replicas, app),
         "green": slot("green", namespace, replicas, app),
         app: service(app, namespace, "blue", app),

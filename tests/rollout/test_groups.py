@@ -1,0 +1,123 @@
+"""A group with members of several strategies: they go live together, and back together, in one commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitcd.model.live import Ref
+from gitcd.rollout.facts import Release
+from gitcd.usecases.rollout_team import End, Rolled
+from tests.support.gitrollouts import GitRollouts, app, git_rollouts
+from tests.support.rollouts import Rollouts
+from tests.support.slotrollouts import slot_files
+
+pytestmark = pytest.mark.slow
+
+GROUP = {"strategy": {"group": "shop"}, "timeouts": {"rollout": "20s"}}
+
+
+@dataclass
+class Group:
+    """`front` rolls; `shop` and `till` have two slots each, blue live."""
+
+    git: GitRollouts
+
+    @property
+    def cluster(self) -> Rollouts:
+        return self.git.cluster
+
+    def move(self, **versions: str) -> None:
+        """Let the tags name other versions, and commit that all at once."""
+        for name, version in versions.items():
+            self.git.tags.move(f"team/{name}", "env-dev", version)
+        assert len(self.git.reconcile().commits) == 1
+
+    def selected(self, name: str) -> tuple[str, str]:
+        """The slot that a Service selects, in git and in the cluster."""
+        in_git = json.loads(self.git.remote.show(f"envs/dev/{name}/{name}.yaml"))
+        live = self.cluster.plane.get(f"/api/v1/namespaces/{self.cluster.namespace}/services/{name}")
+        return in_git["spec"]["selector"]["slot"], live["spec"]["selector"]["slot"]
+
+    def slot(self, name: str) -> tuple[str, str]:
+        """The version that a slot has, in git and in the cluster."""
+        app, _, colour = name.partition("-")
+        in_git = json.loads(self.git.remote.show(f"envs/dev/{app}/{colour}.yaml"))
+        live = self.cluster.objects.get(Ref("Deployment", self.cluster.namespace, name, "apps"))
+        return _version(in_git), _version(live)
+
+    def front(self) -> tuple[str, str]:
+        in_git = json.loads(self.git.remote.show("envs/dev/front/workload.yaml"))
+        live = self.cluster.objects.get(Ref("Deployment", self.cluster.namespace, "front", "apps"))
+        return _version(in_git), _version(live)
+
+    def held_off(self, name: str) -> list[str]:
+        return [each.digest for each in self.git.hold(name).reject]
+
+    def is_as_before(self) -> bool:
+        """Whether git and cluster have 1.0.0 everywhere, live on blue."""
+        images = {self.front(), *(self.slot(f"{app}-{slot}") for app in ("shop", "till") for slot in ("blue", "green"))}
+        return images == {("1.0.0", "1.0.0")} and {self.selected("shop"), self.selected("till")} == {("blue", "blue")}
+
+    def newest(self) -> str:
+        return self.git.remote.git("log", "-1", "--format=%s", "main")
+
+
+def _version(value: Any) -> str:
+    image = str(value["spec"]["template"]["spec"]["containers"][0]["image"])
+    return image.partition("@")[0].rpartition(":")[2]
+
+
+def ends(rolled: dict[str, Rolled]) -> dict[str, End]:
+    return {name: each.end for name, each in rolled.items()}
+
+
+def when(text: str, act: Callable[[Release], None]) -> Callable[[Release, str], None]:
+    """Do something once, as soon as a rollout says this."""
+    said: list[str] = []
+
+    def tell(release: Release, told: str) -> None:
+        if text in told and not said:
+            said.append(told)
+            act(release)
+
+    return tell
+
+
+def group_of(rollouts: Rollouts, folder: Path, **blue_green: Any) -> Group:
+    ns = rollouts.namespace
+    slotted = {name: slot_files(ns, name, group="shop", **blue_green) for name in ("shop", "till")}
+    made = Group(git_rollouts(rollouts, folder, {"front": app("front", ns, **GROUP), **slotted}))
+    assert set(ends(made.git.apply()).values()) == {End.DONE}
+    return made
+
+
+@pytest.fixture
+def group(rollouts: Rollouts, tmp_path: Path) -> Group:
+    """1.0.0 everywhere."""
+    return group_of(rollouts, tmp_path)
+
+
+def test_no_switch_is_committed_before_all_have_come_so_far_and_all_are_one_commit(group: Group) -> None:
+    group.move(front="slow", shop="1.1.0", till="1.1.0")
+    count = group.git.remote.count()
+    seen: list[Any] = []
+
+    def look(_: Release) -> None:
+        live = group.cluster.objects.get(Ref("Deployment", group.cluster.namespace, "front", "apps"))
+        seen.append((live or {})["status"].get("availableReplicas", 0))
+        seen.append((live or {})["status"].get("updatedReplicas", 0))
+
+    rolled = group.git.apply(tell=when("commit the switch", look))
+    assert set(ends(rolled).values()) == {End.DONE}, rolled
+    assert seen == [1, 1]
+    assert group.git.remote.count() == count + 1
+    assert group.newest() == "dev: switch shop, till 1.0.0 -> 1.1.0"
+    assert {group.selected("shop"), group.selected("till")} == {("green", "green")}
+    assert group.git.reconcile().is_idle
+    assert set(ends(group.git.apply()).values()) == {End.IDLE}
