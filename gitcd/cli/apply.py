@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     workloads, and what leads to them. An image moves by the strategy of its declaration and is waited for. Fields that
     somebody else owns are left to them and reported. Nothing is deleted without --prune.
     """
+    from gitcd.model.plan import exit_code
     from gitcd.usecases.apply_verb import apply
 
     run = session.workspace(arguments)
@@ -82,13 +83,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
             reports.append(report)
             _summarise(console, report)
     _show(console, form, reports)
-    return _worst(report.code for report in reports)
-
-
-def _worst(codes: Iterable[ExitCode]) -> ExitCode:
-    found = set(codes)
-    order = (ExitCode.ROLLOUT_FAILED, ExitCode.ITEMS_FAILED, ExitCode.TRANSIENT)
-    return next((code for code in order if code in found), ExitCode.OK)
+    return exit_code(report.code for report in reports)
 
 
 class Follower:
@@ -100,6 +95,7 @@ class Follower:
 
     def follow(self, run: Workspace, mirror: Mirror, code: ExitCode, schedule: Schedule) -> ExitCode:
         """Apply the branch's tip; the exit code, that of the look included. What is under way is looked at soon."""
+        from gitcd.model.plan import exit_code
         from gitcd.usecases.apply_report import as_data
         from gitcd.usecases.apply_verb import Wish, apply
         from gitcd.usecases.rollout_team import End
@@ -121,7 +117,7 @@ class Follower:
             self._told[report.environment] = seen
         if any(each.end is End.PROGRESSING for report in reports for each in report.rolled):
             schedule.hear(None, time.monotonic())
-        return _worst([code, *(report.code for report in reports)])
+        return exit_code([code, *(report.code for report in reports)])
 
 
 class _Listener:
@@ -219,6 +215,8 @@ def _counts(report: Report) -> str:
     counts = Counter(each.fate.value.lower() for each in report.results if each.fate.value != "Unchanged")
     told = [f"{number} {name}" for name, number in sorted(counts.items())]
     same = report.unchanged + sum(each.fate.value == "Unchanged" for each in report.results)
+    if report.error:
+        return ", ".join([*told, "the rest is not known"]) if told else "not applied"
     return ", ".join([*told, f"{same} unchanged"])
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from gitcd.cluster import lease
 from gitcd.cluster.objects import MANAGER, Objects
-from gitcd.errors import RefusedError, TransientError
+from gitcd.errors import GitcdError, RefusedError, TransientError
+from gitcd.git.runner import CorruptError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
 from gitcd.model.declaration import Identity
 from gitcd.model.live import Manifest, Ref
@@ -30,7 +32,8 @@ from gitcd.usecases.rollout_team import End, Rolled
 _PATIENCE = lease.DURATION + 10.0  # seconds to wait for another run: longer than the Lease of one that was killed lasts
 
 Absent = Callable[[Sequence[Release]], Mapping[Identity, Failure]]
-Roll = Callable[[Sequence[Release], Writer], list[Rolled]]
+Keep = Callable[[], None]  # raises TransientError where this run must not go on
+Roll = Callable[[Sequence[Release], Writer, Keep], list[Rolled]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,20 @@ class _Run:
         self._due, self._left, self._same = look.due, look.left, look.same
         self._progress = Progress(how.note)
         self._rolled: list[Rolled] = []
+        self._error: GitcdError | None = None
+        self._keep: Keep = lambda: None
 
     def finish(self, holds: Holds) -> Report:
-        """Do what is to be done."""
+        """Do what is to be done; where that comes to an end before its end, what was done is told and remembered."""
         is_real = self._how.dry_run is DryRun.NONE
-        if is_real and (self._work or self._due):
-            self._announce()
-        self._write(holds)
+        with self._noted():
+            if is_real and (self._work or self._due):
+                self._announce()
+            self._write(holds)
         pruned, kept, refusal = self._pruned() if self._how.prune else ((), (), "")
-        if is_real and not self._want.external:
-            self._remember(pruned)
+        with self._noted():
+            if is_real and not self._want.external:
+                self._remember(pruned)
         gone = {each.ref for each in pruned}
         return Report(
             self._environment,
@@ -112,15 +119,27 @@ class _Run:
             kept,
             self._same,
             refusal,
+            self._error,
         )
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Keep the first trouble for the report."""
+        try:
+            yield
+        except CorruptError:  # the copy of the repository is thrown away by whoever has opened it
+            raise
+        except GitcdError as error:
+            self._error = self._error or error
 
     def _write(self, holds: Holds) -> None:
         """Everything in its order; what moves by a strategy when the turn of its workloads has come."""
 
         def keep() -> None:
             if not holds():
-                raise TransientError(f"the Lease of {self._environment} was lost", remedy="Run again.")
+                raise TransientError("its Lease was lost to another run", remedy="Run again.")
 
+        self._keep = keep
         is_real = self._how.dry_run is DryRun.NONE
         moving = {each.ref for release in self._due for each in objects_of(release)} if is_real else set()
         moving |= set() if self._want.external else self._leave_unclear()
@@ -171,7 +190,7 @@ class _Run:
             else:
                 free.append(release)
         free = self._there(free)
-        self._rolled = self._how.roll(free, self._writer) if free else []
+        self._rolled = self._how.roll(free, self._writer, self._keep) if free else []
         for ended in self._rolled:
             self._complete(ended)
 
@@ -234,6 +253,7 @@ class _Run:
         broken = BROKEN | {Fate.LEFT}
         return (
             fine
+            and self._error is None
             and not self._progress.unhealthy
             and not any(each.fate in broken for each in self._progress.results.values())
         )

@@ -88,20 +88,20 @@ def _lost(release: Release, answer: Answer) -> Failure | None:
 
 
 def means(
-    run: Workspace, mirror: Mirror, objects: Objects, writer: Writer, say: Say, *, until: float, at_tip: bool
+    run: Workspace, mirror: Mirror, objects: Objects, writer: Writer, say: Say, *, until: float, tip: str
 ) -> Means:
     """What rollouts need: the cluster, somebody who measures, and the branch.
 
-    `at_tip`: what is applied is the branch's tip, so that a newer commit puts an end to it.
+    `tip` is the branch's, where that is what is applied, so that a newer commit puts an end to it; else empty.
     """
     from gitcd.usecases.rollout_git import with_git
     from gitcd.usecases.verifying import Measuring, by_digest
 
     measuring = Measuring(objects, prometheus(run.settings), by_digest(run.ask))
     made = with_git(
-        Means(objects, writer.carry, measuring.answer, tell=say, until=until, run=run.run), run, mirror
-    )  # fmt: skip
-    return made if at_tip else replace(made, superseded=lambda _: frozenset())
+        Means(objects, writer.carry, measuring.answer, tell=say, until=until, run=run.run), run, mirror, tip
+    )
+    return made if tip else replace(made, superseded=lambda _: frozenset())
 
 
 def ending(run: Workspace, budget: timedelta | None, *, wait: bool) -> float:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gitcd.errors import ExitCode
+from gitcd.errors import ExitCode, GitcdError
 from gitcd.model.applied import BROKEN, Applied
 from gitcd.model.health import Health
 from gitcd.model.live import Ref
+from gitcd.model.plan import exit_code
 from gitcd.model.site import Refusal
 from gitcd.usecases.apply_want import Want
 from gitcd.usecases.rollout_team import End, Rolled
@@ -16,7 +17,10 @@ from gitcd.usecases.rollout_team import End, Rolled
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of one environment. `left_over` are objects that git no longer has, and that are still there."""
+    """What came of one environment. `left_over` are objects that git no longer has, and that are still there.
+
+    `error` is what put an end to it before its end.
+    """
 
     environment: str
     commit: str
@@ -28,9 +32,14 @@ class Report:
     kept: tuple[tuple[Ref, str], ...] = ()
     unchanged: int = 0
     refusal: str = ""  # why nothing is pruned, although that was asked for
+    error: GitcdError | None = None
 
     @property
     def code(self) -> ExitCode:
+        return exit_code([self._code, *([self.error.exit_code] if self.error else [])])
+
+    @property
+    def _code(self) -> ExitCode:
         if self.unhealthy or any(each.end in {End.FAILED, End.ROLLED_BACK} for each in self.rolled):
             return ExitCode.ROLLOUT_FAILED
         broken = [each for each in (*self.results, *self.want.barred) if each.fate in BROKEN]
@@ -65,6 +74,7 @@ def problems(report: Report) -> list[str]:
         *(f"{each.origin}: {each.identity}: {each.message}" for each in want.broken),
         *(f"{identity}: {failure.message}" for identity, failure in want.unclear),
         *filter(None, [report.refusal]),
+        *([f"{report.environment}: {report.error}"] if report.error else []),
     ]
 
 

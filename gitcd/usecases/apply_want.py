@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.discovery import UnknownKindError
 from gitcd.cluster.objects import Objects
 from gitcd.errors import TransientError
-from gitcd.git.tree import CommitTree
-from gitcd.model import legacy, schema
 from gitcd.model.applied import BROKEN, Applied, Fate
-from gitcd.model.declaration import API_VERSION, KIND, Identity, Origin
+from gitcd.model.declaration import KIND, Identity
 from gitcd.model.live import Json, Manifest, Ref
-from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome
 from gitcd.model.problem import Problem
 from gitcd.model.registry import Failure
@@ -24,16 +20,12 @@ from gitcd.model.site import Refusal
 from gitcd.planning.applying import Wave, waves
 from gitcd.planning.applying_parts import autoscaled, autoscalers, in_namespace
 from gitcd.planning.applying_rules import barred, twice
-from gitcd.planning.applying_scope import Part, Source, parts, placed
-from gitcd.planning.inputs import Inputs, read_inputs
-from gitcd.planning.limits import Limits, limit
-from gitcd.planning.matching import Declared
+from gitcd.planning.applying_scope import Part, Source, placed
+from gitcd.planning.limits import Limits
 from gitcd.planning.scopes import Scopes
 from gitcd.usecases.apply_live import listed
-from gitcd.usecases.apply_sources import read_environment
-from gitcd.usecases.planner import Selection
-from gitcd.usecases.rollout_releases import Said, releases_of
-from gitcd.usecases.switch_aims import Recollect, aims
+from gitcd.usecases.apply_reading import Reading
+from gitcd.usecases.rollout_releases import Said
 
 _log = logging.getLogger(__name__)
 
@@ -88,50 +80,33 @@ class Want:
         return not (self.refusals or self.broken or any(each.fate in BROKEN for each in self.unfit))
 
 
-def read_want(
-    tree: CommitTree,
-    environment: str,
-    objects: Objects,
-    bounds: Bounds,
-    *,
-    selection: Selection,
-    everything: bool = False,
-    memory: Memory = FORGETFUL,
-    recollect: Recollect = lambda: None,
-) -> Want:
-    """Read what a tree wants of an environment; of its manifests those of the selected declarations, or all.
+NOTHING = Want((), (), ())
 
-    `recollect` brings the history of the tree, which is asked for where a declaration has two slots.
+
+def want_of(reading: Reading, objects: Objects, bounds: Bounds, *, everything: bool = False) -> Want:
+    """What is to be written of what git says: the manifests of the chosen declarations, or all.
 
     Raises:
-        ConfigError: gitcd.yaml is not valid, or there is a kustomization and no program that builds it.
         DeclinedError: the cluster does not say how it serves a kind.
         TransientError: the cluster is in trouble.
     """
-    inputs = read_inputs(tree, memory)
-    declared, refused = limit(_of(inputs, environment), bounds.limits or {})
-    found = read_environment(tree, inputs.scopes, environment, {each.declaration.origin.path for each in declared})
-    sources = with_declarations(found.sources, declared)
-    all_parts = parts(declared, sources)
-    chosen = [each for each in all_parts if selection.takes(each.identity)]
-    aimed = aims(tree, inputs, {each.identity for each in chosen}, recollect, now=datetime.now(UTC), memory=memory)
-    manifests, unfit = _sorted_out(placed(sources, all_parts), environment, objects, bounds)
+    environment, chosen = reading.environment, reading.chosen
+    manifests, unfit = _sorted_out(placed(reading.sources, reading.parts), environment, objects, bounds)
     paths = {path for each in chosen for path in (*each.sources, each.declared.declaration.origin.path)}
-    external = inputs.scopes.layout_of(environment).applier == "external"
-    theirs = _brought_by_others(inputs.scopes, environment) if external else _of_others(all_parts)
+    external = reading.scopes.layout_of(environment).applier == "external"
+    theirs = _brought_by_others(reading.scopes, environment) if external else _of_others(reading.parts)
     wanted = [each for each in manifests if (everything or each.origin.path in paths) and not theirs(each)]
     ordered, problems = waves(wanted)
-    broken = (*inputs.broken, *refused)
     return Want(
         tuple(ordered),
         tuple(manifests),
-        tuple(chosen),
+        chosen,
         tuple(each for each in unfit if everything or each.origin.path in paths),
-        (*found.refusals, *problems),
-        tuple(each for each in broken if _is_of(each, environment) and selection.takes(each.identity)),
-        found.charts,
+        (*reading.refusals, *problems),
+        reading.broken,
+        reading.charts,
         0 if external else len(manifests) - len(wanted),
-        releases_of(chosen, inputs, tree.commit, aimed),
+        reading.releases,
         tuple(unfit),
         external,
     )
@@ -168,14 +143,6 @@ def _of_others(found: Sequence[Part]) -> Callable[[Manifest], bool]:
     modes = {path: each.declared.declaration.spec.apply.ownership for each in found for path in each.sources}
     ours = {each.ref for part in found for each in part.workloads}
     return lambda each: modes.get(each.origin.path) == "Image" and each.ref not in ours and each.ref.kind != KIND
-
-
-def _is_of(broken: Outcome, environment: str) -> bool:
-    return broken.identity.environment in {"", environment}
-
-
-def _of(inputs: Inputs, environment: str) -> list[Declared]:
-    return [each for each in inputs.declared if each.identity.environment == environment]
 
 
 def _sorted_out(
@@ -221,39 +188,3 @@ def _defined(definition: Manifest) -> tuple[str, str]:
     """Group and kind that a CustomResourceDefinition brings."""
     spec = definition.value.get("spec") or {}
     return str(spec.get("group")), str((spec.get("names") or {}).get("kind"))
-
-
-def with_declarations(sources: Sequence[Source], declared: Sequence[Declared]) -> list[Source]:
-    """The sources with the environment's own declarations as objects, those in an older form in the present one."""
-    origins = {each.declaration.origin: each for each in declared}
-    result: list[Source] = []
-    for source in sources:
-        kept = [_declaration(each, origins) if _declares(each.ref) else each for each in source.manifests]
-        result.append(Source(source.path, tuple(each for each in kept if each)))
-    there = {each.origin for source in result for each in source.manifests if each.ref.kind == KIND}
-    return result + [Source(origin.path, (_rendered(each),)) for origin, each in origins.items() if origin not in there]
-
-
-def _declares(ref: Ref) -> bool:
-    """Whether it is a ContainerVersion, of any version, or a declaration of an older kind."""
-    return ref.kind == KIND or (ref.group == legacy.GROUP and ref.kind in legacy.PLURALS)
-
-
-def _declaration(manifest: Manifest, origins: dict[Origin, Declared]) -> Manifest | None:
-    declared = origins.get(manifest.origin)
-    if declared is None or manifest.api_version != API_VERSION:
-        return None
-    return in_namespace(manifest, declared.identity.namespace)
-
-
-def _rendered(declared: Declared) -> Manifest:
-    group, _, version = API_VERSION.partition("/")
-    ref = Ref(KIND, declared.identity.namespace, declared.identity.name, group)
-    metadata = {"name": ref.name, "namespace": ref.namespace}
-    spec = schema.plain(declared.declaration.spec)
-    return Manifest(
-        ref,
-        version,
-        {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec},
-        declared.declaration.origin,
-    )

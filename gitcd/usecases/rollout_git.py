@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
+from gitcd.model.registry import Failure
 from gitcd.rollout.facts import Release
 from gitcd.usecases.deliver_desk import open_desk
 from gitcd.usecases.promote import Pen
@@ -21,35 +23,62 @@ from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.takeback import Reverter
 from gitcd.usecases.workspace import Workspace
 
+_BRIEFLY = 1.0  # seconds to wait for another process that has the copy of the repository: the next look comes soon
+
 _log = logging.getLogger(__name__)
 
+Given = ParamSpec("Given")
+Came = TypeVar("Came")
 
-def with_git(means: Means, run: Workspace, mirror: Mirror) -> Means:
-    """The same means, with a branch to commit to."""
+
+def with_git(means: Means, run: Workspace, mirror: Mirror, tip: str = "") -> Means:
+    """The same means, with a branch to commit to; `tip` is what it named when the run began."""
     from gitcd.registry.tags import EcrTags
     from gitcd.usecases.workspace import registry_settings
 
     registry = EcrTags(registry_settings(run.settings))
     sources = Sources(lambda: run.history(mirror), registry.manifests)
     pen = Pen(run.author, run.templates, open_desk(run, mirror), run.run)
-    branch = Branch(mirror)
+    branch = Branch(mirror, tip)
     switcher = Switcher(mirror, run.context(mirror), pen, branch.releases, means.now)
     reverter = Reverter(mirror, run.context(mirror), sources, pen, branch.releases, means.now, switcher)
     return replace(
         means,
-        take_back=reverter.take_back,
-        foresee=reverter.foresee,
-        switch=switcher.switch,
+        take_back=_claiming(mirror, reverter.take_back),
+        foresee=_claiming(mirror, reverter.foresee),
+        switch=_switching(mirror, switcher.switch),
         superseded=branch.superseded,
     )
+
+
+def _claiming(mirror: Mirror, work: Callable[Given, Came]) -> Callable[Given, Came]:
+    """The same work, with the copy of the repository to itself: between two such others may have it."""
+
+    def claimed(*given: Given.args, **named: Given.kwargs) -> Came:
+        with mirror.claimed():
+            return work(*given, **named)
+
+    return claimed
+
+
+def _switching(mirror: Mirror, work: Callable[Given, Came]) -> Callable[Given, Came | Failure]:
+    """The same, where that the copy cannot be had is an answer, too."""
+
+    def claimed(*given: Given.args, **named: Given.kwargs) -> Came | Failure:
+        try:
+            return _claiming(mirror, work)(*given, **named)
+        except TransientError as error:
+            return Failure("NotSwitched", error.message, error.remedy, transient=True)
+
+    return claimed
 
 
 class Branch:
     """The branch as rollouts look at it: what its commits say that declarations shall run."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, tip: str = "") -> None:
         self._mirror = mirror
-        self._tip = mirror.tip
+        self._tip = tip or mirror.tip
         self._said: Said = {}
 
     def releases(self, commit: str, identities: Collection[Identity]) -> list[Release]:
@@ -72,9 +101,10 @@ class Branch:
     def _superseded(self, releases: Sequence[Release]) -> Iterable[Identity]:
         tip = self._mirror.origin.tip(self._mirror.branch)
         if tip != self._tip:
-            tip = self._mirror.fetch()
-            identities = [each.identity for each in releases]
-            self._said, self._tip = self._read(tip, identities), tip
+            with self._mirror.claimed(_BRIEFLY):
+                tip = self._mirror.fetch()
+                identities = [each.identity for each in releases]
+                self._said, self._tip = self._read(tip, identities), tip
         return (each.identity for each in releases if not self._is_wanted(each))
 
     def _read(self, commit: str, identities: Collection[Identity]) -> Said:

@@ -43,6 +43,9 @@ class WayBack:
     declined: bool = False
 
 
+Declined = tuple[Release, WayBack]
+
+
 @dataclass(frozen=True, slots=True)
 class Drive:
     """What the cluster is driven by: the tip, or what it becomes once what waits has been merged."""
@@ -150,24 +153,31 @@ def _way(mirror: Mirror, branch: Branch, forge: Forge | Failure) -> WayBack:
     return WayBack(branch.name, branch.carried, found.url, found.state is PullState.CLOSED)
 
 
-def stalled(objects: Objects, mirror: Mirror, found: Drive, environment: str, now: datetime) -> list[Rolled]:
-    """The declarations whose way back was declined, told of in the cluster, too; of this environment.
+def declined(mirror: Mirror, found: Drive, environment: str) -> list[Declined]:
+    """The declarations of this environment whose way back was declined.
+
+    Raises:
+        ConfigError: the commit cannot be read.
+        TransientError: the repository is in trouble.
+    """
+    ways = {
+        identity: way for way in found.declined for identity in way.identities if identity.environment == environment
+    }
+    if not ways:
+        return []
+    commit = found.tree.commit
+    releases = releases_at(found.tree, commit, ways, recollected(mirror, commit))
+    return [(each, ways[identity]) for identity, each in releases.items() if isinstance(each, Release)]
+
+
+def stalled(objects: Objects, declined: Sequence[Declined], now: datetime) -> list[Rolled]:
+    """The same, told of in the cluster, too.
 
     Raises:
         DeclinedError: a status may not be read or written.
         TransientError: the cluster is in trouble.
     """
-    declined = {identity: way for way in found.declined for identity in way.identities}
-    here = [each for each in declined if each.environment == environment]
-    if not here:
-        return []
-    commit = found.tree.commit
-    releases = releases_at(found.tree, commit, here, recollected(mirror, commit))
-    return [
-        _stalled(objects, release, declined[identity], now)
-        for identity, release in releases.items()
-        if isinstance(release, Release)
-    ]
+    return [_stalled(objects, release, way, now) for release, way in declined]
 
 
 def _stalled(objects: Objects, release: Release, way: WayBack, now: datetime) -> Rolled:

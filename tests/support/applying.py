@@ -6,6 +6,10 @@ A conftest or test imports `scene` with `definition` of containerversions; every
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,9 +70,13 @@ class Ran:
     err: str
 
     @property
+    def environments(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.out)["environments"])
+
+    @property
     def report(self) -> dict[str, Any]:
         """The only environment of the report."""
-        (found,) = json.loads(self.out)["environments"]
+        (found,) = self.environments
         return found
 
     @property
@@ -94,12 +102,29 @@ class Scene:
     def run(self, *flags: str) -> Ran:
         return self._ran("run", *flags)
 
-    def _ran(self, verb: str, *flags: str, kubeconfig: Path | None = None) -> Ran:
+    @contextmanager
+    def started(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
+        """`gitcd apply` in a process of its own; what it says lies in `talk`."""
+        words = [sys.executable, "-m", "gitcd", *self._words("apply", "-n", self.namespace, *flags)]
+        with self.talk.open("w") as talk, subprocess.Popen(words, text=True, stdout=talk, stderr=talk) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @property
+    def talk(self) -> Path:
+        return self.folder / "talk"
+
+    def _words(self, verb: str, *flags: str, kubeconfig: Path | None = None) -> list[str]:
         path = self.folder / "settings.yaml"
         environments = [{"name": "prod", "cluster": uid_of(self.plane)}]
         path.write_text(json.dumps({"environments": environments, **self.settings}))
         words = [verb, self.remote.url, "--config", str(path), "-o", "json"]
-        words += ["--kubeconfig", str(kubeconfig or self.plane.admin.kubeconfig), *flags]
+        return [*words, "--kubeconfig", str(kubeconfig or self.plane.admin.kubeconfig), *flags]
+
+    def _ran(self, verb: str, *flags: str, kubeconfig: Path | None = None) -> Ran:
+        words = self._words(verb, *flags, kubeconfig=kubeconfig)
         self.capsys.readouterr()
         code = main.run(words)
         said = self.capsys.readouterr()

@@ -30,7 +30,7 @@ from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.rollout_team import Rolled
 from gitcd.usecases.switch import Switcher
 from gitcd.usecases.takeback import Reverter
-from gitcd.usecases.ways_back import Drive, drive, stalled
+from gitcd.usecases.ways_back import Drive, declined, drive, stalled
 from tests.support.containerversions import manifest
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, make_bare
@@ -77,7 +77,8 @@ class GitRollouts:
             means = self.means(mirror, **more)
             identities = [Identity("dev", self.cluster.namespace, name) for name in self.apps]
             releases = Branch(mirror).releases(driven.tree.commit, identities)
-            rolled = [*roll_out(releases, means), *stalled(means.objects, mirror, driven, "dev", datetime.now(UTC))]
+            told = stalled(means.objects, declined(mirror, driven, "dev"), datetime.now(UTC))
+            rolled = [*roll_out(releases, means), *told]
             return {each.release.identity.name: each for each in rolled}
 
     def driven(self, mirror: Mirror) -> Drive:

@@ -12,7 +12,7 @@ from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.applying_scope import Source
 from gitcd.planning.inputs import read_inputs
-from gitcd.usecases.apply_want import with_declarations
+from gitcd.usecases.apply_reading import with_declarations
 from gitcd.usecases.planner import Context, make_plan
 from gitcd.usecases.reconcile import reconcile
 from gitcd.usecases.validate import validate

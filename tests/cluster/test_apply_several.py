@@ -1,0 +1,122 @@
+"""`gitcd apply` beside others: several environments in one run, and other runs on the same machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gitcd.cluster.api import DeclinedError
+from tests.support.applying import config_map, declaration, deployment, documents, scene, uid_of
+from tests.support.containerversions import definition
+from tests.support.ecr import CREDENTIALS, StandIn
+
+__all__ = ["definition", "scene"]
+
+APP = "envs/prod/web/app.yaml"
+LAYOUT = b"""\
+apiVersion: gitcd.io/v1
+kind: ConfigRepository
+environments:
+  - {name: dev, path: envs/dev}
+  - {name: prod, path: envs/prod}
+"""
+
+
+@pytest.fixture
+def both(scene):
+    """Two environments of one cluster, each with an object."""
+    uid = uid_of(scene.plane)
+    scene.settings = {"environments": [{"name": name, "cluster": uid} for name in ("dev", "prod")]}
+    files = {f"envs/{name}/a.yaml": documents(config_map(scene.namespace, name, k="v")) for name in ("dev", "prod")}
+    scene.commit({"gitcd.yaml": LAYOUT, **files})
+    return scene
+
+
+def outcomes(ran):
+    return {
+        each["environment"]: ([one["result"] for one in each["objects"]], each["problems"]) for each in ran.environments
+    }
+
+
+def test_a_record_that_is_none_stops_its_own_environment_only(both):
+    both.plane.apply(json.dumps(config_map(both.namespace, "gitcd-dev", somebody="else")))
+    ran = both.apply("--all")
+    assert ran.code == 5
+    assert outcomes(ran)["prod"] == (["Created"], [])
+    (problem,) = outcomes(ran)["dev"][1]
+    assert "is not the record of dev" in problem
+    assert "error: dev: the ConfigMap gitcd-dev" in ran.err
+    assert "dev at " in ran.err
+    assert ": not applied" in ran.err
+
+
+def test_a_lease_that_another_run_holds_stops_its_own_environment_only(both, monkeypatch):
+    monkeypatch.setattr("gitcd.usecases.apply._PATIENCE", 0.5)
+    spec = {"holderIdentity": "another-run", "leaseDurationSeconds": 600}
+    metadata = {"name": "gitcd-dev", "namespace": both.namespace}
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+    both.plane.apply(json.dumps(lease))
+    ran = both.apply("--all")
+    assert ran.code == 3
+    assert outcomes(ran)["prod"] == (["Created"], [])
+    assert "dev is being applied by another-run" in ran.err
+
+
+def test_a_kustomization_that_nothing_builds_stops_its_own_environment_only(both, monkeypatch):
+    monkeypatch.setattr("gitcd.usecases.apply_kustomize._PROGRAMS", (("no-such-program", "build"),))
+    both.commit({"envs/dev/app/kustomization.yaml": b"resources: []\n"})
+    ran = both.apply("--all")
+    assert ran.code == 2
+    assert outcomes(ran)["prod"] == (["Created"], [])
+    assert "neither kustomize nor kubectl" in outcomes(ran)["dev"][1][0]
+
+
+def test_what_was_done_before_the_trouble_is_told_and_remembered(scene, monkeypatch):
+    ns = scene.namespace
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": ns}}
+    scene.commit({APP: documents(config_map(ns, "a", k="v"), {**service, "spec": {"ports": [{"port": 80}]}})})
+
+    def refused(*_):
+        raise DeclinedError(403, "Forbidden", "what nobody foresaw")
+
+    monkeypatch.setattr("gitcd.usecases.apply_waves.Waves.settle", refused)
+    ran = scene.apply("--all")
+    assert ran.code == 5
+    assert ran.results == {"ConfigMap/a": "Created", "Service/s": "Created"}
+    assert "2 created, the rest is not known" in ran.err
+    monkeypatch.undo()
+    again = scene.apply("--all")
+    assert (again.code, again.results, again.report["unchanged"]) == (0, {}, 2), again.err
+
+
+@pytest.mark.slow
+def test_others_have_the_kept_copy_while_the_cluster_is_waited_for(scene, monkeypatch):
+    """What never becomes ready is waited for; meanwhile another process looks and commits, and apply takes that there."""
+    ns, cache = scene.namespace, scene.folder / "cache"
+    for name, value in {**CREDENTIALS, "GITCD_CACHE_DIR": str(cache)}.items():
+        monkeypatch.setenv(name, value)
+    with StandIn() as ecr:
+        monkeypatch.setenv("GITCD_ECR_ENDPOINT_URL", ecr.url)
+        repo = f"{ecr.host}/team/web"
+        old, new = ecr.put("team/web", tags=["bad-never"]), ecr.put("team/web", tags=["1.1.0", "env-prod"])
+        image = f"{repo}:bad-never@{old}"
+        scene.commit({APP: documents(declaration(ns, imageRepo=repo), deployment(ns, image=image))})
+        with scene.started() as applying:
+            deadline = time.monotonic() + 60
+            while (
+                f"web {image[len(repo) + 1 :].partition(chr(64))[0]}" not in scene.talk.read_text()
+                and time.monotonic() < deadline
+            ):
+                time.sleep(0.2)
+            for verb, code in (("diff", 1), ("reconcile", 0)):
+                words = [sys.executable, "-m", "gitcd", verb, scene.remote.url]
+                done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+                assert done.returncode == code, done.stderr
+                assert applying.poll() is None
+            assert applying.wait(60) == 0
+    live = scene.get("deployments", "web")["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert live == f"{repo}:1.1.0@{new}"
