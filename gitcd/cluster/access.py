@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gitcd import redact
@@ -147,20 +149,30 @@ def _access(configuration: Any, namespace: str) -> Access:
 
     configuration.connection_pool_maxsize = _WORKERS
     pool = RESTClientObject(configuration).pool_manager
+    return Access(configuration.host, namespace, pool, _authorizer(configuration))
 
+
+def _authorizer(configuration: Any) -> Callable[[], Mapping[str, str]]:
+    renew = configuration.refresh_api_key_hook
+    # It sets everything anew before each request; on a configuration that would look for proxies, too, each time.
+    bearer = SimpleNamespace(api_key=dict(configuration.api_key))
     registered: set[str] = set()
+    lock = threading.Lock()  # a plugin is asked once, and not by every worker
 
     def authorize() -> Mapping[str, str]:
-        try:
-            with _plugin_heard():
-                key = configuration.get_api_key_with_prefix("BearerToken", "authorization")
-        except OSError as error:
-            raise ConfigError(f"the token for the cluster cannot be read: {error}") from error
-        if not key:
-            return {}
-        if key not in registered:
-            redact.register(key.split()[-1])
-            registered.add(key)
-        return {"Authorization": key}
+        with lock:
+            try:
+                with _plugin_heard():
+                    if renew:
+                        renew(bearer)
+            except OSError as error:
+                raise ConfigError(f"the token for the cluster cannot be read: {error}") from error
+            key = bearer.api_key.get("BearerToken") or bearer.api_key.get("authorization")  # as older releases have it
+            if not key:
+                return {}
+            if key not in registered:
+                redact.register(key.split()[-1])
+                registered.add(key)
+            return {"Authorization": key}
 
-    return Access(configuration.host, namespace, pool, authorize)
+    return authorize

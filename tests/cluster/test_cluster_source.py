@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -240,6 +241,19 @@ class TestTheWayIn:
         (tmp_path / "answer").unlink()
         with pytest.raises(ConfigError, match="gave none: exec: process returned 1"):
             found.authorize()
+
+    def test_an_exec_plugin_is_asked_once_for_all_who_wait_for_it(self, tmp_path):
+        """Sixteen workers may find the credentials run out at the same time; a plugin may open a browser."""
+        for name, year in (("first", 2020), ("next", 2999)):
+            credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+            credential |= {"status": {"token": name, "expirationTimestamp": f"{year}-01-01T00:00:00Z"}}
+            (tmp_path / name).write_text(json.dumps(credential))
+        script = f"cd {tmp_path}; echo >> asked; if mv first used 2>&-; then cat used; else sleep 0.1; cat next; fi"
+        found = access.find_access(str(plugged(tmp_path, script)))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: found.authorize(), range(8)))
+        assert answers == [{"Authorization": "Bearer next"}] * 8
+        assert (tmp_path / "asked").read_text() == "\n\n"
 
     def test_a_pods_token_is_read_anew(self, scene, tmp_path, monkeypatch):
         account = tmp_path / "serviceaccount"
