@@ -67,8 +67,8 @@ def unprotect(console: Console, form: Any, **arguments: Any) -> int:
 
     No other tag is touched. Where a keep tag is the last tag of its image it stays, as ECR would delete the image.
     """
+    from gitcd.usecases.context import Selection
     from gitcd.usecases.keeping import to_unprotect
-    from gitcd.usecases.planner import Selection
     from gitcd.usecases.protecting import Protect
 
     chosen = Selection(frozenset(arguments["environment"]))

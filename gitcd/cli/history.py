@@ -31,8 +31,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     Read from the history of the branch: what it came to deploy counts, whether gitcd wrote it or a person. What a side
     branch brought is told of as its merge. An operand with a colon, or that begins with a dot or a slash, is REPO.
     """
+    from gitcd.usecases.context import Selection
     from gitcd.usecases.keeping import source_of
-    from gitcd.usecases.planner import Selection
     from gitcd.usecases.status_history import events
 
     if not arguments["repo"] and _is_place(arguments["app"] or ""):

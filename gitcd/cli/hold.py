@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
     from gitcd.model.tree import Tree
+    from gitcd.usecases.context import Context
     from gitcd.usecases.holding import Held
     from gitcd.usecases.holdlist import Listed
-    from gitcd.usecases.planner import Context
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Target, Workspace
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
     from gitcd.model.plan import Plan
+    from gitcd.usecases.context import Planned, Share
     from gitcd.usecases.from_cluster import ClusterSource
-    from gitcd.usecases.planner import Planned, Share
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Workspace
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gitcd.model.plan import Plan
     from gitcd.model.tree import Tree
     from gitcd.planning.shards import Shard
+    from gitcd.usecases.context import Context, Planned, Selection
     from gitcd.usecases.from_cluster import ClusterSource
-    from gitcd.usecases.planner import Context, Planned, Selection
     from gitcd.usecases.workspace import Target, Workspace
 
 
@@ -72,7 +72,7 @@ def _check_branch_flag(repo: str) -> None:
 
 def selection(arguments: Mapping[str, Any]) -> Selection:
     """What `--environment` and `--app` (or the operand APP) select."""
-    from gitcd.usecases.planner import Selection
+    from gitcd.usecases.context import Selection
 
     app = arguments["app"]
     environments = frozenset(arguments["environment"])

@@ -20,7 +20,7 @@ from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared
 from gitcd.planning.scopes import Scopes
 from gitcd.usecases.apply_sources import read_environment
-from gitcd.usecases.planner import Selection
+from gitcd.usecases.context import Selection
 from gitcd.usecases.rollout_releases import Said, releases_of
 from gitcd.usecases.switch_aims import Recollect, aims
 

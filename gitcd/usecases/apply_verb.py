@@ -27,7 +27,8 @@ from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_start import choose, revision
 from gitcd.usecases.apply_want import NOTHING, Bounds, want_of
 from gitcd.usecases.apply_write import DryRun, Writer
-from gitcd.usecases.planner import Selection, check_selection
+from gitcd.usecases.context import Selection
+from gitcd.usecases.planner import check_selection
 from gitcd.usecases.rollout_team import End, Rolled
 from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.ways_back import Declined, Drive, declined, drive, stalled

@@ -17,8 +17,8 @@ from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import CHANGING, Outcome, OutcomeKind, PullAct
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.shards import Part
+from gitcd.usecases.context import Planned
 from gitcd.usecases.metrics import Done, Meter
-from gitcd.usecases.planner import Planned
 from gitcd.usecases.publish import Published
 from gitcd.usecases.running import Schedule
 

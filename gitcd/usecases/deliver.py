@@ -20,9 +20,9 @@ from gitcd.model.plan import Delivered, Plan, PlannedPull, PullAct
 from gitcd.model.pull import ForgeFailure, Limits, PullContent, PullRequest, PullState, Trouble
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import propose
+from gitcd.usecases.context import Context, Planned
 from gitcd.usecases.deliver_past import taken_back
 from gitcd.usecases.deliver_steps import Step, deletion, failed, left, named, news, not_pushed, respected
-from gitcd.usecases.planner import Context, Planned
 from gitcd.usecases.pulls import Stand, fails, stands, with_outcomes
 
 Write = Callable[[PlannedPull, Limits, Planned], PullContent]

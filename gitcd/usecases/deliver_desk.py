@@ -16,8 +16,8 @@ from gitcd.model.plan import PlannedPull
 from gitcd.model.pull import Limits, PullContent
 from gitcd.model.registry import Failure
 from gitcd.rendering.pull_markup import code
+from gitcd.usecases.context import Planned
 from gitcd.usecases.deliver import NO_FORGE, Desk
-from gitcd.usecases.planner import Planned
 from gitcd.usecases.settings import forge_token
 from gitcd.usecases.workspace import Workspace
 

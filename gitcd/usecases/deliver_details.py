@@ -20,8 +20,8 @@ from gitcd.model.site import Form
 from gitcd.registry.labels import ImageSource
 from gitcd.rendering.pull import Details, Provenance
 from gitcd.usecases import journal
+from gitcd.usecases.context import Planned
 from gitcd.usecases.deliver_render import Rendered, render
-from gitcd.usecases.planner import Planned
 from gitcd.usecases.workspace import Workspace
 
 _SUBJECT = "source"

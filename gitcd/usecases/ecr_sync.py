@@ -25,7 +25,8 @@ from gitcd.model.settings import Settings
 from gitcd.model.tree import Tree
 from gitcd.planning.given import find_place
 from gitcd.registry.tags import EcrTags
-from gitcd.usecases.planner import Context, Planned, Selection, make_plan
+from gitcd.usecases.context import Context, Planned, Selection
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.pulls import fails
 from gitcd.usecases.reconcile import with_failure, with_messages

@@ -20,7 +20,7 @@ from gitcd.planning.gates import asked, shown
 from gitcd.planning.resolving import pin_of
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.standing import freezes, standing
-from gitcd.usecases.planner import Planned
+from gitcd.usecases.context import Planned
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from gitcd.model.problem import Problem
 from gitcd.model.registry import Failure
 from gitcd.model.settings import Settings
 from gitcd.planning.mapping import Mapped, Unreadable
-from gitcd.usecases.planner import Context, Planned
+from gitcd.usecases.context import Context, Planned
 
 _MAP = """\
 Say in the settings file what each may reach:

@@ -24,7 +24,8 @@ from gitcd.planning.moments import moment
 from gitcd.planning.precedents import Question
 from gitcd.planning.survey import survey
 from gitcd.rendering.text import one_line
-from gitcd.usecases.planner import Elsewhere, Selection, declared_inputs
+from gitcd.usecases.context import Elsewhere, Selection
+from gitcd.usecases.planner import declared_inputs
 from gitcd.usecases.publish import Published, publish
 
 Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]

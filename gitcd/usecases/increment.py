@@ -28,7 +28,8 @@ from gitcd.planning.ledger import ODD, Ledger, pack_grounds, seal, unpack_ground
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.screening import MAX_FILE, REGULAR
 from gitcd.planning.survey import queries
-from gitcd.usecases.planner import Context, Planned, Selection, make_plan
+from gitcd.usecases.context import Context, Planned, Selection
+from gitcd.usecases.planner import make_plan
 
 _PLAN, _GROUNDS = "plan", "grounds"
 _YAML = (".yaml", ".yml")

@@ -23,8 +23,9 @@ from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared
 from gitcd.planning.survey import survey
+from gitcd.usecases.context import Selection
 from gitcd.usecases.history import trails
-from gitcd.usecases.planner import Selection, check_selection
+from gitcd.usecases.planner import check_selection
 from gitcd.usecases.workspace import Target, Workspace
 
 Recollect = Callable[[], History | MissingHistory | None]

@@ -17,7 +17,7 @@ from gitcd.errors import ConfigError, ExitCode, GitcdError
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import Delivered, OutcomeKind, PullAct, plan_exit_code
 from gitcd.rendering.metrics import Family, Sample, exposition, statsd
-from gitcd.usecases.planner import Planned
+from gitcd.usecases.context import Planned
 from gitcd.usecases.publish import Published
 
 STATSD_PORT = 8125

@@ -25,8 +25,9 @@ from gitcd.planning.scopes import Scopes
 from gitcd.planning.survey import survey
 from gitcd.rendering.messages import commit_message
 from gitcd.usecases import pulls
+from gitcd.usecases.context import Context, Planned, Selection
 from gitcd.usecases.deliver import Desk
-from gitcd.usecases.planner import Context, Planned, Selection, make_plan
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import replay, with_failure, with_pulls
 from gitcd.usecases.status_past import Recollect, Subject, soak_from

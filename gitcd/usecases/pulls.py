@@ -13,7 +13,7 @@ from gitcd.model.hold import hold_path
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedPull
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, is_merged, is_way_back, propose
-from gitcd.usecases.planner import Planned, Selection
+from gitcd.usecases.context import Planned, Selection
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from gitcd.model.registry import Failure
 from gitcd.planning.pulls import propose
 from gitcd.rendering.messages import commit_message
 from gitcd.usecases import pulls
+from gitcd.usecases.context import Context, Planned, Selection
 from gitcd.usecases.deliver import Desk, deliver
 from gitcd.usecases.increment import plan_tip
-from gitcd.usecases.planner import Context, Planned, Selection, make_plan
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reviewed import check_declared, check_messages
 

@@ -9,7 +9,8 @@ from gitcd.model.memory import Memory
 from gitcd.model.plan import PlannedCommit
 from gitcd.model.trailers import Move, parse
 from gitcd.model.tree import Tree
-from gitcd.usecases.planner import Elsewhere, declared_inputs
+from gitcd.usecases.context import Elsewhere
+from gitcd.usecases.planner import declared_inputs
 
 _ANEW = "Make and review a new one with `--dry-run --out FILE`."
 _SHOWN = 5

@@ -21,8 +21,9 @@ from gitcd.planning.followed import followed_image, followed_tag, followed_versi
 from gitcd.planning.inputs import read_inputs
 from gitcd.planning.moments import moment
 from gitcd.planning.pulls import plan_id, propose, way_back
+from gitcd.usecases.context import Context, Planned, Selection
 from gitcd.usecases.holding import find_identity
-from gitcd.usecases.planner import Context, Planned, Selection, make_plan
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.promote import Pen, with_words
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls

@@ -16,7 +16,7 @@ from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import Standing, standing
 from gitcd.planning.promotion import Aim
 from gitcd.planning.survey import survey
-from gitcd.usecases.planner import Context
+from gitcd.usecases.context import Context
 from gitcd.usecases.rollback_targets import (
     Former,
     Judge,

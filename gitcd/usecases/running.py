@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gitcd.model.declaration import Identity
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.shards import Part, members
-from gitcd.usecases.planner import Planned
+from gitcd.usecases.context import Planned
 
 SHORTEST = 10.0  # between two looks at one declaration, whatever it says
 LONGEST = 300.0  # between two looks at what is declared at all

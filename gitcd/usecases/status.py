@@ -30,8 +30,9 @@ from gitcd.planning.overview import Standing, standing
 from gitcd.planning.promotion import merged
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.survey import survey
+from gitcd.usecases.context import Resolve, Selection
 from gitcd.usecases.keeping import Source
-from gitcd.usecases.planner import Resolve, Selection, check_selection
+from gitcd.usecases.planner import check_selection
 from gitcd.usecases.status_past import Past, Subject, Tenure, tenures
 
 _SPOKEN = {"promote": "promoted", "rollback": "rolled back"}

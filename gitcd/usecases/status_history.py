@@ -14,8 +14,9 @@ from gitcd.planning.inputs import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.overview import Standing
 from gitcd.planning.survey import survey
+from gitcd.usecases.context import Selection
 from gitcd.usecases.keeping import Source
-from gitcd.usecases.planner import Selection, check_selection
+from gitcd.usecases.planner import check_selection
 from gitcd.usecases.status import provenance
 from gitcd.usecases.status_past import Past, Subject
 

@@ -35,7 +35,7 @@ from gitcd.planning.switching import VERB
 from gitcd.rendering.messages import commit_message
 from gitcd.rendering.text import plain_line
 from gitcd.rollout.facts import Release
-from gitcd.usecases.planner import Context, Planned, Selection
+from gitcd.usecases.context import Context, Planned, Selection
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls

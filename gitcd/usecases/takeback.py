@@ -20,7 +20,7 @@ from gitcd.planning.pulls import way_back
 from gitcd.rendering.text import plain_line
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Trouble
-from gitcd.usecases.planner import Context, Planned
+from gitcd.usecases.context import Context, Planned
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published
 from gitcd.usecases.rollback import MovedError, RollbackRequest, Sources, preview_rollback, rollback

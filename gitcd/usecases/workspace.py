@@ -31,8 +31,8 @@ from gitcd.registry.registries import Registries
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.usecases import identity
+from gitcd.usecases.context import EVERYTHING, Context, Selection, default_line
 from gitcd.usecases.history import recall_from
-from gitcd.usecases.planner import EVERYTHING, Context, Selection, default_line
 
 Target = WorkTree | Mirror
 

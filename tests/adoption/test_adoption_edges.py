@@ -6,7 +6,8 @@ import pytest
 
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from tests.support.adoption import at, declare, load, pinned
 from tests.support.scenes import HOST, NOW, Tags
 

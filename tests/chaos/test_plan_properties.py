@@ -12,7 +12,8 @@ from gitcd.model.plan import BROKEN, CHANGING, OutcomeKind
 from gitcd.model.registry import Answers
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.scopes import Scopes
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.reconcile import preview
 from tests.support.adoption import declare, differing, snapshot
 from tests.support.repos import make_bare

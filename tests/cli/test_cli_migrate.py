@@ -9,7 +9,8 @@ import pytest
 
 from gitcd.cli.main import run
 from gitcd.git.worktree import WorkTree
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.validate import validate
 from tests.support.ecr import PUSHED_AT, StandIn
 from tests.support.fluxtree import FILES as FLUX

@@ -12,7 +12,8 @@ from gitcd.model.plan import OutcomeKind, Plan
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Failure, Image, Query
 from gitcd.model.tree import MemoryTree
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 
 ROOT = Path(__file__).parents[2] / "examples" / "config-repo"
 FILES = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sorted(ROOT.rglob("*")) if path.is_file()}

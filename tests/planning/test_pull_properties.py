@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from tests.support.scenes import NOW
 from tests.support.worlds import ENVIRONMENTS, configs
 

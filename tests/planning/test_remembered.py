@@ -17,7 +17,8 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.facts import ODD, pack_declarations, pack_found, unpack_declarations, unpack_found
 from gitcd.planning.inputs import read_inputs
 from gitcd.planning.survey import survey
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

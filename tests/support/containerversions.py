@@ -15,8 +15,8 @@ import pytest
 from gitcd.manifests.dump import to_yaml
 from gitcd.model.crd import NAME, custom_resource_definition
 from gitcd.model.settings import NamespaceScope, Settings
+from gitcd.usecases.context import Planned
 from gitcd.usecases.from_cluster import Asked, ClusterSource, read_cluster
-from gitcd.usecases.planner import Planned
 from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import preview, reconcile
 from gitcd.usecases.statuses import with_statuses

@@ -12,7 +12,8 @@ from gitcd.manifests import to_yaml
 from gitcd.model.migration import Drafted
 from gitcd.model.plan import Plan
 from gitcd.model.tree import MemoryTree
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from tests.support.scenes import NOW, Tags
 
 

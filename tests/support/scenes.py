@@ -15,8 +15,8 @@ from gitcd.git.mirror import Mirror, open_mirror
 from gitcd.git.remote import Remote
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Candidate, Failure, Image, Query
+from gitcd.usecases.context import Context, Planned, Selection
 from gitcd.usecases.history import recall_from
-from gitcd.usecases.planner import Context, Planned, Selection
 from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import reconcile
 from tests.support.follows import with_follows

@@ -4,7 +4,8 @@ import pytest
 
 from gitcd.model.plan import Direction, OutcomeKind
 from gitcd.model.tree import MemoryTree, Mode
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from tests.usecases.test_planner import (
     APP,
     HOST,

@@ -14,9 +14,9 @@ from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PullAct
 from gitcd.model.registry import Answers, Failure
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.inputs import read_inputs
+from gitcd.usecases.context import Planned
 from gitcd.usecases.controller import Alone, Controller, Election, Health, Look, News
 from gitcd.usecases.metrics import Meter
-from gitcd.usecases.planner import Planned
 from gitcd.usecases.publish import Published
 from gitcd.usecases.running import Schedule
 

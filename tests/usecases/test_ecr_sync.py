@@ -18,8 +18,8 @@ from gitcd.model.declaration import ConfigKey, Container, Workload
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.reference import Repository
 from gitcd.model.version import compile_pattern
+from gitcd.usecases.context import Context
 from gitcd.usecases.ecr_sync import Poll, Sync, keep
-from gitcd.usecases.planner import Context
 from tests.support.repos import Bare
 from tests.support.scenes import AUTHOR, HOST, Tags, app_files, context, mirror_of, reference
 

@@ -1,6 +1,7 @@
 from gitcd.model.tree import MemoryTree
+from gitcd.usecases.context import Context
 from gitcd.usecases.explain import explain
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.planner import make_plan
 from tests.support.scenes import LAYOUT, NOW, Tags, app_files, digest
 
 

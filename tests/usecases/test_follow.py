@@ -8,7 +8,8 @@ import pytest
 from gitcd.model.plan import Direction, OutcomeKind
 from gitcd.model.registry import Answers, Failure
 from gitcd.model.tree import MemoryTree
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.promote import Pen, Promotion, promote
 from gitcd.usecases.rollback import RollbackRequest, Sources, rollback
 from tests.support.repos import make_bare

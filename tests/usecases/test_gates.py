@@ -27,8 +27,9 @@ from gitcd.model.registry import Failure
 from gitcd.model.settings import Settings
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.holds import NoHistory
+from gitcd.usecases.context import Context
 from gitcd.usecases.explain import explain
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.reconcile import preview, reconcile, replay
 from gitcd.usecases.workspace import Workspace
 from tests.support.ecr import CREDENTIALS, StandIn

@@ -11,8 +11,9 @@ from gitcd.model.hold import Hold, Reject
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree, Mode
 from gitcd.usecases import holding
+from gitcd.usecases.context import Context
 from gitcd.usecases.holding import HoldRequest, hold, release
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.reconcile import write_in_place
 from tests.support.scenes import AUTHOR, app_files, context, mirror_of, run
 from tests.support.scenes import digest as image

@@ -17,7 +17,8 @@ from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.inputs import read_inputs
 from gitcd.usecases import increment
-from gitcd.usecases.planner import Context, Selection, make_plan
+from gitcd.usecases.context import Context, Selection
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.reconcile import reconcile
 from tests.support.repos import make_bare
 

@@ -11,8 +11,9 @@ from gitcd.model.plan import OutcomeKind
 from gitcd.model.registry import Candidate, Failure, Image
 from gitcd.model.tree import MemoryTree, blob_id
 from gitcd.usecases import increment
+from gitcd.usecases.context import Context, Selection
 from gitcd.usecases.increment import plan_tip
-from gitcd.usecases.planner import Context, Selection, make_plan
+from gitcd.usecases.planner import make_plan
 from tests.support.follows import with_follows
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

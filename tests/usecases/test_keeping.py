@@ -11,8 +11,8 @@ from gitcd.errors import ConfigError
 from gitcd.model.declaration import Identity
 from gitcd.model.settings import NamespaceScope, Settings
 from gitcd.model.trailers import Move, render
+from gitcd.usecases.context import EVERYTHING, Selection
 from gitcd.usecases.keeping import Duties, Duty, source_of, to_protect, to_unprotect
-from gitcd.usecases.planner import EVERYTHING, Selection
 from gitcd.usecases.workspace import Workspace
 from tests.support.repos import Bare, git, make_bare, make_worktree
 from tests.support.scenes import HOST, LAYOUT, app_files, digest

@@ -13,7 +13,8 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.applying_scope import Source
 from gitcd.planning.inputs import read_inputs
 from gitcd.usecases.apply_reading import with_declarations
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.reconcile import reconcile
 from gitcd.usecases.validate import validate
 from tests.support.legacy import APP, FIRST, KCD, MODERN, SECOND, TIP, registry

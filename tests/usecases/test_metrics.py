@@ -18,8 +18,8 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.inputs import read_inputs
 from gitcd.planning.shards import Part
 from gitcd.rendering.metrics import Family, Sample, exposition, statsd
+from gitcd.usecases.context import Planned
 from gitcd.usecases.metrics import Done, Meter, StatsdSink, measured, write_textfile
-from gitcd.usecases.planner import Planned
 from gitcd.usecases.publish import Published
 
 _LINE = re.compile(r'(gitcd_[a-z_]+)(?:\{((?:[a-z]+="[^"]*",?)+)\})? (-?[0-9.e+]+)')

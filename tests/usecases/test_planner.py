@@ -14,7 +14,8 @@ from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.holds import NoHistory, PastMove
-from gitcd.usecases.planner import Context, Selection, make_plan
+from gitcd.usecases.context import Context, Selection
+from gitcd.usecases.planner import make_plan
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"

@@ -14,9 +14,9 @@ from gitcd.model.plan import OutcomeKind, PullAct, plan_exit_code
 from gitcd.model.pull import ForgeFailure, PullState, Trouble
 from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
+from gitcd.usecases.context import Selection
 from gitcd.usecases.deliver import NO_FORGE, Desk
 from gitcd.usecases.deliver_details import restarts
-from gitcd.usecases.planner import Selection
 from gitcd.usecases.reconcile import preview, reconcile, replay
 from tests.support.memoryforge import KilledError, MemoryForge
 from tests.support.repos import Bare, git, make_bare

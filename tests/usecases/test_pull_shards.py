@@ -11,8 +11,8 @@ from gitcd.model.pull import PullState
 from gitcd.planning.shards import Part, Shard
 from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
+from gitcd.usecases.context import Selection
 from gitcd.usecases.deliver import Desk
-from gitcd.usecases.planner import Selection
 from gitcd.usecases.reconcile import reconcile
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, make_bare

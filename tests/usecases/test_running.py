@@ -13,7 +13,7 @@ from gitcd.model.plan import Outcome, OutcomeKind, Plan
 from gitcd.model.registry import Answers
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.inputs import Inputs, read_inputs
-from gitcd.usecases.planner import Planned
+from gitcd.usecases.context import Planned
 from gitcd.usecases.running import LONGEST, SHORTEST, Schedule
 
 

@@ -7,8 +7,8 @@ import pytest
 from gitcd.git.history import ensure_history, local_history
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
+from gitcd.usecases.context import Selection
 from gitcd.usecases.keeping import Source
-from gitcd.usecases.planner import Selection
 from gitcd.usecases.promote import Promotion
 from gitcd.usecases.pulls import proposals
 from gitcd.usecases.settle_tags import settle

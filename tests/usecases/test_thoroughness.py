@@ -15,7 +15,8 @@ from gitcd.model.settings import Settings
 from gitcd.planning import leftout
 from gitcd.planning.holds import PastMove
 from gitcd.planning.screening import MAX_FILE, Screen
-from gitcd.usecases.planner import Context, make_plan
+from gitcd.usecases.context import Context
+from gitcd.usecases.planner import make_plan
 from gitcd.usecases.reconcile import preview, replay, write_in_place
 from gitcd.usecases.workspace import Workspace
 from tests.support.repos import make_bare, make_worktree

@@ -12,7 +12,8 @@ from gitcd.model.registry import Failure
 from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.settling import group_of
-from gitcd.usecases.planner import Context, Selection, make_plan
+from gitcd.usecases.context import Context, Selection
+from gitcd.usecases.planner import make_plan
 from tests.support import scenes
 from tests.support.worlds import configs
 from tests.usecases.test_planner import (
