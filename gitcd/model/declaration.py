@@ -139,6 +139,9 @@ class ConfigKey:
 class Timeouts:
     rollout: Annotated[Duration, Doc("How long a rollout may take to become healthy.")] = timedelta(minutes=15)
     verify: Annotated[Duration, Doc("How long all checks of a rollout may take.")] = timedelta(minutes=10)
+    unschedulable: Annotated[
+        Duration, Doc("How long a pod may wait for a node before that counts as a failure of the rollout.")
+    ] = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)

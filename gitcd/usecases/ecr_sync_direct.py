@@ -161,8 +161,9 @@ class Direct:
 
     def _healthy(self) -> Health:
         """How the Deployment is in the end, or when the time is over."""
-        eye = Onlooker(self.objects)
-        until = time.monotonic() + self.declaration.spec.timeouts.rollout.total_seconds()
+        timeouts = self.declaration.spec.timeouts
+        eye = Onlooker(self.objects, timeouts.unschedulable)
+        until = time.monotonic() + timeouts.rollout.total_seconds()
         while True:
             health = eye.look(self.ref, datetime.now(UTC))
             if health.state in _OVER:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gitcd.cluster.api import DeclinedError, Json
 from gitcd.cluster.objects import Objects, ref_of
 from gitcd.errors import TransientError
-from gitcd.model.health import Health, State
+from gitcd.model.health import Around, Health, State
 from gitcd.model.live import Ref
 from gitcd.rollout.health import assess, evidence
+from gitcd.rollout.health.pods import PATIENCE
 
 _log = logging.getLogger(__name__)
 
 
 class Onlooker:
-    """Looks at objects again and again, and remembers since when each of them has been what it is."""
+    """Looks at objects again and again, and remembers since when each of them has been what it is.
 
-    def __init__(self, objects: Objects) -> None:
+    `patience` is how long a pod may wait for a node before that counts as a failure.
+    """
+
+    def __init__(self, objects: Objects, patience: timedelta = PATIENCE) -> None:
         self._objects = objects
+        self._patience = patience
         self._generations: dict[Ref, tuple[object, object]] = {}
         self._since: dict[Ref, datetime] = {}
-
-    @property
-    def seen(self) -> Mapping[Ref, datetime]:
-        """Since when each object has been seen in its present generation."""
-        return self._since
 
     def look(self, ref: Ref, now: datetime) -> Health:
         """How an object is. One that is not there is Missing.
@@ -39,8 +38,12 @@ class Onlooker:
         value = self._objects.get(ref)
         if value is None:
             return Health(ref, State.MISSING, "NotFound", f"{ref} is not there")
+        return self.assess(value, self._objects.around(value), now)
+
+    def assess(self, value: Json, around: Around, now: datetime) -> Health:
+        """How an object is that was read already, with what stands around it."""
         self.note(value, now)
-        return assess(value, self._objects.around(value), now, seen=self._since)
+        return assess(value, around, now, seen=self._since, patience=self._patience)
 
     def note(self, value: Json, now: datetime) -> None:
         """Remember that the object was seen."""

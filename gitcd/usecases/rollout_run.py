@@ -22,7 +22,6 @@ from gitcd.rollout.actions import Action, CommitSwitch, Measure
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.findings import Findings
-from gitcd.rollout.health import assess
 from gitcd.rollout.orders import read_orders
 from gitcd.rollout.record import Record, render
 from gitcd.rollout.strategies import table_of
@@ -58,7 +57,7 @@ class Run:
         self.said = ""
         self._means = means
         self._table = table_of(release)
-        self._eye = Onlooker(means.objects)
+        self._eye = Onlooker(means.objects, release.spec.timeouts.unschedulable)
         self._findings = Findings()
         self._progress: Progress | None = None
         self._given_up = False
@@ -228,8 +227,7 @@ class Run:
             if value is None:
                 continue
             live[ref], around[ref] = value, self._means.objects.around(value)
-            self._eye.note(value, now)
-            health[ref] = assess(value, around[ref], now, seen=self._eye.seen)
+            health[ref] = self._eye.assess(value, around[ref], now)
         return live, around, health
 
     def _enter(self, step: str, facts: Facts, *, is_held: bool = False) -> None:

@@ -266,6 +266,18 @@ def test_a_pod(phase, status, expected):
     assert said(value) == expected
 
 
+@pytest.mark.parametrize(("patience", "failed_after"), [(0, 1), (60, 61), (300, 301)])
+def test_a_pod_may_wait_for_a_node_as_long_as_its_declaration_says(patience, failed_after):
+    def state(seconds):
+        waits = pod("p", "new", phase="Pending", **unscheduled(seconds))
+        about = merged(DEPLOYMENT, **SHORT)
+        around = Around((waits,), SETS)
+        return assess(about, around, NOW, patience=timedelta(seconds=patience)).state.value
+
+    assert state(patience) == "InProgress"
+    assert state(failed_after) == "Failed"
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_pod_that_shall_always_run_and_ended(phase):
     assert said(pod("p", "nobody", phase=phase)) == ("Failed", "PodEnded")

@@ -33,6 +33,6 @@ def test_a_verification_longer_than_every_run_comes_to_its_end(rollouts: Rollout
         ends.append(rolled.end)
         time.sleep(0.2)
     assert ends[-1] is End.DONE
-    assert len(ends) > 2
+    assert End.PROGRESSING in ends
     assert asked == [0, 1, 2, 3]
     assert "rollout" not in rollouts.status("app")

@@ -40,7 +40,12 @@ _RULES: Mapping[tuple[str, str], Callable[[Look], Health]] = {
 
 
 def assess(
-    value: Json, around: Around, now: datetime, *, seen: Mapping[Ref, datetime] = MappingProxyType({})
+    value: Json,
+    around: Around,
+    now: datetime,
+    *,
+    seen: Mapping[Ref, datetime] = MappingProxyType({}),
+    patience: timedelta = pods.PATIENCE,
 ) -> Health:
     """How an object is, by itself and by what stands around it. It never raises, whatever the object holds.
 
@@ -49,8 +54,9 @@ def assess(
         around: for a workload its pods (for a Deployment its ReplicaSets, too), for a Service its EndpointSlices.
         now: a time with a zone.
         seen: since when each object has been seen as it is; asked for kinds whose controller says nothing.
+        patience: how long a pod may wait for a node before that counts as a failure.
     """
     ref = ref_of(value)
     since = seen.get(ref)
-    look = Look(ref, value, around, now, is_settled=since is not None and now - since >= SETTLE)
+    look = Look(ref, value, around, now, since is not None and now - since >= SETTLE, patience)
     return generic.first(look) or _RULES.get((ref.group, ref.kind), generic.judge)(look)

@@ -20,7 +20,7 @@ def judge(look: Look) -> Health:
         return look.progressing("NotObserved", "its controller has not looked at it yet")
     if text(value, "spec", "updateStrategy", "type") == "OnDelete":
         return look.current("OnDelete", "its pods are replaced when somebody deletes them")
-    complaint = worst(_new_pods(look), look.now)
+    complaint = worst(_new_pods(look), look)
     if complaint and complaint.is_fatal:
         return look.blamed(complaint)
     wanted = number(value, "status", "desiredNumberScheduled")

@@ -19,7 +19,7 @@ def judge(look: Look) -> Health:
         return look.progressing("NotObserved", "its controller has not looked at it yet")
     if flag(value, "spec", "paused"):
         return look.suspended("Paused", "it is paused: spec.paused is true")
-    complaint = worst(new_pods(look), look.now)
+    complaint = worst(new_pods(look), look)
     if complaint and complaint.is_fatal:
         return look.blamed(complaint)
     progress = condition(value, "Progressing")

@@ -13,7 +13,7 @@ def judge(look: Look) -> Health:
     if says(condition(value, "Complete"), "True"):
         return look.current("Complete")
     # Whether containers that fail are started again is for the Job's backoffLimit to say.
-    complaint = worst(owned(look.around.pods, value), look.now, retries_are_fatal=False)
+    complaint = worst(owned(look.around.pods, value), look, retries_are_fatal=False)
     for kind in ("Failed", "FailureTarget"):
         found = condition(value, kind)
         if says(found, "True"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gitcd import redact
 from gitcd.model.health import Around, Health, State
@@ -36,13 +36,17 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`is_settled`: it has been seen as it is for so long that its controller, if it has one, would have spoken."""
+    """`is_settled`: it has been seen as it is for so long that its controller, if it has one, would have spoken.
+
+    `patience`: how long a pod may wait for a node before that counts as a failure.
+    """
 
     ref: Ref
     value: Json
     around: Around
     now: datetime
     is_settled: bool
+    patience: timedelta
 
     def current(self, reason: str = "Ready", message: str = "") -> Health:
         return self._say(State.CURRENT, reason, message)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from gitcd.model.health import Health
 from gitcd.model.live import Json
 from gitcd.rollout.health.look import Complaint, Look, line, word
 from gitcd.rollout.health.reading import condition, dig, flag, is_leaving, mapping, moment, number, objects, says, text
 
-PATIENCE = timedelta(seconds=15)  # that kstatus, too, grants a scheduler
+PATIENCE = timedelta(seconds=15)  # that kstatus grants a scheduler
 _LONGEST = 256  # characters of what a kubelet says
 _RETRIED = "CrashLoopBackOff"
 
@@ -19,10 +19,10 @@ def judge(look: Look) -> Health:
     pod = look.value
     phase = text(pod, "status", "phase")
     if phase in {"Succeeded", "Failed"} and _restarts(pod) == "Always":
-        return look.failed("PodEnded", f"it ended, phase {phase}", complaint(pod, look.now))
+        return look.failed("PodEnded", f"it ended, phase {phase}", complaint(pod, look))
     if phase == "Succeeded":
         return look.current("Succeeded")
-    found = complaint(pod, look.now)
+    found = complaint(pod, look)
     if phase == "Failed":
         return look.failed("PodFailed", "it ended with an error", found)
     if found is None:
@@ -30,22 +30,22 @@ def judge(look: Look) -> Health:
     return look.blamed(found) if found.is_fatal else look.progressing(found.reason, "it is not ready", found)
 
 
-def worst(pods: Iterable[Json], now: datetime, *, retries_are_fatal: bool = True) -> Complaint | None:
+def worst(pods: Iterable[Json], look: Look, *, retries_are_fatal: bool = True) -> Complaint | None:
     """The complaint to show for all of them: one that no waiting helps, else the first by name.
 
     `retries_are_fatal`: whether a container that is started again and again counts as one of those.
     """
     staying = sorted((each for each in pods if not is_leaving(each)), key=lambda each: text(each, "metadata", "name"))
-    found = [each for each in (complaint(pod, now, retries_are_fatal=retries_are_fatal) for pod in staying) if each]
+    found = [each for each in (complaint(pod, look, retries_are_fatal=retries_are_fatal) for pod in staying) if each]
     return min(found, key=lambda each: not each.is_fatal, default=None)
 
 
-def complaint(pod: Json, now: datetime, *, retries_are_fatal: bool = True) -> Complaint | None:
+def complaint(pod: Json, look: Look, *, retries_are_fatal: bool = True) -> Complaint | None:
     """What keeps a pod from being ready; None where nothing does."""
     if is_ready(pod) or text(pod, "status", "phase") == "Succeeded":
         return None
     name = text(pod, "metadata", "name")
-    return next(_complaints(pod, name, now, retries_are_fatal), Complaint(name, "", "NotReady", ""))
+    return next(_complaints(pod, name, look, retries_are_fatal), Complaint(name, "", "NotReady", ""))
 
 
 def is_ready(pod: Json) -> bool:
@@ -53,7 +53,7 @@ def is_ready(pod: Json) -> bool:
     return says(condition(pod, "Ready"), "True") and not any(_waits(each) for each in _containers(pod))
 
 
-def _complaints(pod: Json, name: str, now: datetime, retries_are_fatal: bool) -> Iterator[Complaint]:
+def _complaints(pod: Json, name: str, look: Look, retries_are_fatal: bool) -> Iterator[Complaint]:
     """All that is known against it, what weighs most first."""
     waiting = [each for each in _containers(pod) if _waits(each)]
     for status in waiting:
@@ -63,7 +63,7 @@ def _complaints(pod: Json, name: str, now: datetime, retries_are_fatal: bool) ->
             yield Complaint(
                 name, text(status, "name"), word(reason), _why_waiting(status), is_fatal, _last_words(status)
             )
-    yield from _unscheduled(pod, name, now)
+    yield from _unscheduled(pod, name, look)
     for status in _containers(pod):
         ended = mapping(status, "state", "terminated")
         if ended and number(ended, "exitCode", default=-1) != 0:
@@ -89,12 +89,12 @@ def is_error(reason: str) -> bool:
     return reason.startswith(("Err", "Invalid")) or reason.endswith(("Error", "BackOff"))
 
 
-def _unscheduled(pod: Json, name: str, now: datetime) -> Iterator[Complaint]:
+def _unscheduled(pod: Json, name: str, look: Look) -> Iterator[Complaint]:
     scheduled = condition(pod, "PodScheduled")
     if says(scheduled, "False"):
         reason = word(text(scheduled, "reason"), "Unscheduled")
         since = moment(scheduled, "lastTransitionTime")
-        is_fatal = reason == "Unschedulable" and since is not None and now - since > PATIENCE
+        is_fatal = reason == "Unschedulable" and since is not None and look.now - since > look.patience
         yield Complaint(name, "", reason, line(text(scheduled, "message"), _LONGEST), is_fatal)
 
 

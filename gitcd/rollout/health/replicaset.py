@@ -12,7 +12,7 @@ def judge(look: Look) -> Health:
     value = look.value
     if not has_number(value, "status", "observedGeneration"):
         return look.progressing("NotObserved", "its controller has not looked at it yet")
-    complaint = worst(owned(look.around.pods, value), look.now)
+    complaint = worst(owned(look.around.pods, value), look)
     if complaint and complaint.is_fatal:
         return look.blamed(complaint)
     failure = condition(value, "ReplicaFailure")

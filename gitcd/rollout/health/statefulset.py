@@ -19,7 +19,7 @@ def judge(look: Look) -> Health:
         return look.progressing("NotObserved", "its controller has not looked at it yet")
     if text(value, "spec", "updateStrategy", "type") == "OnDelete":
         return look.current("OnDelete", "its pods are replaced when somebody deletes them")
-    complaint = worst(_new_pods(value, look.around.pods), look.now)
+    complaint = worst(_new_pods(value, look.around.pods), look)
     if complaint and complaint.is_fatal:
         return look.blamed(complaint)
     return _shortage(look, complaint) or _behind(look, complaint) or look.current()
@@ -63,4 +63,4 @@ def _behind(look: Look, complaint: Complaint | None) -> Health | None:
 
 def _stuck(look: Look) -> Complaint | None:
     """What keeps an old pod from being ready: the controller waits for it before it goes on."""
-    return worst(owned(look.around.pods, look.value), look.now)
+    return worst(owned(look.around.pods, look.value), look)
