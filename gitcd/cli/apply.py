@@ -58,7 +58,8 @@ class _Duration(click.ParamType[timedelta]):
 @click.option("--budget", type=_Duration(), metavar="TIME", help="How long to wait at most, such as 4m; the next run "
               "goes on from there.")  # fmt: skip
 @click.option("--prune", is_flag=True, help="Delete what apply wrote once and git no longer has.")
-@click.option("--yes-prune", "prune_many", is_flag=True, help="Delete even more than a tenth of a hundred or 20%.")
+@click.option("--yes-prune", "prune_many", is_flag=True, help="With --prune: delete even more than 10 objects, or "
+              "more than 20% of those on record.")  # fmt: skip
 @options.kubernetes
 @click.option("--namespace", "-n", envvar="GITCD_APPLY_NAMESPACE", show_envvar=True, default="gitcd", show_default=True,
               metavar="NAME", help="Where the record of what was applied is kept, and the Lease.")  # fmt: skip
@@ -75,6 +76,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     from gitcd.model.plan import exit_code
     from gitcd.usecases.apply_verb import apply
 
+    if arguments["prune"] and arguments["app"]:
+        raise click.UsageError("--prune looks at a whole environment, and does not go with --app")
     run = session.workspace(arguments)
     reports = []
     with run.open(local=False) as target:

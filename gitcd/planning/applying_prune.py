@@ -99,7 +99,6 @@ class Rails:
 def ceiling(doomed: int, total: int) -> str:
     """Why so many are not deleted without being asked twice; empty: they are few."""
     if doomed > MOST or doomed > SHARE * total:
-        return (
-            f"{doomed} of {total} objects would be deleted, and more than {MOST} or {SHARE:.0%} are not by themselves"
-        )
+        most = f"{MOST} are the most without --yes-prune, and {SHARE:.0%} of them"
+        return f"{doomed} of the {total} objects on record would be deleted: {most}"
     return ""

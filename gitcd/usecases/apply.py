@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from gitcd.cluster import lease
 from gitcd.cluster.objects import MANAGER, Objects
-from gitcd.errors import GitcdError, RefusedError, TransientError
+from gitcd.errors import GitcdError, TransientError
 from gitcd.git.runner import CorruptError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
 from gitcd.model.declaration import Identity
@@ -20,7 +20,7 @@ from gitcd.planning.applying_scope import workloads_of
 from gitcd.rollout.facts import Facts, Release
 from gitcd.usecases.apply_lease import Holds, held
 from gitcd.usecases.apply_look import Look, objects_of, take_look
-from gitcd.usecases.apply_prune import Pruner
+from gitcd.usecases.apply_prune import Pruned, Pruner
 from gitcd.usecases.apply_record import read_record, write_record
 from gitcd.usecases.apply_release import is_settled
 from gitcd.usecases.apply_report import Report
@@ -103,22 +103,26 @@ class _Run:
             if is_real and (self._work or self._due):
                 self._announce()
             self._write(holds)
-        pruned, kept, refusal = self._pruned() if self._how.prune else ((), (), "")
+        pruned = Pruned()
+        with self._noted():
+            if self._how.prune and self._left:
+                self._keep()
+                pruned = self._prune()
         with self._noted():
             if is_real and not self._want.external:
-                self._remember(pruned)
-        gone = {each.ref for each in pruned}
+                self._remember(pruned.applied)
+        gone = {each.ref for each in pruned.applied}
         return Report(
             self._environment,
             self._commit,
             self._want,
-            (*self._progress.results.values(), *pruned),
+            (*self._progress.results.values(), *pruned.applied),
             tuple(self._rolled),
             tuple(self._progress.unhealthy),
             tuple(each.ref for each in self._left if each.ref in self._live and each.ref not in gone),
-            kept,
+            pruned.kept,
             self._same,
-            refusal,
+            pruned.refusal,
             self._error,
         )
 
@@ -229,19 +233,11 @@ class _Run:
             return
         self._progress.add(applied, entry)
 
-    def _pruned(self) -> tuple[tuple[Applied, ...], tuple[tuple[Ref, str], ...], str]:
-        """What was deleted, what is kept and why; or why nothing is deleted at all."""
-        try:
-            return (*self._prune(), "")
-        except RefusedError as error:
-            return (), (), str(error)
-
-    def _prune(self) -> tuple[tuple[Applied, ...], tuple[tuple[Ref, str], ...]]:
+    def _prune(self) -> Pruned:
         """Delete what has left git; last, and only where everything else went well."""
-        if not self._left:
-            return (), ()
         if not self._want.is_whole or not self._went_well:
-            return (), tuple((each.ref, "not everything could be applied") for each in self._left)
+            why = "nothing is deleted before everything is applied and healthy"
+            return Pruned(kept=tuple((each.ref, why) for each in self._left))
         pruner = Pruner(self._objects, self._environment, self._how.kinds, self._how.note, self._how.dry_run)
         wanted = [each.ref for each in self._want.manifests]
         total = len(self._record.inventory.entries)

@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from gitcd.cluster.api import Cause, DeclinedError
 from gitcd.errors import GitcdError, TransientError
-from gitcd.model.applied import Applied, Fate
-from gitcd.model.live import Manifest
+from gitcd.model.applied import NOWHERE, Applied, Fate
+from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_rules import SECRET
 
 _OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
@@ -61,6 +61,20 @@ def troubled(manifest: Manifest, error: GitcdError) -> Applied:
     return Applied(manifest.ref, Fate.FAILED, manifest.origin, message, error.remedy, transient=is_transient)
 
 
+def undeleted(ref: Ref, answer: DeclinedError) -> Applied:
+    """What became of an object that was to be deleted, and that the server keeps."""
+    match answer.status:
+        case HTTPStatus.FORBIDDEN:
+            remedy = f"Give gitcd's ServiceAccount the verb delete on {ref.kind}, {_ROLE}, or delete it by hand."
+            return Applied(ref, Fate.FAILED, NOWHERE, f"it may not be deleted: {answer.words}", remedy)
+        case HTTPStatus.CONFLICT:
+            message = "somebody changed it just when it was to be deleted"
+            return Applied(ref, Fate.FAILED, NOWHERE, message, "Run again.", transient=True)
+        case _:
+            return Applied(ref, Fate.FAILED, NOWHERE, f"it is not deleted: {answer.words or answer.reason}")
+
+
+_ROLE = "as `gitcd install --prune` renders it"
 _ALLOW = "Give gitcd's ServiceAccount the verbs get, list, create and patch there; `gitcd install` renders a Role."
 
 

@@ -7,19 +7,29 @@ from dataclasses import dataclass
 
 from gitcd.cluster.api import DeclinedError, Json
 from gitcd.cluster.objects import MANAGER, Objects
-from gitcd.errors import RefusedError
+from gitcd.errors import TransientError
 from gitcd.model.applied import NOWHERE, Applied, Entry, Fate
 from gitcd.model.live import Ref
 from gitcd.planning.applying_prune import Rails, ceiling
+from gitcd.usecases.apply_answers import undeleted
 from gitcd.usecases.apply_live import Live
 from gitcd.usecases.apply_waves import Note
 from gitcd.usecases.apply_write import DryRun
 
-Pruned = tuple[tuple[Applied, ...], tuple[tuple[Ref, str], ...]]
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was deleted, or in a dry run would be; what is kept, and why; or why nothing is deleted at all."""
+
+    applied: tuple[Applied, ...] = ()
+    kept: tuple[tuple[Ref, str], ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruner:
+    """Deletes; what goes wrong with one object stops no other."""
+
     objects: Objects
     environment: str
     kinds: Collection[str]
@@ -27,22 +37,15 @@ class Pruner:
     dry_run: DryRun
 
     def prune(self, left: Sequence[Entry], live: Live, wanted: Collection[Ref], total: int, *, many: bool) -> Pruned:
-        """Delete of `left` what may be deleted; what was, and what stays and why. `total` objects are on record.
-
-        Raises:
-            RefusedError: it is too much to be meant.
-        """
+        """Delete of `left` what may be deleted, unless it is too much to be meant. `total` objects are on record."""
         if not wanted:
-            raise RefusedError(
-                f"{self.environment} has no manifest left, and everything would be deleted",
-                remedy="Delete it by hand if that is meant, together with its record.",
-            )
+            return Pruned(refusal=_nothing_left(self.environment))
         uids = {live[ref]["metadata"].get("uid") for ref in wanted if ref in live}
         rails = Rails(self.environment, MANAGER, self.kinds, frozenset(filter(None, uids)))
         pruning = rails.judge(left, live)
-        if not many and self.dry_run is DryRun.NONE and (why := ceiling(len(pruning.doomed), total)):
-            raise RefusedError(why, remedy="Look at --dry-run=server --prune, and say --yes-prune if it is meant.")
-        return tuple(self._deleted(ref, live[ref]) for ref, _ in pruning.doomed), pruning.kept
+        why = "" if many else ceiling(len(pruning.doomed), total)
+        doomed = () if why and self.dry_run is DryRun.NONE else pruning.doomed
+        return Pruned(tuple(self._deleted(ref, live[ref]) for ref, _ in doomed), pruning.kept, _with_remedy(why))
 
     def _deleted(self, ref: Ref, value: Json) -> Applied:
         metadata = value["metadata"]
@@ -51,6 +54,19 @@ class Pruner:
             try:
                 self.objects.delete(ref, uid=metadata["uid"], resource_version=metadata["resourceVersion"])
             except DeclinedError as answer:
-                applied = Applied(ref, Fate.FAILED, NOWHERE, answer.message)
+                applied = undeleted(ref, answer)
+            except TransientError as error:
+                applied = Applied(ref, Fate.FAILED, NOWHERE, error.message, error.remedy, transient=True)
         self.note(applied)
         return applied
+
+
+def _nothing_left(environment: str) -> str:
+    return (
+        f"{environment} has no manifest left, and everything would be deleted\n"
+        "  Delete it by hand if that is meant, together with its record."
+    )
+
+
+def _with_remedy(why: str) -> str:
+    return why and f"{why}\n  Look at --dry-run=server --prune, and say --yes-prune if it is meant."

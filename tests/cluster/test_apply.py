@@ -306,7 +306,11 @@ def test_many_are_pruned_only_when_asked_twice(scene):
     scene.commit({"envs/prod/a.yaml": None})
     ran = scene.apply("--all", "--prune")
     assert ran.code == 5
-    assert "1 of 3 objects would be deleted" in ran.err
+    assert "1 of the 3 objects on record would be deleted" in ran.err
+    rehearsed = scene.apply("--all", "--prune", "--dry-run=server")
+    assert (rehearsed.code, rehearsed.results) == (5, {"ConfigMap/a": "Pruned"})
+    assert "say --yes-prune if it is meant" in rehearsed.err
+    assert scene.get("configmaps", "a")
     assert scene.apply("--all", "--prune", "--yes-prune").results == {"ConfigMap/a": "Pruned"}
 
 

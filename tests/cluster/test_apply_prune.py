@@ -1,0 +1,82 @@
+"""`gitcd apply --prune` where not everything goes well: rights that are missing, numbers that are too large."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from gitcd.cli.apply import command
+from gitcd.manifests.dump import to_yaml
+from gitcd.planning.applying_prune import MOST, SHARE, ceiling
+from tests.support.applying import config_map, documents, scene
+from tests.support.containerversions import definition
+
+__all__ = ["definition", "scene"]
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+@pytest.fixture
+def account(scene):
+    """May do everything but delete."""
+    ns = scene.namespace
+    verbs = ["get", "list", "watch", "create", "update", "patch"]
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]
+    subject = {"kind": "ServiceAccount", "name": "careful", "namespace": ns}
+    made = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "careful", "namespace": ns}},
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": ns}, "rules": rules},
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": ns},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": ns},
+            "subjects": [subject],
+        },
+    ]
+    scene.plane.apply("---\n".join(map(to_yaml, made)))
+    return scene.plane.account(ns, "careful")
+
+
+def test_what_may_not_be_deleted_is_told_with_its_remedy_and_tried_again(scene, account):
+    ns = scene.namespace
+    files = {f"envs/prod/{name}.yaml": documents(config_map(ns, name, k="v")) for name in "abcdef"}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": ns}}
+    scene.commit({**files, "envs/prod/s.yaml": documents({**service, "spec": {"ports": [{"port": 80}]}})})
+    assert scene.apply("--all").code == 0
+    scene.commit(
+        {"envs/prod/a.yaml": None, "envs/prod/s.yaml": None, "envs/prod/b.yaml": documents(config_map(ns, "b"))}
+    )
+    ran = scene.apply("--all", "--prune", "--yes-prune", kubeconfig=account.kubeconfig)
+    assert ran.code == 5
+    assert ran.results == {"ConfigMap/b": "Changed", "ConfigMap/a": "Failed", "Service/s": "Failed"}
+    assert f"ConfigMap {ns}/a: it may not be deleted: configmaps" in ran.err
+    assert "Give gitcd's ServiceAccount the verb delete on Service, as `gitcd install --prune` renders it" in ran.err
+    ran = scene.apply("--all", "--prune", "--yes-prune")
+    assert (ran.code, ran.results) == (0, {"ConfigMap/a": "Pruned", "Service/s": "Pruned"})
+
+
+def test_it_does_not_go_with_single_declarations(scene):
+    ran = scene.apply("--prune", "--app", "web")
+    assert ran.code == 2
+    assert "does not go with --app" in ran.err
+
+
+@pytest.mark.parametrize(("doomed", "total"), [*product((1, 2, MOST, MOST + 1), (4, 5, 9, 10, 49, 50, 51, 1000))])
+def test_more_than_ten_or_a_fifth_need_a_word(doomed, total):
+    assert bool(ceiling(doomed, total)) == (doomed > 10 or doomed * 5 > total)
+
+
+@pytest.mark.parametrize("where", ["help", "docs/apply.md"])
+def test_the_numbers_are_said(where):
+    page = Path(__file__).parents[2] / where
+    text = (
+        page.read_text()
+        if page.suffix
+        else str(next(each.help for each in command.params if each.name == "prune_many"))
+    )
+    assert f"more than {MOST} objects, or more than {SHARE:.0%} of those on record" in " ".join(text.split()).replace(
+        "More", "more"
+    )
