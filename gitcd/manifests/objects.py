@@ -19,6 +19,7 @@ from gitcd.model.fields import DNS_LABEL
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.site import Refusal
 
+_MAPS = ("annotations", "labels")
 ENCRYPTED = "sops"  # the top-level key that sops leaves in what it has encrypted
 
 _MAX_BYTES = 1 << 24  # definitions of custom kinds come in files of megabytes
@@ -89,7 +90,7 @@ def _part(path: str, first_line: int, part: str) -> Iterator[Manifest | Refusal]
     try:
         for value in documents.compose(part, plain):
             if isinstance(value, Map):
-                yield from _objects(path, first_line, value)
+                yield from _objects(path, first_line, value) if _claims_to_be_one(value) else ()
             elif value is not None:
                 yield Refusal(path, first_line + 1, "the document is no map")
     except UnreadableError as error:
@@ -97,8 +98,6 @@ def _part(path: str, first_line: int, part: str) -> Iterator[Manifest | Refusal]
 
 
 def _objects(path: str, first_line: int, value: Map) -> Iterator[Manifest | Refusal]:
-    if not ("kind" in value or "apiVersion" in value):
-        return
     if value.faults:
         message, mark = value.faults[0]
         yield Refusal(path, first_line + mark[0] + 1, message)
@@ -106,12 +105,16 @@ def _objects(path: str, first_line: int, value: Map) -> Iterator[Manifest | Refu
     kind, items = value.get("kind"), value.get("items")
     if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
         for item in items:
-            if isinstance(item, Map):
+            if isinstance(item, Map) and _claims_to_be_one(item):
                 yield from _objects(path, first_line, item)
             else:
                 yield Refusal(path, first_line + documents.start(value)[0] + 1, f"an item of this {kind} is no object")
         return
     yield _object(Origin(path, first_line + documents.start(value)[0] + 1), value)
+
+
+def _claims_to_be_one(value: Map) -> bool:
+    return "kind" in value or "apiVersion" in value
 
 
 def _object(origin: Origin, value: Map) -> Manifest | Refusal:
@@ -136,6 +139,8 @@ def _unnamed(metadata: object) -> str:
     if not isinstance(metadata, Mapping):
         return "metadata is missing"
     name, namespace = metadata.get("name"), metadata.get("namespace")
+    if wrong := next((key for key in _MAPS if not isinstance(metadata.get(key) or {}, Mapping)), ""):
+        return f"metadata.{wrong} is no map"
     if name is None:
         what = ", and generateName makes a new object at every run" if "generateName" in metadata else ""
         return f"metadata.name is missing{what}"

@@ -11,6 +11,13 @@ from gitcd.model.declaration import Origin
 Json = Mapping[str, Any]  # an object as the API has it
 
 
+def part(value: object, *steps: str) -> Json:
+    """The map that lies there; an empty one where there is none, whatever people have written instead."""
+    for step in steps:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
     """One object, whatever version of its API it is read by. No namespace: it belongs to the whole cluster."""

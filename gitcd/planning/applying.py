@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcd.model.declaration import KIND
-from gitcd.model.live import Manifest, Ref
+from gitcd.model.live import Manifest, Ref, part
 from gitcd.model.problem import Problem
 
 AFTER = "gitcd/after"  # `Kind/name` or `Kind/namespace/name`, several divided by commas
@@ -99,8 +99,7 @@ def _wave(rank: int, manifests: Iterable[Manifest], awaited: set[Ref]) -> Wave:
 
 
 def _after(manifest: Manifest) -> list[str]:
-    annotations = (manifest.value.get("metadata") or {}).get("annotations") or {}
-    text = annotations.get(AFTER, "") if isinstance(annotations, Mapping) else ""
+    text = part(manifest.value, "metadata", "annotations").get(AFTER, "")
     return [name.strip() for name in str(text).split(",") if name.strip()]
 
 

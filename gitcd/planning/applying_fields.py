@@ -13,7 +13,7 @@ from gitcd.model.live import Json
 _DIGITS = 16
 _MASKED = frozenset({"data", "stringData"})
 # What every write changes, or the server alone writes.
-_NOISE = frozenset({"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"})
+NOISE = frozenset({"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"})
 _ABSENT = object()
 
 
@@ -74,7 +74,8 @@ def lacks(live: Json, manifest: Json) -> tuple[Difference, ...]:
 
     Nobody was asked: defaults, and quantities in another spelling, may show although nothing would change.
     """
-    return masked(live, tuple(_lacking(live, manifest, "")))
+    wanted = {key: each for key, each in manifest.items() if key != "status"}  # as the server does
+    return masked(live, tuple(_lacking(live, wanted, "")))
 
 
 def masked(value: Json, differences: Sequence[Difference]) -> tuple[Difference, ...]:
@@ -91,7 +92,7 @@ def _mask(each: Difference) -> Difference:
 
 
 def _bare(value: Json) -> dict[str, Any]:
-    metadata = {key: each for key, each in value["metadata"].items() if key not in _NOISE}
+    metadata = {key: each for key, each in value["metadata"].items() if key not in NOISE}
     return {key: each for key, each in value.items() if key != "status"} | {"metadata": metadata}
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from gitcd.model.declaration import Spec
-from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.live import Json, Manifest, Ref, part
 from gitcd.model.reference import Reference, Repository
-from gitcd.planning.applying_fields import fields_of
+from gitcd.planning.applying_fields import NOISE, fields_of
 
 ENVIRONMENT = "gitcd.io/environment"  # the annotation that says whose an object is
 
@@ -26,8 +26,11 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def marked(manifest: Manifest, environment: str) -> Manifest:
-    """The manifest with the annotation that says which environment it belongs to."""
-    metadata = manifest.value["metadata"]
+    """The manifest with the annotation that says which environment it belongs to.
+
+    Without what the server writes and refuses from others, which a copy of an object that was read there brings along.
+    """
+    metadata = {key: each for key, each in manifest.value["metadata"].items() if key not in NOISE}
     annotations = {**(metadata.get("annotations") or {}), ENVIRONMENT: environment}
     return replace(manifest, value={**manifest.value, "metadata": {**metadata, "annotations": annotations}})
 
@@ -52,15 +55,15 @@ def autoscalers(manifests: Iterable[Manifest]) -> Iterator[Json]:
 
 
 def _target(autoscaler: Json) -> Ref:
-    target = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+    target = part(autoscaler, "spec", "scaleTargetRef")
     group, _, _ = str(target.get("apiVersion", "")).rpartition("/")
     return Ref(str(target.get("kind")), autoscaler["metadata"].get("namespace", ""), str(target.get("name")), group)
 
 
 def without_replicas(manifest: Manifest) -> Manifest:
     """The manifest without its number of replicas: somebody else sets it."""
-    spec = manifest.value.get("spec")
-    if not (isinstance(spec, Mapping) and "replicas" in spec):
+    spec = part(manifest.value, "spec")
+    if "replicas" not in spec:
         return manifest
     kept = {key: each for key, each in spec.items() if key != "replicas"}
     return replace(manifest, value={**manifest.value, "spec": kept})
@@ -69,7 +72,7 @@ def without_replicas(manifest: Manifest) -> Manifest:
 def drops_replicas(live: Json, manifest: Manifest, manager: str) -> bool:
     """Whether the manager owns the number of replicas now, and by this manifest would let it fall to the default."""
     owns = "f:replicas" in (fields_of(live, manager).get("f:spec") or {})
-    return owns and "replicas" not in (manifest.value.get("spec") or {})
+    return owns and "replicas" not in part(manifest.value, "spec")
 
 
 def carries(manifest: Manifest, repository: Repository, name: str = "") -> bool:
@@ -112,13 +115,10 @@ def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _images(manifest: Manifest, repository: Repository, name: str) -> Iterator[tuple[str, Json]]:
-    value: Any = manifest.value
-    for step in _TEMPLATES.get(manifest.ref.kind, _USUAL):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    pod = value.get("spec") if isinstance(value, Mapping) else None
-    lists = pod if isinstance(pod, Mapping) else {}
+    pod = part(manifest.value, *_TEMPLATES.get(manifest.ref.kind, _USUAL), "spec")
     for key in _LISTS:
-        for each in lists.get(key) or ():
+        listed = pod.get(key)
+        for each in listed if isinstance(listed, list) else ():
             if isinstance(each, Mapping) and _is_of(each, repository) and name in {"", each.get("name")}:
                 yield key, each
 

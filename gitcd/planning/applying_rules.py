@@ -9,7 +9,7 @@ from typing import Any
 from gitcd.manifests.objects import is_encrypted
 from gitcd.model.applied import Applied, Fate
 from gitcd.model.declaration import KIND
-from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.live import Json, Manifest, Ref, part
 from gitcd.planning.limits import Limits
 from gitcd.planning.scopes import Pattern
 
@@ -93,9 +93,7 @@ def twice(manifests: Iterable[Manifest]) -> Iterator[Applied]:
 def duplicates(value: Json) -> Iterator[str]:
     """Items of one list that bear the same name, anywhere in an object."""
     kind = str(value.get("kind", ""))
-    spec = value.get("spec")
-    if isinstance(spec, Mapping):
-        yield from _duplicates(spec, "spec", _PORTS["Service"] if kind == "Service" else _PORTS[""])
+    yield from _duplicates(part(value, "spec"), "spec", _PORTS["Service"] if kind == "Service" else _PORTS[""])
 
 
 def _duplicates(value: Any, path: str, ports: tuple[str, ...]) -> Iterator[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gitcd.model.declaration import Identity
-from gitcd.model.live import Manifest, Ref
+from gitcd.model.live import Manifest, Ref, part
 from gitcd.planning.applying_parts import carries, in_namespace
 from gitcd.planning.matching import Declared
 
@@ -74,9 +73,9 @@ def _part(declared: Declared, sources: Sequence[Source]) -> Part:
 def placed(sources: Sequence[Source], found: Sequence[Part]) -> list[Source]:
     """The same, with a namespace for manifests that name none: that of the declaration which they stand beside."""
     namespaces: dict[str, set[str]] = {}
-    for part in found:
-        for path in part.sources:
-            namespaces.setdefault(path, set()).add(part.identity.namespace)
+    for each in found:
+        for path in each.sources:
+            namespaces.setdefault(path, set()).add(each.identity.namespace)
     return [_placed(source, namespaces.get(source.path, set())) for source in sources]
 
 
@@ -109,18 +108,13 @@ def _is_workload(manifest: Manifest, declared: Declared) -> bool:
         return False
     if spec.workload:
         return (manifest.ref.kind, manifest.ref.name) == (spec.workload.kind, spec.workload.name)
-    return any(spec.selector.items() <= labels.items() for labels in _labels(manifest))
+    return any(spec.selector.items() <= labels.items() for labels in labels_of(manifest))
 
 
-def _labels(manifest: Manifest) -> list[Mapping[str, str]]:
+def labels_of(manifest: Manifest) -> list[Mapping[str, str]]:
     """Its own labels, and those of its pods."""
     steps = ("spec", "jobTemplate", "spec", "template") if manifest.ref.kind == "CronJob" else ("spec", "template")
-    pods: Any = manifest.value
-    for step in steps:
-        pods = pods.get(step) if isinstance(pods, Mapping) else None
-    holders = [manifest.value, *([pods] if isinstance(pods, Mapping) else [])]
-    found = [(each.get("metadata") or {}).get("labels") or {} for each in holders]
-    return [each for each in found if isinstance(each, Mapping)]
+    return [part(manifest.value, *above, "metadata", "labels") for above in ((), steps)]
 
 
 def workloads_of(found: Iterable[Part]) -> Mapping[Ref, Part]:

@@ -12,6 +12,7 @@ from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_rules import SECRET
 
 _OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
+_RIGHTS = re.compile(r" cannot \w+ (resource|path) ")
 _CONFLICT = "FieldManagerConflict"
 _IMMUTABLE = ("immutable", "updates to statefulset spec", "may not be changed", "is forbidden after creation")
 _SHOWN = 5
@@ -45,6 +46,8 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
             message = f"it may not be changed in {named}" if named else f"it may not be changed so: {answer.reason}"
             remedy = 'Give it another name, or let gitcd delete and make it anew: annotation gitcd/replace: "true".'
             return Applied(ref, Fate.REFUSED, origin, message, remedy)
+        case HTTPStatus.FORBIDDEN if not _lacks_rights(answer):
+            return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
         case HTTPStatus.FORBIDDEN:
             remedy = "A server-side dry run needs the right to patch; --dry-run=client does not." if is_dry_run else ""
             return Applied(ref, Fate.FAILED, origin, f"forbidden: {_said(manifest, answer)}", remedy or _ALLOW)
@@ -64,7 +67,7 @@ def troubled(manifest: Manifest, error: GitcdError) -> Applied:
 def undeleted(ref: Ref, answer: DeclinedError) -> Applied:
     """What became of an object that was to be deleted, and that the server keeps."""
     match answer.status:
-        case HTTPStatus.FORBIDDEN:
+        case HTTPStatus.FORBIDDEN if _lacks_rights(answer):
             remedy = f"Give gitcd's ServiceAccount the verb delete on {ref.kind}, {_ROLE}, or delete it by hand."
             return Applied(ref, Fate.FAILED, NOWHERE, f"it may not be deleted: {answer.words}", remedy)
         case HTTPStatus.CONFLICT:
@@ -72,6 +75,14 @@ def undeleted(ref: Ref, answer: DeclinedError) -> Applied:
             return Applied(ref, Fate.FAILED, NOWHERE, message, "Run again.", transient=True)
         case _:
             return Applied(ref, Fate.FAILED, NOWHERE, f"it is not deleted: {answer.words or answer.reason}")
+
+
+def _lacks_rights(answer: DeclinedError) -> bool:
+    """Whether it is about rights: quotas and admission refuse by the same code.
+
+    Source: responsewriters/errors.go in apiserver.
+    """
+    return bool(_RIGHTS.search(answer.words))
 
 
 _ROLE = "as `gitcd install --prune` renders it"

@@ -12,7 +12,7 @@ from gitcd.cluster.objects import Objects
 from gitcd.errors import TransientError
 from gitcd.model.applied import BROKEN, Applied, Fate
 from gitcd.model.declaration import KIND, Identity
-from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.live import Json, Manifest, Ref, part
 from gitcd.model.plan import Outcome
 from gitcd.model.problem import Problem
 from gitcd.model.registry import Failure
@@ -116,7 +116,7 @@ def scaled(manifests: Iterable[Manifest], objects: Objects) -> frozenset[Ref]:
     """The workloads whose replicas an autoscaler sets, one of git's or one of the cluster's."""
     wanted = list(manifests)
     named = autoscaled(autoscalers(wanted))
-    counted = [each.ref for each in wanted if "replicas" in (each.value.get("spec") or {})]
+    counted = [each.ref for each in wanted if "replicas" in part(each.value, "spec")]
     if not counted:
         return named
     return named | autoscaled(_autoscalers(objects, {each.namespace for each in counted}))
@@ -150,7 +150,7 @@ def _sorted_out(
 ) -> tuple[list[Manifest], list[Applied]]:
     """The manifests that may be written, and the others with the reason."""
     found = [each for source in sources for each in source.manifests if each.ref.group != _KUSTOMIZE]
-    coming = {_defined(each) for each in found if each.ref.kind == _DEFINITION}
+    coming = {defined(each) for each in found if each.ref.kind == _DEFINITION}
     served = [_served(each, objects, coming) for each in found]
     refused = [each for each in served if isinstance(each, Applied)]
     kept: list[Manifest] = []
@@ -184,7 +184,7 @@ def _served(manifest: Manifest, objects: Objects, coming: Collection[tuple[str, 
     return Applied(ref, Fate.REFUSED, manifest.origin, message, "Write metadata.namespace.")
 
 
-def _defined(definition: Manifest) -> tuple[str, str]:
+def defined(definition: Manifest) -> tuple[str, str]:
     """Group and kind that a CustomResourceDefinition brings."""
-    spec = definition.value.get("spec") or {}
-    return str(spec.get("group")), str((spec.get("names") or {}).get("kind"))
+    spec = part(definition.value, "spec")
+    return str(spec.get("group")), str(part(spec, "names").get("kind"))

@@ -13,7 +13,7 @@ from gitcd.cluster.objects import Objects
 from gitcd.errors import TransientError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate
 from gitcd.model.health import Health, State
-from gitcd.model.live import Manifest, Ref
+from gitcd.model.live import Manifest, Ref, part
 from gitcd.planning.applying import Wave
 from gitcd.usecases.apply_live import WORKERS
 from gitcd.usecases.apply_write import DryRun, Writer
@@ -56,8 +56,19 @@ class Progress:
         of_namespace = self._stopped.get(f"namespace {manifest.ref.namespace}")
         return of_namespace or self._stopped.get(folder(manifest.origin.path))
 
+    def ground_of(self, ref: Ref) -> Ref | None:
+        """The namespace of an object, or the definition of its group, that this run is making."""
+        made = (each.ref for each in self.results.values() if each.fate is Fate.CREATED)
+        return next((each for each in made if _bears(each, ref)), None)
+
     def leave(self, manifest: Manifest, why: str) -> None:
         self.add(Applied(manifest.ref, Fate.LEFT, manifest.origin, why))
+
+
+def _bears(ground: Ref, ref: Ref) -> bool:
+    if ground.kind == "Namespace":
+        return ground.name == ref.namespace
+    return ground.kind == _DEFINITION and ground.name.partition(".")[2] == ref.group
 
 
 def folder(path: str) -> str:
@@ -79,7 +90,7 @@ class Waves:
         due = [work[each.ref] for each in wave.manifests if each.ref in work]
         free = [each for each in due if not self._is_stopped(each, progress)]
         for applied, entry in self._written(free, live):
-            progress.add(applied, entry)
+            progress.add(self._foreseen(applied, progress), entry)
         if self.writer.dry_run is not DryRun.NONE:
             return
         definitions = [each for each in free if each.ref.kind == _DEFINITION]
@@ -89,6 +100,17 @@ class Waves:
     def settle(self, refs: Iterable[Ref], progress: Progress) -> None:
         """Wait until these are healthy, or will not become so by themselves."""
         self._await([ref for ref in refs if ref.kind in _AWAITED], progress)
+
+    def _foreseen(self, applied: Applied, progress: Progress) -> Applied:
+        """In a rehearsal, without what the server cannot know: that namespace or kind are there by then."""
+        if self.writer.dry_run is not DryRun.SERVER or applied.fate is not Fate.FAILED:
+            return applied
+        before = progress.ground_of(applied.ref)
+        return (
+            Applied(applied.ref, Fate.CREATED, applied.origin, f"not judged: there is no {before} yet")
+            if before
+            else applied
+        )
 
     def _is_stopped(self, manifest: Manifest, progress: Progress) -> bool:
         if obstacle := progress.obstacle(manifest):
@@ -114,7 +136,7 @@ class Waves:
         ]
         self._await(refs, progress, _ESTABLISHED_WITHIN)
         for each in definitions:
-            self.objects.discovery.forget(str((each.value.get("spec") or {}).get("group", "")))
+            self.objects.discovery.forget(str(part(each.value, "spec").get("group", "")))
 
     def _broken(self, manifest: Manifest, progress: Progress) -> bool:
         return progress.results[manifest.ref].fate in BROKEN

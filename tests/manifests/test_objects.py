@@ -127,6 +127,23 @@ def test_what_is_no_object_is_refused_with_its_line(text, line, reason):
     assert (found[0].line, found[0].reason) == (line, reason)
 
 
+def test_an_item_of_a_list_that_names_no_kind_is_not_passed_over():
+    items = "items: [{metadata: {name: a}}, {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}]"
+    found = objects(f"apiVersion: v1\nkind: ConfigMapList\n{items}\n".encode())
+    assert [each.reason for each in found if isinstance(each, Refusal)] == [
+        "an item of this ConfigMapList is no object"
+    ]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("key", ["labels", "annotations"])
+def test_labels_and_annotations_are_maps(key):
+    for written in ("[a]", "text", "7"):
+        text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, {key}: {written}}}\n"
+        assert refusal(text.encode())[1] == f"ConfigMap: metadata.{key} is no map"
+    assert one(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, {key}: }}\n")
+
+
 def test_one_bad_document_leaves_the_others():
     found = objects(b"apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n---\n" + CONFIG)
     assert [type(each) for each in found] == [Refusal, Manifest]
