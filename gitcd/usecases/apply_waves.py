@@ -113,7 +113,8 @@ class Waves:
         )
 
     def _is_stopped(self, manifest: Manifest, progress: Progress) -> bool:
-        if obstacle := progress.obstacle(manifest):
+        obstacle = progress.obstacle(manifest) if self.writer.dry_run is DryRun.NONE else None
+        if obstacle:
             progress.leave(manifest, f"{obstacle.ref} comes first, and failed")
         return obstacle is not None
 
@@ -146,7 +147,7 @@ class Waves:
         eye, waiting = Onlooker(self.objects), list(refs)
         while waiting:
             self.keep()
-            found = [eye.look(ref, datetime.now(UTC)) for ref in waiting]
+            found = eye.look_at(waiting, datetime.now(UTC))
             for health in found:
                 if health.state in {State.FAILED, State.MISSING}:
                     self._fail(with_log(self.objects, health), progress)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from gitcd.cluster.api import DeclinedError, Json
 from gitcd.cluster.objects import Objects, ref_of
+from gitcd.cluster.surroundings import around_each
 from gitcd.errors import TransientError
 from gitcd.model.health import Around, Health, State
 from gitcd.model.live import Ref
 from gitcd.rollout.health import assess, evidence
 from gitcd.rollout.health.pods import PATIENCE
+from gitcd.usecases.apply_live import read_live
 
 _log = logging.getLogger(__name__)
 
@@ -35,10 +38,19 @@ class Onlooker:
             DeclinedError: it may not be read, or what stands around it.
             TransientError: the cluster is in trouble.
         """
-        value = self._objects.get(ref)
-        if value is None:
-            return Health(ref, State.MISSING, "NotFound", f"{ref} is not there")
-        return self.assess(value, self._objects.around(value), now)
+        return self.look_at([ref], now)[0]
+
+    def look_at(self, refs: Sequence[Ref], now: datetime) -> list[Health]:
+        """The same of several, in their order; many are looked at by a few requests."""
+        live = read_live(self._objects, refs)
+        there = [each for each in refs if each in live]
+        around = dict(zip(there, around_each(self._objects, [live[each] for each in there]), strict=True))
+        return [
+            self.assess(live[each], around[each], now)
+            if each in live
+            else Health(each, State.MISSING, "NotFound", f"{each} is not there")
+            for each in refs
+        ]
 
     def assess(self, value: Json, around: Around, now: datetime) -> Health:
         """How an object is that was read already, with what stands around it."""
