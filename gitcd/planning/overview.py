@@ -61,10 +61,10 @@ def standing(surveyed: Surveyed) -> Standing:
     return Standing(tuple(placed.items()), doubt)
 
 
-def standing_in(declared: Declared, scopes: Scopes, files: Mapping[str, bytes]) -> Standing:
-    """What a declaration of today would have deployed with these files alone."""
+def surveyed_in(declared: Declared, scopes: Scopes, files: Mapping[str, bytes]) -> Surveyed:
+    """What a declaration of today would have owned with these files alone."""
     (surveyed,) = survey([declared], MemoryTree(files), scopes)
-    return standing(surveyed)
+    return surveyed
 
 
 def telling_files(surveyed: Surveyed) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from gitcd.model.tree import Tree
 from gitcd.planning.followed import followed_image, followed_tag, followed_version
 from gitcd.planning.inputs import read_inputs
 from gitcd.planning.moments import moment
+from gitcd.planning.overlay import Overlay
 from gitcd.planning.pulls import plan_id, propose, way_back
 from gitcd.usecases.context import Context, Planned, Selection
 from gitcd.usecases.holding import find_identity
@@ -28,6 +29,7 @@ from gitcd.usecases.promote import Pen, with_words
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.rollback_hold import Rejection, hold_change
+from gitcd.usecases.rollback_slots import MovedError, Way, slot_changes
 from gitcd.usecases.rollback_steps import (
     RollbackRequest,
     Sources,
@@ -41,10 +43,6 @@ from gitcd.usecases.rollback_steps import (
 __all__ = ["MovedError", "RollbackRequest", "Sources", "plan_rollback", "preview_rollback", "rollback"]
 
 Proposed = Callable[[str], Tree | None]
-
-
-class MovedError(RefusedError):
-    """Something else stands in the places than what was to be left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +158,9 @@ def _check_there(step: Step, request: RollbackRequest) -> None:
     Raises:
         MovedError: it is not.
     """
-    if request.leaving and step.present.digest != request.leaving:
-        raise MovedError(f"{request.app} moved meanwhile", remedy="Look at `gitcd history`.")
+    named = {step.present.digest, *(image.identifier for image in step.present.images)}
+    if request.leaving and request.leaving not in named:
+        raise MovedError(step.surveyed.declared.identity)
 
 
 def _proposed(planned: Planned, identity: Identity, branch: str, request: RollbackRequest) -> Planned:
@@ -207,13 +206,15 @@ def _with_holds(
         hold = planned.inputs.holds.get(identity, Hold())
         change = hold_change(trees.base, identity, hold, rejections, trees.proposed)
         changes += [change] if change else []
-    if not (plan.files or changes):  # so has somebody asked before, and the switch is still to come
+    ways = [(identity, step.left, step.way) for identity, step in sorted(moving.items()) if step.way is not Way.IMAGE]
+    files = slot_changes(Overlay(trees.base).changed(plan.files), planned.inputs, ways)
+    if not (files or changes):  # so has somebody asked before, and the switch is still to come
         return replace(planned, plan=replace(plan, commits=(), pulls=(), shared=()))
     told = [each for commit in (*plan.commits, *(pull.commit for pull in plan.pulls)) for each in commit.outcomes]
     waiting = [_as_moved(outcomes[identity], step) for identity, step in sorted(moving.items())]
     moved = tuple({each.identity: each for each in [*waiting, *told]}.values())
     environments = tuple(sorted({each.identity.environment for each in moved}))
-    commit = PlannedCommit(OutcomeKind.BUMPED, environments, moved, (*plan.files, *changes))
+    commit = PlannedCommit(OutcomeKind.BUMPED, environments, moved, (*files, *changes))
     return replace(planned, plan=replace(plan, commits=(commit,), pulls=(), shared=()))
 
 
@@ -229,7 +230,7 @@ def _check_free(outcomes: Iterable[Outcome]) -> None:
 
 
 def _as_moved(outcome: Outcome, step: Step) -> Outcome:
-    """How the commit tells of a declaration whose idle slot needs no change: what is live is left all the same."""
+    """How the commit tells of a declaration of which no place gets another image: what it has is left all the same."""
     return replace(outcome, kind=OutcomeKind.BUMPED, old=step.present.name, old_digest=step.present.digest)
 
 

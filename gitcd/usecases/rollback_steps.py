@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gitcd.errors import RefusedError, TransientError
-from gitcd.git.history import History, Landed, MissingHistory
+from gitcd.errors import RefusedError
+from gitcd.git.history import History, Landed
 from gitcd.model.declaration import Identity
 from gitcd.model.memory import Memory
 from gitcd.model.tree import Tree
@@ -17,6 +17,8 @@ from gitcd.planning.overview import Standing, standing
 from gitcd.planning.promotion import Aim
 from gitcd.planning.survey import survey
 from gitcd.usecases.context import Context
+from gitcd.usecases.rollback_past import Stage, came_after, missing, surveyed_at, trail_of
+from gitcd.usecases.rollback_slots import Retreat, Way, is_slotted, retreat_along, retreat_of
 from gitcd.usecases.rollback_targets import (
     Former,
     Judge,
@@ -31,17 +33,18 @@ from gitcd.usecases.rollback_targets import (
     usable,
 )
 from gitcd.usecases.status_past import Past, Recollect, Subject
+from gitcd.usecases.switch_aims import aims_of
 
 _OTHERS = 20  # former values that are asked for in place of one that does not fit
-_MOST = 500  # commits of one declaration that are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackRequest:
     """What to take back, where to (a version or digest that git held; empty: the one before), and why.
 
-    `leaving` is the digest that has to stand there still; empty: any. `automatic`: no person asks, so what the tag
-    names by now is not held off unread, and a pull request that somebody closed is not opened again.
+    `leaving` is the digest, or the tag where git names no digest, that has to stand there still; empty: any.
+    `automatic`: no person asks, so what the tag names by now is not held off unread, two slots are left as they came,
+    and a pull request that somebody closed is not opened again.
     """
 
     app: str
@@ -85,12 +88,21 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One declaration of the unit: what it leaves, and where it goes; None: it stays, and `note` may say why."""
+    """One declaration of the unit: what it leaves, and where it goes; None: it stays, and `note` may say why.
+
+    `way` is how it goes there.
+    """
 
     surveyed: Surveyed
     present: Former
     target: Former | None
     note: str = ""
+    way: Way = Way.IMAGE
+
+    @property
+    def left(self) -> str:
+        """The image that it leaves, by digest or else by tag."""
+        return self.present.images[0].identifier
 
 
 def find_unit(tree: Tree, inputs: Inputs, identity: Identity, context: Context, memory: Memory) -> Unit:
@@ -124,46 +136,69 @@ def _bonds(surveyed: Surveyed) -> Iterable[object]:
         yield site.path, site.document, site.pointer
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What all steps of one request rest on."""
+
+    inputs: Inputs
+    context: Context
+    request: RollbackRequest
+    sources: Sources
+
+
 def find_steps(unit: Unit, inputs: Inputs, context: Context, request: RollbackRequest, sources: Sources) -> list[Step]:
-    """Where each goes: the leader as it is asked, the others to what they held at that commit."""
+    """Where each goes: the leader as it is asked, the others to what they held before what it leaves came in."""
     history = sources.recollect()
     if not isinstance(history, History):
-        raise _lost(history.reason if history else "there is no git history")
+        raise missing(history.reason if history else "there is no git history")
+    ground = _Ground(inputs, context, request, sources)
     subjects = [Subject.of(each) for each in unit.members]
     past = Past(history, inputs.scopes, subjects)
-    trail = past.trail(subjects[0])[:_MOST]
     _check_clear(unit.leader)
-    found = formers(trail, _standings(past, [(subjects[0], landed) for landed in trail]))
-    values = _judged(unit.leader, found, inputs, context)
-    if not request.to and is_back(values, inputs.holds.get(unit.leader.declared.identity), context.now):
-        return [Step(unit.leader, values[0], None, _stays(unit.leader, values))]
-    target = choose(values, request.to or _unless_present(sources.good(unit.leader.declared.identity), values[0]))
-    steps = [Step(unit.leader, values[0], _unless_same(target, values[0]))]
-    then = _standings(past, [(subject, target.landed) for subject in subjects[1:]])
-    steps += [
-        _follow(surveyed, stand, target, inputs, context) for surveyed, stand in zip(unit.others, then, strict=True)
-    ]
+    trail = trail_of(past, subjects[0])
+    leader, values = _lead(unit.leader, trail, ground)
+    if leader.target is None:
+        return [leader]
+    steps = [leader]
+    if since := came_after(trail, leader.left, leader.target.landed, leader.way):
+        then = surveyed_at(past, [(subject, since) for subject in subjects[1:]])
+        wanted = aims_of(filter(is_slotted, unit.others), inputs, lambda: history, now=context.now)
+        for each, former in zip(unit.others, then, strict=True):
+            way = retreat_along(each, former, wanted[each.declared.identity]) if is_slotted(each) else None
+            landed = leader.target.landed
+            steps.append(
+                _retreat(each, way, landed, ground) if way else _follow(each, standing(former), landed, ground)
+            )
     if not request.any_platform:
         _check_platforms(steps[0], usable(values), sources.manifests)
-        for each in steps[1:]:
-            _check_platforms(each, (), sources.manifests)
+        for step in steps[1:]:
+            _check_platforms(step, (), sources.manifests)
     return steps
+
+
+def _lead(surveyed: Surveyed, trail: Sequence[Stage], ground: _Ground) -> tuple[Step, list[Former]]:
+    """Where the leader goes, and all that it held."""
+    request, identity = ground.request, surveyed.declared.identity
+    if request.automatic and is_slotted(surveyed):
+        step = _retreat(surveyed, retreat_of(surveyed, request.leaving), trail[0].landed, ground)
+        return step, [step.present]
+    found = formers([each.landed for each in trail], [standing(each.surveyed) for each in trail])
+    values = _judged(surveyed, found, ground)
+    if not request.to and is_back(values, ground.inputs.holds.get(identity), ground.context.now):
+        return Step(surveyed, values[0], None, _stays(surveyed, values)), values
+    target = choose(values, request.to or _unless_present(ground.sources.good(identity), values[0]))
+    return Step(surveyed, values[0], _unless_same(target, values[0])), values
+
+
+def _retreat(surveyed: Surveyed, retreat: Retreat, landed: Landed, ground: _Ground) -> Step:
+    both = [Former((retreat.left,), landed), Former((retreat.kept,), landed)]
+    left, kept = _judged(surveyed, both, ground)
+    return _check_sound(Step(surveyed, left, kept, way=retreat.way))
 
 
 def _stays(surveyed: Surveyed, values: Sequence[Former]) -> str:
     further = next((f"; to go back further, say --to {each.name}" for each in usable(values)), "")
     return f"{surveyed.declared.identity} has gone back from {values[1].name} to {values[0].name} already{further}"
-
-
-def _standings(past: Past, asked: Sequence[tuple[Subject, Landed]]) -> list[Standing]:
-    found = past.standings(asked)
-    if isinstance(found, MissingHistory):
-        raise _lost(found.reason)
-    return list(found.values())
-
-
-def _lost(reason: str) -> TransientError:
-    return TransientError(f"history, which says what to go back to, is missing: {reason}", remedy="Run again.")
 
 
 def _check_clear(surveyed: Surveyed) -> None:
@@ -177,11 +212,12 @@ def _check_clear(surveyed: Surveyed) -> None:
         raise RefusedError(f"what {identity} deploys now is not clear: {doubt.message}", remedy=doubt.remedy)
 
 
-def _judged(surveyed: Surveyed, found: Sequence[Former], inputs: Inputs, context: Context) -> list[Former]:
+def _judged(surveyed: Surveyed, found: Sequence[Former], ground: _Ground) -> list[Former]:
     """Values that a declaration held, with what the registry and its hold say of each."""
     spec, identity = surveyed.declared.declaration.spec, surveyed.declared.identity
-    answers = context.resolve(queries(spec.repository, found, spec.tag))
-    return Judge(spec.repository, answers, spec.tag, inputs.holds.get(identity), context.now).judged(found)
+    answers = ground.context.resolve(queries(spec.repository, found, spec.tag))
+    hold = ground.inputs.holds.get(identity)
+    return Judge(spec.repository, answers, spec.tag, hold, ground.context.now).judged(found)
 
 
 def _unless_present(good: str, present: Former) -> str:
@@ -192,23 +228,32 @@ def _unless_same(target: Former, present: Former) -> Former | None:
     return None if target.digest == present.digest else target
 
 
-def _follow(surveyed: Surveyed, then: Standing, target: Former, inputs: Inputs, context: Context) -> Step:
+def _follow(surveyed: Surveyed, then: Standing, landed: Landed, ground: _Ground) -> Step:
     """Where a declaration goes that moves along: to what it held then. What was not there yet stays.
 
     Raises:
         RefusedError: it cannot go back, so nothing of the unit does.
     """
     _check_clear(surveyed)
-    found = [each for stand in (standing(surveyed), then) for each in formers([target.landed], [stand])]
-    present, *before = _judged(surveyed, found, inputs, context)
+    found = [each for stand in (standing(surveyed), then) for each in formers([landed], [stand])]
+    present, *before = _judged(surveyed, found, ground)
     if then.doubt or not before or before[0].digest == present.digest != "":
         return Step(surveyed, present, None)
-    if before[0].flaw:
+    return _check_sound(Step(surveyed, present, before[0]))
+
+
+def _check_sound(step: Step) -> Step:
+    """The step, if nothing speaks against where it leads.
+
+    Raises:
+        RefusedError: something does.
+    """
+    if step.target and step.target.flaw:
         raise RefusedError(
-            f"{surveyed.declared.identity} moves along, and {before[0].name} cannot be gone back to: {before[0].flaw}",
+            f"{step.surveyed.declared.identity} cannot go back to {step.target.name}: {step.target.flaw}",
             remedy="Name another version with --to.",
         )
-    return Step(surveyed, present, before[0])
+    return step
 
 
 def _check_platforms(step: Step, others: Sequence[Former], manifests: Manifests) -> None:

@@ -10,7 +10,7 @@ from gitcd.git.history import History, Landed, MissingHistory
 from gitcd.model.declaration import Identity
 from gitcd.planning.holds import NoHistory
 from gitcd.planning.matching import Declared, Surveyed
-from gitcd.planning.overview import Standing, standing_in, telling_files
+from gitcd.planning.overview import Standing, standing, surveyed_in, telling_files
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.soak import Soaked, SoakQuestion
 
@@ -61,18 +61,21 @@ class Past:
         self, wanted: Iterable[tuple[Subject, Landed]]
     ) -> dict[tuple[Identity, str], Standing] | MissingHistory:
         """What the declarations deployed at the commits: all is read at once."""
+        found = self.surveyed((subject, landed.commit.oid) for subject, landed in wanted)
+        return found if isinstance(found, MissingHistory) else {key: standing(each) for key, each in found.items()}
+
+    def surveyed(self, wanted: Iterable[tuple[Subject, str]]) -> dict[tuple[Identity, str], Surveyed] | MissingHistory:
+        """What stood in the files of the declarations at commits, by their ids: all is read at once."""
         asked = list(wanted)
         paths: dict[str, set[str]] = {}
-        for subject, landed in asked:
-            paths.setdefault(landed.commit.oid, set()).update(subject.paths)
+        for subject, oid in asked:
+            paths.setdefault(oid, set()).update(subject.paths)
         files = self._history.files_at(paths)
         if isinstance(files, MissingHistory):
             return files
         return {
-            (subject.identity, landed.commit.oid): standing_in(
-                subject.declared, self._scopes, _only(files[landed.commit.oid], subject.paths)
-            )
-            for subject, landed in asked
+            (subject.identity, oid): surveyed_in(subject.declared, self._scopes, _only(files[oid], subject.paths))
+            for subject, oid in asked
         }
 
 

@@ -52,9 +52,14 @@ def aims(
         for each in inputs.declared
         if each.identity in identities and each.declaration.spec.strategy.blue_green is not None
     ]
+    return aims_of(survey(slotted, tree, inputs.scopes, memory) if slotted else (), inputs, recollect, now=now)
+
+
+def aims_of(slotted: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, *, now: datetime) -> Aims:
+    """The same for declarations with two slots whose places are known."""
     found: dict[Identity, str | Failure] = {}
     open_ones: list[Surveyed] = []
-    for surveyed in survey(slotted, tree, inputs.scopes, memory) if slotted else ():
+    for surveyed in slotted:
         stand = standing(surveyed)
         if isinstance(stand, Failure):
             found[surveyed.declared.identity] = stand

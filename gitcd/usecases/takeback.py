@@ -13,7 +13,7 @@ from gitcd.errors import ConfigError, RefusedError, TransientError
 from gitcd.git.branch import read_branches
 from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import Identity
-from gitcd.model.plan import OutcomeKind, Plan, PullAct
+from gitcd.model.plan import Plan, PullAct
 from gitcd.model.reference import is_digest
 from gitcd.model.registry import Answers, Failure, Query
 from gitcd.planning.pulls import way_back
@@ -31,7 +31,6 @@ BY = "gitcd apply"
 
 _log = logging.getLogger(__name__)
 _THERE = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
-_MOVED = frozenset({OutcomeKind.BUMPED, OutcomeKind.PIN_ONLY, OutcomeKind.PROPOSED})
 
 _BROUGHT = Failure("NotTakenBack", "it is what the rollback that waits to be merged brings")
 
@@ -82,7 +81,7 @@ class Reverter:
             raise TransientError(f"it cannot be taken back yet: {self._heard[0].message}", remedy="Run again.")
 
     def _published(self, failed: Release, trouble: Trouble, good: str) -> Published[Planned]:
-        if failed.spec.strategy.blue_green:
+        if failed.spec.strategy.blue_green and not failed.spec.strategy.group:
             return self.switcher.take_back(failed, trouble.message)
         request = _request(failed, trouble)
         published = self._tried(self._rolled_back, request, good)
@@ -137,7 +136,8 @@ class Reverter:
 
     def _taken_back(self, published: Published[Planned]) -> TakenBack:
         plan = published.work.plan
-        moved = frozenset(each.identity for each in plan.outcomes if each.kind in _MOVED)
+        commits = (*plan.commits, *(pull.commit for pull in plan.pulls))
+        moved = frozenset(each.identity for commit in commits for each in commit.outcomes)
         if any(each.transient for each in plan.outcomes) or any(each.transient for each in plan.failures):
             self._check_heard()
             raise TransientError(f"it cannot be taken back yet: {_why_not(plan)}", remedy="Run again.")
@@ -159,7 +159,7 @@ def _request(failed: Release, trouble: Trouble | None = None) -> RollbackRequest
         str(failed.identity),
         reason=plain_line(redact.clean(trouble.message)) if trouble else "",
         by=BY,
-        leaving=failed.digest if is_digest(failed.digest) else "",
+        leaving=failed.digest,
         automatic=True,
     )
 

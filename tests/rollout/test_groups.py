@@ -14,11 +14,20 @@ from gitcd.model.live import Ref
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_team import End, Rolled
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
+from tests.support.memoryforge import KilledError
 from tests.support.rollouts import Rollouts
+from tests.support.scenes import digest
 from tests.support.slotrollouts import slot_files
 
 pytestmark = pytest.mark.slow
 
+SLOTS = ("shop-blue", "shop-green", "till-blue", "till-green")
+AS_BEFORE = {
+    "front": ("1.0.0", "1.0.0"),
+    "shop": ("blue", "blue"),
+    "till": ("blue", "blue"),
+    **dict.fromkeys(SLOTS, ("1.0.0", "1.0.0")),
+}
 GROUP = {"strategy": {"group": "shop"}, "timeouts": {"rollout": "20s"}}
 
 
@@ -59,10 +68,10 @@ class Group:
     def held_off(self, name: str) -> list[str]:
         return [each.digest for each in self.git.hold(name).reject]
 
-    def is_as_before(self) -> bool:
-        """Whether git and cluster have 1.0.0 everywhere, live on blue."""
-        images = {self.front(), *(self.slot(f"{app}-{slot}") for app in ("shop", "till") for slot in ("blue", "green"))}
-        return images == {("1.0.0", "1.0.0")} and {self.selected("shop"), self.selected("till")} == {("blue", "blue")}
+    def stands(self) -> dict[str, tuple[str, str]]:
+        """What stands where, in git and in the cluster."""
+        slots = {name: self.slot(name) for name in SLOTS}
+        return {"front": self.front(), "shop": self.selected("shop"), "till": self.selected("till"), **slots}
 
     def newest(self) -> str:
         return self.git.remote.git("log", "-1", "--format=%s", "main")
@@ -121,3 +130,82 @@ def test_no_switch_is_committed_before_all_have_come_so_far_and_all_are_one_comm
     assert {group.selected("shop"), group.selected("till")} == {("green", "green")}
     assert group.git.reconcile().is_idle
     assert set(ends(group.git.apply()).values()) == {End.IDLE}
+
+
+@pytest.mark.parametrize("name", ["front", "till"])
+def test_one_that_fails_before_the_switch_takes_all_back(group: Group, name: str) -> None:
+    group.move(**{"front": "1.1.0", "shop": "1.1.0", "till": "1.1.0", name: "bad-crash"})
+    count = group.git.remote.count()
+    rolled = group.git.apply()
+    assert set(ends(rolled).values()) == {End.ROLLED_BACK}, rolled
+    assert group.git.remote.count() == count + 1
+    assert group.stands() == AS_BEFORE
+    assert group.held_off(name) == [digest(f"team/{name}:bad-crash")]
+    assert {len(group.held_off(each)) for each in ("front", "shop", "till")} == {1}
+    assert group.git.reconcile().is_idle
+    assert set(ends(group.git.apply()).values()) == {End.IDLE}
+
+
+def test_one_that_fails_after_the_switch_takes_all_back(rollouts: Rollouts, tmp_path: Path) -> None:
+    group = group_of(rollouts, tmp_path, watch="20s")
+    group.move(front="1.1.0", shop="1.1.0", till="bad-later")
+    count = group.git.remote.count()
+    rolled = group.git.apply()
+    assert set(ends(rolled).values()) == {End.ROLLED_BACK}, rolled
+    switched, back = group.git.remote.git("log", "-2", "--reverse", "--format=%s", "main").splitlines()
+    assert (group.git.remote.count(), switched[:20]) == (count + 2, "dev: switch 2 images"), back
+    assert (group.front(), group.selected("shop"), group.selected("till")) == (
+        ("1.0.0", "1.0.0"), ("blue", "blue"), ("blue", "blue"),
+    )  # fmt: skip
+    assert group.held_off("shop") == [digest("team/shop:1.1.0")]
+    assert group.held_off("till") == [digest("team/till:bad-later")]
+    assert group.git.reconcile().is_idle
+    assert set(ends(group.git.apply()).values()) == {End.IDLE}
+
+
+@pytest.mark.parametrize("where", ["waits for the others", "commit the switch", "switch Service"])
+def test_a_run_that_is_killed_is_carried_on_to_the_same_end(group: Group, where: str) -> None:
+    group.move(front="slow", shop="1.1.0", till="1.1.0")
+    count = group.git.remote.count()
+
+    def die(_: Release) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        group.git.apply(tell=when(where, die))
+    assert set(ends(group.git.apply()).values()) == {End.DONE}
+    assert group.git.remote.count() == count + 1
+    assert {group.selected("shop"), group.selected("till")} == {("green", "green")}
+    assert set(ends(group.git.apply()).values()) == {End.IDLE}
+
+
+def test_a_way_back_that_is_killed_is_carried_on_to_the_same_end(group: Group) -> None:
+    group.move(front="bad-crash", shop="1.1.0", till="1.1.0")
+    count = group.git.remote.count()
+
+    def die(_: Release) -> None:
+        if group.git.remote.count() > count:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        group.git.apply(tell=lambda release, _: die(release))
+    assert group.git.remote.count() == count + 1
+    assert set(ends(group.git.apply()).values()) <= {End.DONE, End.IDLE}
+    assert group.git.remote.count() == count + 1
+    assert group.stands() == AS_BEFORE
+
+
+def test_a_switch_that_is_proposed_is_one_and_so_is_the_way_back(rollouts: Rollouts, tmp_path: Path) -> None:
+    group = group_of(rollouts, tmp_path, watch="20s")
+    group.move(front="1.1.0", shop="1.1.0", till="bad-later")
+    forge = group.git.protect()
+    rolled = group.git.apply()
+    assert set(ends(rolled).values()) == {End.ROLLED_BACK}, rolled
+    over, back = forge.pulls
+    assert over.branch == f"gitcd/switch/dev/{rollouts.namespace}.shop"
+    assert back.branch.startswith("gitcd/rollback/dev/")
+    assert {group.selected("shop")[1], group.selected("till")[1], group.front()[1]} == {"blue", "1.0.0"}
+    assert set(ends(group.git.apply()).values()) == {End.IDLE}
+    forge.merged(back)
+    assert set(ends(group.git.apply()).values()) == {End.IDLE}
+    assert group.stands() == AS_BEFORE

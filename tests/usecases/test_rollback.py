@@ -224,6 +224,15 @@ class TestGroups:
         assert reference("app", "1.0.0") in grouped.show(PATH)
         assert ".gitcd/holds/dev/team.other.yaml" not in grouped.git("ls-tree", "-r", "--name-only", "main").split()
 
+    def test_what_a_member_came_to_by_itself_before_is_kept(self, grouped, tags):
+        """It is taken back to what it was before both moved, not to when the first of them was touched last."""
+        bump(grouped, tags, "1.1.0", name="other")
+        tags.move("team/app", "env-dev", "1.1.0")
+        bump(grouped, tags, "1.2.0", name="other")
+        back(grouped, tags)
+        assert reference("app", "1.0.0") in grouped.show(PATH)
+        assert reference("other", "1.1.0") in grouped.show("envs/dev/other/deployment.yaml")
+
     def test_nothing_moves_where_a_member_cannot(self, grouped, tags):
         tags.move("team/app", "env-dev", "1.1.0")
         bump(grouped, tags, "1.1.0", name="other")
