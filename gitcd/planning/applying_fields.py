@@ -127,9 +127,10 @@ def _lacking(live: Any, wanted: Any, path: str) -> Iterator[Difference]:
 
 
 def _paired(old: Any, new: Any) -> list[tuple[str, Any, Any]] | None:
-    """The items of two lists that have names, side by side; None: they are no such lists."""
+    """The items of two lists side by side: by their names, else by their places; None: they have neither."""
     if not (_is_named(old) and _is_named(new)):
-        return None
+        has_places = isinstance(old, list) and isinstance(new, list) and len(old) == len(new)
+        return [(str(number), *pair) for number, pair in enumerate(zip(old, new, strict=True))] if has_places else None
     before, after = ({each["name"]: each for each in items} for items in (old, new))
     return [(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in [*after, *(before.keys() - after)]]
 

@@ -23,6 +23,10 @@ ALWAYS = frozenset(
     }
 )
 SECRET = "Secret"  # noqa: S105 - a kind
+# Never deleted to be made anew: with these goes what people keep in them.
+IRREPLACEABLE = frozenset(
+    {"PersistentVolumeClaim", "PersistentVolume", "StatefulSet", "Namespace", "CustomResourceDefinition"}
+)
 
 # Lists whose items are told apart by these keys; twice the same is refused by server-side apply.
 # Source: listMapKeys in the OpenAPI document of core/v1.

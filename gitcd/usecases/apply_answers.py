@@ -9,13 +9,17 @@ from gitcd.cluster.api import Cause, DeclinedError
 from gitcd.errors import GitcdError, TransientError
 from gitcd.model.applied import NOWHERE, Applied, Fate
 from gitcd.model.live import Manifest, Ref
-from gitcd.planning.applying_rules import SECRET
+from gitcd.planning.applying_rules import IRREPLACEABLE, SECRET
 
 _OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 _RIGHTS = re.compile(r" cannot \w+ (resource|path) ")
 _CONFLICT = "FieldManagerConflict"
-_IMMUTABLE = ("immutable", "updates to statefulset spec", "may not be changed", "is forbidden after creation")
+_IMMUTABLE = (
+    *("immutable", "updates to statefulset spec", "may not be changed", "may not change once set"),
+    "is forbidden after creation",
+)
 _SHOWN = 5
+REPLACE = "gitcd/replace"  # the annotation by which an object may be deleted and made anew
 
 
 def owners(answer: DeclinedError) -> list[str]:
@@ -23,12 +27,18 @@ def owners(answer: DeclinedError) -> list[str]:
     return sorted({_owner(each) for each in answer.causes})
 
 
-def is_immutable(answer: DeclinedError) -> bool:
-    """Whether a field was to change that never may."""
+def is_immutable_alone(answer: DeclinedError) -> bool:
+    """Whether nothing stands against it but that fields were to change that never may."""
+    return _is_immutable(answer) and all(_says_so(each.message) for each in answer.causes)
+
+
+def _is_immutable(answer: DeclinedError) -> bool:
     texts = [answer.words, *(each.message for each in answer.causes)]
-    return answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and any(
-        word in text for word in _IMMUTABLE for text in texts
-    )
+    return answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and any(map(_says_so, texts))
+
+
+def _says_so(text: str) -> bool:
+    return any(word in text for word in _IMMUTABLE)
 
 
 def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Applied:
@@ -41,11 +51,8 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
             is_about_images = all(each.field.endswith(".image") for each in answer.causes)
             images = "; for images alone, spec.apply.takeOver takes them" if is_about_images else ""
             return Applied(ref, Fate.REFUSED, origin, f"conflict: {fields}", f"{remedy}{images}.")
-        case HTTPStatus.UNPROCESSABLE_ENTITY if is_immutable(answer):
-            named = ", ".join(dict.fromkeys(each.field for each in answer.causes if each.field))
-            message = f"it may not be changed in {named}" if named else f"it may not be changed so: {answer.reason}"
-            remedy = 'Give it another name, or let gitcd delete and make it anew: annotation gitcd/replace: "true".'
-            return Applied(ref, Fate.REFUSED, origin, message, remedy)
+        case HTTPStatus.UNPROCESSABLE_ENTITY if _is_immutable(answer):
+            return Applied(ref, Fate.REFUSED, origin, _unchangeable(manifest, answer), _anew(ref))
         case HTTPStatus.FORBIDDEN if not _lacks_rights(answer):
             return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
         case HTTPStatus.FORBIDDEN:
@@ -55,6 +62,19 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
             return Applied(ref, Fate.FAILED, origin, f"there is no namespace {ref.namespace}", "Make it first.")
         case _:
             return Applied(ref, Fate.FAILED, origin, _said(manifest, answer))
+
+
+def _unchangeable(manifest: Manifest, answer: DeclinedError) -> str:
+    named = ", ".join(dict.fromkeys(each.field for each in answer.causes if each.field))
+    message = f"it may not be changed in {named}" if named else "it may not be changed so"
+    said = "; ".join(dict.fromkeys(each.message.partition("\n")[0] for each in answer.causes[:_SHOWN]))
+    return f"{message}: {said}" if said and manifest.ref.kind != SECRET else message
+
+
+def _anew(ref: Ref) -> str:
+    if ref.kind in IRREPLACEABLE:
+        return "Take the change back, or give it another name: what it holds would go with it."
+    return f'Give it another name, or let gitcd delete and make it anew: annotation {REPLACE}: "true".'
 
 
 def troubled(manifest: Manifest, error: GitcdError) -> Applied:

@@ -25,13 +25,11 @@ from gitcd.planning.applying_parts import (
     taken_over,
     without_replicas,
 )
-from gitcd.planning.applying_rules import tracker
+from gitcd.planning.applying_rules import IRREPLACEABLE, tracker
 from gitcd.planning.applying_scope import Part
-from gitcd.usecases.apply_answers import explained, is_immutable, owners, troubled
+from gitcd.usecases.apply_answers import REPLACE, explained, is_immutable_alone, owners, troubled
 
 HANDOVER = "gitcd-handover"  # owns the replicas between gitcd's leaving them and the autoscaler's taking them
-REPLACE = "gitcd/replace"  # the annotation by which an object may be deleted and made anew
-_KEPT = frozenset({"PersistentVolumeClaim", "PersistentVolume", "StatefulSet", "Namespace", "CustomResourceDefinition"})
 _ATTEMPTS = 4
 _GONE_WITHIN, _POLL = 30.0, 0.2  # seconds
 
@@ -126,7 +124,7 @@ class Writer:
             try:
                 return self.objects.apply(self._bound(manifest, live), dry_run=dry_run)
             except DeclinedError as answer:
-                if is_immutable(answer) and live and self._may_be_replaced(manifest, dry_run=dry_run):
+                if is_immutable_alone(answer) and live and self._may_be_replaced(manifest, dry_run=dry_run):
                     self._removed(live)
                     live = None
                 elif answer.status != HTTPStatus.CONFLICT or live is None:
@@ -194,7 +192,7 @@ class Writer:
 
     def _may_be_replaced(self, manifest: Manifest, *, dry_run: bool) -> bool:
         annotations = manifest.value["metadata"].get("annotations") or {}
-        return not dry_run and annotations.get(REPLACE) == "true" and manifest.ref.kind not in _KEPT
+        return not dry_run and annotations.get(REPLACE) == "true" and manifest.ref.kind not in IRREPLACEABLE
 
     def _removed(self, live: Json) -> None:
         ref, uid = ref_of(live), live["metadata"]["uid"]

@@ -94,3 +94,51 @@ def test_a_manifest_of_a_strange_shape_stops_no_other(scene, value):
     ran = scene.apply("--all")
     assert (ran.code, ran.results) == (5, {"ConfigMap/other": "Created"})
     assert f"{OTHER}:1: ConfigMap: metadata.annotations is no map" in ran.err
+
+
+def claim(namespace: str, size: str) -> bytes:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    metadata = {"name": "c", "namespace": namespace, "annotations": {"gitcd/replace": "true"}}
+    return documents({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+
+
+def test_a_claim_is_never_made_anew_and_the_servers_reason_is_told(scene):
+    scene.commit({OTHER: claim(scene.namespace, "2Gi")})
+    assert scene.apply("--all").code == 0
+    scene.commit({OTHER: claim(scene.namespace, "1Gi")})
+    ran = scene.apply("--all")
+    assert (ran.code, ran.results) == (5, {"PersistentVolumeClaim/c": "Refused"})
+    assert "it may not be changed in spec: Forbidden: spec is immutable after creation" in ran.err
+    assert "gitcd/replace" not in ran.err
+
+
+def service(namespace: str, address: str, **more: object) -> bytes:
+    metadata = {"name": "s", "namespace": namespace, "annotations": {"gitcd/replace": "true"}}
+    spec = {"clusterIP": address, "ports": [{"port": 80}], **more}
+    return documents({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+
+
+def test_nothing_is_deleted_to_be_made_anew_that_could_not_be_made(scene):
+    ns = scene.namespace
+    scene.commit({OTHER: service(ns, "")})
+    assert scene.apply("--all").code == 0
+    before = scene.get("services", "s")["metadata"]["uid"]
+    scene.commit({OTHER: service(ns, "None", sessionAffinity="Sometimes")})
+    ran = scene.apply("--all")
+    assert ran.code == 5
+    assert "sessionAffinity" in ran.err
+    assert scene.get("services", "s")["metadata"]["uid"] == before
+    scene.commit({OTHER: service(ns, "None")})
+    ran = scene.apply("--all")
+    assert (ran.code, ran.results) == (0, {"Service/s": "Changed"}), ran.err
+    assert scene.get("services", "s")["metadata"]["uid"] != before
+
+
+def test_a_rehearsal_judges_also_what_a_failure_would_keep_from_being_begun(scene):
+    ns = scene.namespace
+    bad = {**config_map(ns, "bad"), "data": {"k": 1}}
+    scene.commit(
+        {OTHER: documents(bad, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": ns}})}
+    )
+    assert scene.apply("--all", "--dry-run=server").results == {"ConfigMap/bad": "Failed", "Service/s": "Failed"}
+    assert scene.apply("--all").results == {"ConfigMap/bad": "Failed", "Service/s": "Left"}

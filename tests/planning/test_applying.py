@@ -377,3 +377,12 @@ class TestPrune:
     )
     def test_a_ceiling(self, doomed, total, refused):
         assert bool(ceiling(doomed, total)) is refused
+
+
+def test_lists_without_names_are_compared_item_by_item():
+    live = {"metadata": {}, "spec": {"ports": [{"port": 80, "protocol": "TCP"}], "args": ["a", "b"]}}
+    assert lacks(live, {"metadata": {}, "spec": {"ports": [{"port": 80}], "args": ["a", "b"]}}) == ()
+    (found,) = lacks(live, {"metadata": {}, "spec": {"ports": [{"port": 81}]}})
+    assert (found.path, found.old, found.new) == ("spec.ports[0].port", 80, 81)
+    (found,) = lacks(live, {"metadata": {}, "spec": {"args": ["a"]}})
+    assert found.path == "spec.args"
