@@ -147,6 +147,7 @@ class Waves:
         eye, waiting = Onlooker(self.objects), list(refs)
         while waiting:
             self.keep()
+            began = time.monotonic()
             found = eye.look_at(waiting, datetime.now(UTC))
             for health in found:
                 if health.state in {State.FAILED, State.MISSING}:
@@ -156,8 +157,8 @@ class Waves:
                 late = next(each for each in found if each.ref in waiting)
                 self._fail(late, progress, f"not healthy in time: {late.message}")
                 return
-            if waiting:
-                time.sleep(_POLL)
+            if waiting:  # of the time at most half is for looking: the server has them to start
+                time.sleep(max(_POLL, time.monotonic() - began))
 
     def _fail(self, health: Health, progress: Progress, message: str = "") -> None:
         progress.unhealthy.append(health)
