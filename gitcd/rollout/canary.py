@@ -229,12 +229,16 @@ class _Canary:
             return []
 
         def late(facts: Facts) -> Trouble:
-            return Trouble("Timeout", f"the route was not restored in time: {routing.unobserved(facts)}", blames=False)
+            why = unable(facts) or routing.unobserved(facts)
+            return Trouble("Timeout", f"the route was not restored in time: {why}", blames=False)
 
         def is_restored(facts: Facts) -> bool:
             return not routing.strays(facts) and (not self.copy.is_there(facts) or not routing.unobserved(facts))
 
-        return [Step(RESTORE, is_restored, routing.restore, late=late, timeout=limit)]
+        def unable(facts: Facts) -> str:
+            return rolling.unsettled(facts) or routing.unready(facts, routing.split.stable)
+
+        return [Step(RESTORE, is_restored, routing.restore, unable, late=late, timeout=limit)]
 
     def is_clean(self, facts: Facts) -> bool:
         return not self.copy.is_there(facts)
@@ -244,14 +248,15 @@ class _Canary:
         return (Delete(self.copy.ref, text(live, "metadata", "uid")),)
 
     def retreat(self, facts: Facts) -> Sequence[Action]:
-        """After a failure: the traffic goes back first, then the copy's pods go, unless no other pod is ready.
+        """After a failure: the traffic goes back first, then the copy's pods go; neither while no other pod is ready.
 
         The copy itself stays until the commit is taken back, for a run that has to go on with that to see.
         """
+        if self._is_needed(facts):
+            return ()
         if self.routing and self.routing.strays(facts):
             return self.routing.restore(facts)
-        is_gone = self.is_clean(facts) or not self._has_pods(facts)
-        return () if is_gone or self._is_needed(facts) else (Scale(self.copy.ref, 0),)
+        return () if self.is_clean(facts) or not self._has_pods(facts) else (Scale(self.copy.ref, 0),)
 
     def is_retreating(self, facts: Facts) -> bool:
         """Whether the copy of this very release has no pods, which no step wants, and the Deployment is the old one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitcd.model.health import State
 from gitcd.model.live import Manifest
@@ -30,9 +30,16 @@ class Routing:
         live = facts.live.get(self.route.ref)
         if live is None:
             return f"{self.route.ref} is not there"
+        if canary and (why := self.unready(facts, self.split.canary)):
+            return why
         if self.split.weighing(live, WHOLE - canary, canary):
             return f"{self.route.ref} does not give the canary {canary} %"
         return self.unobserved(facts)
+
+    def unready(self, facts: Facts, service: str) -> str:
+        """Why no traffic is to be led to a Service of the route; empty: a ready pod is behind it, or nobody knows."""
+        found = facts.health.get(replace(self.route.ref, kind="Service", name=service, group=""))
+        return "" if found is None or found.state is State.CURRENT else found.message or f"{found.ref} is {found.state}"
 
     def unobserved(self, facts: Facts) -> str:
         """Why the gateways do not do what the route says; empty: they do."""
@@ -104,7 +111,7 @@ class Share:
         scale = (Scale(self.copy.ref, wanted),) if has != wanted else ()
         if self.routing is None or has < wanted:
             return scale
-        if has == wanted and _unhealthy(facts, self.copy):
+        if has == wanted and (_unhealthy(facts, self.copy) or self.routing.unready(facts, self.routing.split.canary)):
             return ()
         weigh = self.routing.weigh(facts, self.weight)
         return weigh or (() if self.routing.lacking(facts, self.weight) else scale)

@@ -22,7 +22,8 @@ from gitcd.rollout.copies import Copy
 from gitcd.rollout.facts import Facts, Order, Orders, Release, images
 from gitcd.rollout.leftovers import left_over
 from gitcd.rollout.record import Record
-from gitcd.rollout.shares import Share
+from gitcd.rollout.routes import Split
+from gitcd.rollout.shares import Routing, Share
 from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
 
@@ -263,6 +264,30 @@ def test_the_copy_stays_while_no_other_pod_is_ready():
     world.live[TILES]["status"] = {}
     table = canary.table(world.release)
     assert (retreat(table, world.facts, "Approval2"), table.sweep(world.facts)) == ((), ())
+
+
+def routed(world: World, canary: int, state: State) -> tuple[Share, Facts]:
+    """The copy runs well; a route gives it so much of the traffic, and so it stands with the Service in front of it."""
+    run(world)
+    backends = [{"name": "old", "weight": 100 - canary}, {"name": "new", "weight": canary}]
+    metadata = {"name": "tiles", "namespace": "team", "resourceVersion": "7"}
+    value = {"kind": "HTTPRoute", "metadata": metadata, "spec": {"rules": [{"backendRefs": backends}]}}
+    route = Manifest(Ref("HTTPRoute", "team", "tiles", "gateway.networking.k8s.io"), "v1", value, Origin("route.yaml"))
+    service = Ref("Service", "team", "new")
+    facts = replace(
+        world.facts,
+        live={**world.live, route.ref: value},
+        health={**world.facts.health, service: Health(service, state, "", f"{service} selects no pod")},
+    )
+    return Share(Copy(world.release.workloads[0]), 100, Routing(route, Split("old", "new"))), facts
+
+
+def test_no_traffic_is_led_to_a_service_before_it_selects_a_ready_pod():
+    share, facts = routed(World(live={TILES: deployment("1", 8)}), 0, State.IN_PROGRESS)
+    assert (share.move(facts), share.lacking(facts)) == ((), "Service team/new selects no pod")
+    share, facts = routed(World(live={TILES: deployment("1", 8)}), 0, State.CURRENT)
+    (weigh,) = share.move(facts)
+    assert str(weigh) == "weigh HTTPRoute team/tiles: 0, 100"
 
 
 def test_a_rollback_needs_no_canary_and_clears_one_away():
