@@ -21,11 +21,11 @@ from gitcd.usecases.verifying import Measuring
 from tests.support.containerversions import BASE
 from tests.support.controlplane import ControlPlane
 from tests.support.rollouts import Rollouts, as_manifest, workload
-from tests.support.witness import DEPLOYMENTS, SLICES, Witness, witness
+from tests.support.witness import DEPLOYMENTS, ROUTES, SLICES, Witness, witness
 
 PODS = 2
 SMOKE = {"kind": "Image", "name": "smoke", "image": "registry.example.com/smoke", "tag": "1", "interval": "0s"}
-ROUTES = "/apis/gateway.networking.k8s.io/v1"
+_ROUTES = "/apis/gateway.networking.k8s.io/v1"
 _DEFINITION = Path(__file__).with_name("httproute.yaml")
 
 
@@ -47,6 +47,7 @@ class CanaryScene:
     labels: dict[str, str] = field(default_factory=dict)
     others: tuple[Manifest, ...] = ()
     service: str = "app"
+    kinds: tuple[str, ...] = ()  # of what is watched besides
     more: dict[str, Any] = field(default_factory=dict)  # fields of the Deployment's spec
     copies: list[tuple[str, int]] = field(default_factory=list)
     is_live: bool = False
@@ -101,18 +102,21 @@ class CanaryScene:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """What holds in every canary: the Service selects a ready pod all the time."""
-        with never_out(self.rollouts, self.service) as seen:
+        with never_out(self.rollouts, self.service, *self.kinds) as seen:
             self.is_watched = True
             yield
             self.is_watched = False
         self.copies += seen.sizes("app-canary")
+        if ROUTES in self.kinds:
+            gains = seen.gains()
+            assert [each for each in gains if each[1] == 0] == [], gains
 
 
 @contextmanager
-def never_out(rollouts: Rollouts, service: str) -> Iterator[Witness]:
+def never_out(rollouts: Rollouts, service: str, *kinds: str) -> Iterator[Witness]:
     """Have every state of a Service's EndpointSlices seen; none of them may be without a ready pod."""
     wait_for_endpoints(rollouts, service)
-    with witness(rollouts.plane, rollouts.namespace, SLICES, DEPLOYMENTS) as seen:
+    with witness(rollouts.plane, rollouts.namespace, SLICES, DEPLOYMENTS, *kinds) as seen:
         yield seen
     counts = seen.ready(service)
     assert counts
@@ -164,7 +168,7 @@ class RoutedScene(CanaryScene):
 
     def __post_init__(self) -> None:
         self.labels = {"gitcd.io/track": "stable"}
-        self.service = "app-stable"
+        self.service, self.kinds = "app-stable", (ROUTES,)
         self.others = (
             self.a_service("app-stable", {"app": "app", "gitcd.io/track": "stable"}),
             self.a_service("app-canary", {"app": "app", "gitcd.io/track": "canary"}),
@@ -184,7 +188,7 @@ class RoutedScene(CanaryScene):
 
     @property
     def route(self) -> dict[str, Any]:
-        return self.rollouts.plane.get(f"{ROUTES}/namespaces/{self.rollouts.namespace}/httproutes/app")
+        return self.rollouts.plane.get(f"{_ROUTES}/namespaces/{self.rollouts.namespace}/httproutes/app")
 
     @contextmanager
     def gateway(self) -> Iterator[None]:
@@ -199,7 +203,7 @@ def observed(
     plane: ControlPlane, namespace: str, name: str, weights: list[tuple[int, int]], *, accepts: bool = True
 ) -> None:
     """What a gateway's controller does with a route of two backends; notes the weights that it sees."""
-    path = f"{ROUTES}/namespaces/{namespace}/httproutes/{name}"
+    path = f"{_ROUTES}/namespaces/{namespace}/httproutes/{name}"
     route = plane.get(path)
     backends = route["spec"]["rules"][0]["backendRefs"]
     now = backends[0]["weight"], backends[1]["weight"]
@@ -218,7 +222,7 @@ def install_routes(plane: ControlPlane) -> None:
     """The kind HTTPRoute, once for each control plane."""
     plane.apply(_DEFINITION.read_text())
     for _ in range(200):
-        if plane.kubectl("get", "--raw", f"{ROUTES}/httproutes", check=False).returncode == 0:
+        if plane.kubectl("get", "--raw", f"{_ROUTES}/httproutes", check=False).returncode == 0:
             return
         time.sleep(0.05)
     pytest.fail("the kind HTTPRoute is not served")

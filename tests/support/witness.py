@@ -18,7 +18,7 @@ from tests.support.containerversions import BASE
 from tests.support.controlplane import ControlPlane
 
 SLICES, PODS, DEPLOYMENTS, JOBS, SETS = "endpointslices", "pods", "deployments", "jobs", "replicasets"
-DECLARED = "containerversions"
+DECLARED, ROUTES = "containerversions", "httproutes"
 _GROUPS = {
     SLICES: "/apis/discovery.k8s.io/v1",
     PODS: "/api/v1",
@@ -26,6 +26,7 @@ _GROUPS = {
     SETS: "/apis/apps/v1",
     JOBS: "/apis/batch/v1",
     DECLARED: BASE,
+    ROUTES: "/apis/gateway.networking.k8s.io/v1",
 }
 _LATE = 0.2  # seconds until the last event has come
 
@@ -102,6 +103,30 @@ class Witness:
                 now[value["metadata"]["name"]] = set() if type_ == "DELETED" else _ready(value)
                 counts.append(len(set().union(*now.values())))
         return counts
+
+    def gains(self) -> list[tuple[str, int]]:
+        """The Services that a route gave more traffic, each with how many ready pods it selected at that moment.
+
+        The versions of all objects are those of one store, so that they tell what came before what.
+        """
+        weights: dict[str, int] = {}
+        ready: dict[tuple[str, str], set[str]] = {}
+        gains = []
+        for kind, type_, value in self._in_order(SLICES, ROUTES):
+            if kind == SLICES:
+                service = value["metadata"]["labels"].get("kubernetes.io/service-name", "")
+                ready[service, value["metadata"]["name"]] = set() if type_ == "DELETED" else _ready(value)
+                continue
+            backends = value["spec"]["rules"][0]["backendRefs"]
+            now = {each["name"]: int(each["weight"]) for each in backends}
+            more = [each for each in now if now[each] > weights.get(each, now[each])]
+            gains += [(each, len(set().union(*(ready[key] for key in ready if key[0] == each)))) for each in more]
+            weights = now
+        return gains
+
+    def _in_order(self, *kinds: str) -> list[tuple[str, str, dict[str, Any]]]:
+        found = [(kind, *event) for kind in kinds for event in list(self.watches[kind].events)]
+        return sorted(found, key=lambda each: int(each[2]["metadata"]["resourceVersion"]))
 
     def images(self, deployment: str) -> list[str]:
         """The images that a Deployment had, one after the other."""
