@@ -1,4 +1,8 @@
-"""Deployments taken to a real API server: by gitcd from a branch, by kubectl from a folder. No controller runs."""
+"""Deployments taken to a real API server: by gitcd from a branch, by kubectl from a folder. No controller runs.
+
+kubectl is built from the release of Kubernetes without a change, and given those flags that it needs: it checks fields
+strictly, as it does for everybody. Its limit of 50 requests a second is not felt, as it makes a client for each object.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,19 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from benchmarks.measure import DATA, GITCD, Contender
+import yaml
+
+from benchmarks.measure import DATA, GITCD, Contender, python
 from tests.support.audit import AuditLog, writes
 from tests.support.controlplane import NEEDED_FOR_API, _binaries, _using
 from tests.support.controlplane_files import ADMIN
 
 DEPLOYMENTS = 1000
+ROUND_TRIP = 5  # milliseconds to an API server on another machine
 _LAYOUT = "apiVersion: gitcd.io/v1\nkind: ConfigRepository\nenvironments:\n  - {name: prod, path: envs/prod}\n"
 _IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.com"} | {
     "GIT_COMMITTER_NAME": "A",
@@ -71,8 +79,10 @@ class Cluster:
 
     server: Path  # the folder of the control plane
     kubectl: str
+    kubeconfig: str
     ours: str = field(default_factory=lambda: f"ours-{uuid.uuid4().hex[:6]}")
     theirs: str = field(default_factory=lambda: f"theirs-{uuid.uuid4().hex[:6]}")
+    barely: str = field(default_factory=lambda: f"bare-{uuid.uuid4().hex[:6]}")
     version: int = 0
 
     @property
@@ -80,17 +90,17 @@ class Cluster:
         return AuditLog(self.server / "audit.log")
 
     @property
-    def kubeconfig(self) -> str:
-        return str(self.server / f"{ADMIN}.kubeconfig")
-
-    @property
     def folder(self) -> Path:
         return DATA / "apply"
+
+    @property
+    def _bodies(self) -> Path:
+        return self.folder / "bodies.json"
 
     def make(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "manifests").mkdir(parents=True)
-        for namespace in (self.ours, self.theirs):
+        for namespace in (self.ours, self.theirs, self.barely):
             self._kubectl("create", "namespace", namespace)
         uid = self._kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
         settings = {"environments": [{"name": "prod", "cluster": uid}]}
@@ -106,6 +116,8 @@ class Cluster:
         for number in range(DEPLOYMENTS):
             path = self.folder / "manifests" / f"{number}.yaml"
             path.write_text(manifest(number, self.theirs, self.version))
+        bodies = (manifest(number, self.barely, self.version) for number in range(DEPLOYMENTS))
+        self._bodies.write_text(json.dumps([yaml.load(each, yaml.CSafeLoader) for each in bodies]))
 
     def gitcd(self, *, changed: bool) -> Contender:
         command = [*GITCD, "apply", f"file://{self.folder}/remote.git", "--all", "--no-wait", "-q", "-o", "name"]
@@ -116,6 +128,26 @@ class Cluster:
     def kubectl_apply(self) -> Contender:
         command = [self.kubectl, "--kubeconfig", self.kubeconfig, "apply", "--server-side", "-f"]
         return Contender("kubectl apply --server-side", [*command, str(self.folder / "manifests")])
+
+    def bare(self) -> Contender:
+        command = python("benchmarks.bareapply", self.kubeconfig, str(self._bodies))
+        return Contender("bare script, 16 connections", command, self.change)
+
+    @contextmanager
+    def far_away(self) -> Iterator[Cluster]:
+        """The same API server as if it ran on another machine."""
+        config = json.loads(Path(self.kubeconfig).read_text())
+        cluster = config["clusters"][0]["cluster"]
+        command = python("benchmarks.faraway", str(urlsplit(cluster["server"]).port), str(ROUND_TRIP / 2))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as relay:
+            assert relay.stdout
+            cluster["server"] = f"https://127.0.0.1:{relay.stdout.readline().strip()}"
+            path = self.folder / "far.kubeconfig"
+            path.write_text(json.dumps(config))
+            try:
+                yield replace(self, kubeconfig=str(path))
+            finally:
+                relay.terminate()
 
     def written(self, mark: int) -> int:
         """How many requests of gitcd since then would change something."""
@@ -146,6 +178,6 @@ def cluster() -> Iterator[Cluster]:
     shutil.rmtree(server, ignore_errors=True)
     server.mkdir(parents=True)
     with _using(server, binaries, "api"):
-        made = Cluster(server, str(binaries / "kubectl"))
+        made = Cluster(server, str(binaries / "kubectl"), str(server / f"{ADMIN}.kubeconfig"))
         made.make()
         yield made

@@ -79,6 +79,12 @@ def ratio(what: str, ours: Contender, other: Contender, *, budget: float, rounds
     return Verdict(f"{what}: {times}, {allowed}", mine <= budget * theirs + grace)
 
 
+def floor(what: str, least: Contender, other: Contender, rounds: int) -> Verdict:
+    """How far down anybody could come; nothing to be held against."""
+    mine, theirs = compare(least, other, rounds)
+    return Verdict(f"{what}: {mine:.3f} s ({least.name}) against {theirs:.3f} s, {mine / theirs:.2f} x", ok=True)
+
+
 def peak(contender: Contender) -> int:
     """Peak memory of one run, in MiB: of the largest process that it started, git included."""
     contender.prepare()

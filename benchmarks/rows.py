@@ -16,7 +16,7 @@ from typing import IO
 from benchmarks.fleet import Fleet
 from benchmarks.following import TAGS, declare
 from benchmarks.generate import generate
-from benchmarks.measure import DATA, GITCD, Contender, Verdict, peak, python, ratio, run
+from benchmarks.measure import DATA, GITCD, Contender, Verdict, floor, peak, python, ratio, run
 from gitcd.git.memory import rules
 
 LARGE, SMALL, BEHIND = 10_000, 1_000, 300
@@ -195,7 +195,7 @@ def splicing(rounds: int) -> Iterator[Verdict]:
 
 def applying(rounds: int) -> Iterator[Verdict]:
     """The same Deployments with other images, and then with nothing new."""
-    from benchmarks.applying import DEPLOYMENTS, cluster
+    from benchmarks.applying import DEPLOYMENTS, ROUND_TRIP, cluster
 
     with cluster() as plane:
         kubectl = plane.kubectl_apply()
@@ -206,6 +206,11 @@ def applying(rounds: int) -> Iterator[Verdict]:
         yield ratio(what, plane.gitcd(changed=False), kubectl, budget=0.2, rounds=rounds)
         written = plane.written(mark)
         yield Verdict(f"{what}: {written} requests that write", written == 0)
+        what = f"{DEPLOYMENTS} Deployments changed"
+        yield floor(what, plane.bare(), kubectl, rounds)
+        with plane.far_away() as far:
+            what = f"{DEPLOYMENTS} Deployments changed, an API server {ROUND_TRIP} ms away"
+            yield ratio(what, far.gitcd(changed=True), far.kubectl_apply(), budget=0.4, rounds=rounds)
 
 
 def help_text(rounds: int) -> Iterator[Verdict]:
