@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
-from gitcd.cluster.api import DeclinedError, Json
+from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.objects import MANAGER, Objects
 from gitcd.errors import TransientError
 from gitcd.model.applied import NOWHERE, Applied, Entry, Fate
-from gitcd.model.live import Ref
+from gitcd.model.live import Json, Ref
 from gitcd.planning.applying_prune import Rails, ceiling
 from gitcd.usecases.apply_answers import undeleted
 from gitcd.usecases.apply_live import Live
 from gitcd.usecases.apply_waves import Note
 from gitcd.usecases.apply_write import DryRun
+
+_ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +48,40 @@ class Pruner:
         pruning = rails.judge(left, live)
         why = "" if many else ceiling(len(pruning.doomed), total)
         doomed = () if why and self.dry_run is DryRun.NONE else pruning.doomed
-        return Pruned(tuple(self._deleted(ref, live[ref]) for ref, _ in doomed), pruning.kept, _with_remedy(why))
+        entries = {each.ref: each for each in left}
+        applied = tuple(self._deleted(entries[ref], value, rails) for ref, value in doomed)
+        return Pruned(applied, pruning.kept, _with_remedy(why))
 
-    def _deleted(self, ref: Ref, value: Json) -> Applied:
-        metadata = value["metadata"]
+    def _deleted(self, entry: Entry, value: Json, rails: Rails) -> Applied:
+        ref = entry.ref
         applied = Applied(ref, Fate.PRUNED, NOWHERE)
         if self.dry_run is DryRun.NONE:
             try:
-                self.objects.delete(ref, uid=metadata["uid"], resource_version=metadata["resourceVersion"])
+                self._delete(entry, value, rails)
             except DeclinedError as answer:
                 applied = undeleted(ref, answer)
             except TransientError as error:
                 applied = Applied(ref, Fate.FAILED, NOWHERE, error.message, error.remedy, transient=True)
         self.note(applied)
         return applied
+
+    def _delete(self, entry: Entry, value: Json, rails: Rails) -> None:
+        """Delete it as it was judged. What has changed since, as by a controller's status, is judged anew."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            metadata = value["metadata"]
+            try:
+                self.objects.delete(entry.ref, uid=metadata["uid"], resource_version=metadata["resourceVersion"])
+            except DeclinedError as answer:
+                if answer.status != HTTPStatus.CONFLICT or attempt == _ATTEMPTS:
+                    raise
+                now = self.objects.get(entry.ref)
+                if now is None:
+                    return
+                if not rails.judge([entry], {entry.ref: now}).doomed:
+                    raise
+                value = now
+            else:
+                return
 
 
 def _nothing_left(environment: str) -> str:

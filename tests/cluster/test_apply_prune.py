@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitcd.cli.apply import command
+from gitcd.cluster.objects import Objects
 from gitcd.manifests.dump import to_yaml
 from gitcd.planning.applying_prune import MOST, SHARE, ceiling
 from tests.support.applying import config_map, documents, scene
@@ -56,6 +57,28 @@ def test_what_may_not_be_deleted_is_told_with_its_remedy_and_tried_again(scene, 
     assert "Give gitcd's ServiceAccount the verb delete on Service, as `gitcd install --prune` renders it" in ran.err
     ran = scene.apply("--all", "--prune", "--yes-prune")
     assert (ran.code, ran.results) == (0, {"ConfigMap/a": "Pruned", "Service/s": "Pruned"})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "result"),
+    [({"labels": {"seen": "yes"}}, "Pruned"), ({"annotations": {"gitcd/prune": "false"}}, "Failed")],
+)
+def test_what_changes_just_then_is_judged_anew(scene, monkeypatch, metadata, result):
+    """As when a controller notes in its status that others have just been deleted."""
+    ns = scene.namespace
+    scene.commit({f"envs/prod/{name}.yaml": documents(config_map(ns, name, k="v")) for name in "ab"})
+    assert scene.apply("--all").code == 0
+    scene.commit({"envs/prod/a.yaml": None})
+    delete, times = Objects.delete, iter(range(1))
+
+    def changed_first(self, ref, **how):
+        for _ in times:
+            path = f"/api/v1/namespaces/{ns}/configmaps/{ref.name}"
+            scene.plane.request("PATCH", path, {"metadata": metadata}, kind="merge-patch+json")
+        return delete(self, ref, **how)
+
+    monkeypatch.setattr(Objects, "delete", changed_first)
+    assert scene.apply("--all", "--prune", "--yes-prune").results == {"ConfigMap/a": result}
 
 
 def test_it_does_not_go_with_single_declarations(scene):
