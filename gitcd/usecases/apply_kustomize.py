@@ -1,45 +1,61 @@
-"""Kustomizations, built by kustomize or kubectl from a throw-away copy of the tree."""
+"""Kustomizations, built by kustomize or kubectl from a throw-away copy of their folders."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from gitcd import redact
-from gitcd.errors import ConfigError, TransientError
+from gitcd.errors import ConfigError
 from gitcd.git.runner import no_room
+from gitcd.manifests import kustomizations
+from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.manifests.objects import read_objects
 from gitcd.model.live import Manifest
 from gitcd.model.site import Refusal
-from gitcd.model.tree import Mode, Tree
+from gitcd.model.tree import Entry, Mode, Tree
 from gitcd.planning.scopes import is_safe
 
-_SECONDS = 60.0
+_SECONDS, _POLL = 60.0, 0.05
+_MOST, _MOST_WORDS = 1 << 24, 1 << 16  # bytes
 _SHOWN = 512
 _PROGRAMS = (("kustomize", "build"), ("kubectl", "kustomize"))
 _FILES = frozenset({Mode.FILE, Mode.EXECUTABLE})
 # What a kustomization names stands in the repository: nothing is fetched for it, by http or by git.
 _NOWHERE = "http://127.0.0.1:9"
 _ENVIRONMENT = {"HTTP_PROXY": _NOWHERE, "HTTPS_PROXY": _NOWHERE, "NO_PROXY": "", "GIT_ALLOW_PROTOCOL": "none"}
+_ABSENT = "no such file or directory"
+_REACH = "a kustomization reaches files of its own folder and below, and of those that it names"
 
 Built = list[tuple[str, list[Manifest | Refusal]]]
 
 
-def build(tree: Tree, kustomizations: Sequence[str]) -> Built:
+def build(tree: Tree, roots: Sequence[str]) -> Built:
     """The objects of each kustomization, by the path of its file; or why it cannot be built.
 
     Raises:
         ConfigError: there is neither kustomize nor kubectl.
         TransientError: the disk is full.
     """
-    command = _command(kustomizations[0])
-    with _exported(tree) as folder:
-        return [(path, _built(command, folder, path)) for path in kustomizations]
+    command = _command(roots[0])
+    files = {each.path: each for each in tree.entries() if each.mode in _FILES and is_safe(each.path)}
+    read = tree.read([each for path, each in files.items() if is_kustomization(path)])
+    known = [kustomizations.read(entry.path, data) for entry, data in read]
+    needed = {root: kustomizations.needed(root, known, files) for root in roots}
+    places = {place for each in needed.values() if not isinstance(each, Refusal) for place in each}
+    with _exported(tree, [each for path, each in files.items() if _lies_in(path, places)]) as folder:
+        return [
+            (root, [each] if isinstance(each, Refusal) else _built(command, folder, root))
+            for root, each in needed.items()
+        ]
 
 
 def _command(example: str) -> tuple[str, ...]:
@@ -52,13 +68,17 @@ def _command(example: str) -> tuple[str, ...]:
     )
 
 
+def _lies_in(path: str, places: Iterable[str]) -> bool:
+    return any(not place or path == place or path.startswith(f"{place}/") for place in places)
+
+
 @contextmanager
-def _exported(tree: Tree) -> Iterator[Path]:
-    """The regular files of a tree in a folder of their own, gone afterwards. Links are left out: none leads outside."""
+def _exported(tree: Tree, entries: Sequence[Entry]) -> Iterator[Path]:
+    """These files in a folder of their own, gone afterwards."""
     root = Path(tempfile.gettempdir())
     with no_room(root), tempfile.TemporaryDirectory(prefix="gitcd-build-", dir=root) as name:
         folder = Path(name)
-        for entry, data in tree.read([each for each in tree.entries() if each.mode in _FILES and is_safe(each.path)]):
+        for entry, data in tree.read(entries):
             path = folder / entry.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
@@ -67,17 +87,44 @@ def _exported(tree: Tree) -> Iterator[Path]:
 
 def _built(command: tuple[str, ...], folder: Path, path: str) -> list[Manifest | Refusal]:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), **_ENVIRONMENT}
+    words = [*command, str((folder / path).parent)]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as talk:
+        why = _run(words, environment, out, talk)
+        if why is None:
+            why = _told(talk, folder)
+        if why:
+            return [Refusal(path, 0, why)]
+        out.seek(0)
+        return read_objects(path, out.read())
+
+
+def _run(words: Sequence[str], environment: Mapping[str, str], out: IO[bytes], talk: IO[bytes]) -> str | None:
+    """Run it to its end, with all that it starts; empty: it went well, None: it failed, else what is wrong with it."""
+    end = time.monotonic() + _SECONDS
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=out, stderr=talk, env=environment, start_new_session=True
+    )
     try:
-        done = subprocess.run(
-            [*command, str((folder / path).parent)],
-            capture_output=True,
-            env=environment,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TransientError(f"{path} was not built within {_SECONDS:.0f} seconds", remedy="Run again.") from error
-    if done.returncode:
-        words = redact.clean(done.stderr.decode(errors="replace")).replace(f"{folder}/", "").replace(str(folder), ".")
-        return [Refusal(path, 0, f"it cannot be built: {' '.join(words.split())[:_SHOWN]}")]
-    return read_objects(path, done.stdout)
+        while process.poll() is None:
+            if time.monotonic() > end:
+                return f"it was not built within {_SECONDS:.0f} seconds"
+            if os.fstat(out.fileno()).st_size > _MOST:
+                break
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if os.fstat(out.fileno()).st_size > _MOST:
+        return f"what it builds has more than {_MOST >> 20} MiB"
+    return None if process.returncode else ""
+
+
+def _told(talk: IO[bytes], folder: Path) -> str:
+    """Why it cannot be built, in the program's words."""
+    talk.seek(0)
+    said = talk.read(_MOST_WORDS).decode(errors="replace").replace(f"{folder}/", "").replace(str(folder), ".")
+    words = " ".join(redact.clean(said).split())
+    hint = f" ({_REACH})" if _ABSENT in words else ""
+    return f"it cannot be built: {words.removeprefix('error: ').removeprefix('Error: ')[:_SHOWN]}{hint}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from posixpath import dirname, join, normpath
+from posixpath import dirname
 
-from gitcd.manifests import documents
+from gitcd.manifests import kustomizations
+from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.manifests.objects import read_objects
 from gitcd.model.live import Manifest
 from gitcd.model.site import Refusal
@@ -17,9 +18,7 @@ from gitcd.usecases.apply_kustomize import build
 
 _JSON = ".json"
 _FILES = frozenset({Mode.FILE, Mode.EXECUTABLE})
-_KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 _CHART = "Chart.yaml"
-_REFERENCES = ("resources", "bases", "components")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ def read_environment(tree: Tree, scopes: Scopes, environment: str, beside: Colle
         ConfigError: there is a kustomization, and no program that builds it.
     """
     entries = [each for each in tree.entries() if _is_of(each, scopes, environment)]
-    kustomized = _kustomizations(tree, [each for each in entries if _name(each) in _KUSTOMIZATIONS])
+    kustomized = _kustomizations(tree, [each for each in entries if is_kustomization(each.path)])
     charts = sorted({dirname(each.path) for each in entries if _name(each) == _CHART})
     passed = [*kustomized.parts, *charts]
     plain = [each for each in entries if _is_plain(each) and not _below(each.path, passed)]
@@ -87,26 +86,13 @@ def _kustomizations(tree: Tree, entries: Sequence[Entry]) -> _Kustomizations:
     components: set[str] = set()
     used: set[str] = set()
     for entry, data in tree.read(entries):
-        kind, references = _kustomization(data)
-        folder = dirname(entry.path)
-        used |= {normpath(join(folder, each)) for each in references}
-        files[folder] = entry.path
-        components |= {folder} if kind == "Component" else set()
+        found = kustomizations.read(entry.path, data)
+        used |= found.targets.keys()
+        files[found.folder] = entry.path
+        components |= {found.folder} if found.is_component else set()
     roots = [
         path
         for folder, path in files.items()
         if folder not in used | components and not any(_below(path, [other]) for other in files if other != folder)
     ]
     return _Kustomizations(tuple(sorted(roots)), frozenset(files) | used)
-
-
-def _kustomization(data: bytes) -> tuple[str, list[str]]:
-    """Its kind, and the folders and files that it names; as far as it can be read, as building it tells the rest."""
-    try:
-        value = next(documents.compose(documents.decode(data)), None)
-    except documents.UnreadableError:
-        return "", []
-    if not isinstance(value, documents.Map):
-        return "", []
-    named = [each for key in _REFERENCES for each in value.get(key) or () if isinstance(each, str)]
-    return str(value.get("kind", "")), named
