@@ -63,6 +63,7 @@ class _Duration(click.ParamType[timedelta]):
 @options.kubernetes
 @click.option("--namespace", "-n", envvar="GITCD_APPLY_NAMESPACE", show_envvar=True, default="gitcd", show_default=True,
               metavar="NAME", help="Where the record of what was applied is kept, and the Lease.")  # fmt: skip
+@options.registry
 @options.access
 @options.output("table", "json", "yaml", "name")
 @options.verb

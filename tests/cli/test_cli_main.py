@@ -287,3 +287,9 @@ def test_completion_offers_the_verbs() -> None:
     script = "import sys; sys.argv = ['gitcd']; from gitcd.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["plain,reconcile", "plain,release"]
+
+
+@pytest.mark.parametrize("name", ["apply", "diff", "explain", "promote", "reconcile", "rollback", "run", "status"])
+def test_every_verb_that_asks_a_registry_can_be_given_a_stand_in(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert "--ecr-endpoint-url URL" in capfd.readouterr().out
