@@ -42,16 +42,6 @@ def test_a_check_that_passes_lets_the_release_stay(rollouts: Rollouts) -> None:
 
 
 @pytest.mark.slow
-def test_a_check_that_fails_takes_the_release_back(rollouts: Rollouts) -> None:
-    rolled, _ = verified(rollouts, smoke("bad-job"))
-    assert rolled.end is End.ROLLED_BACK
-    assert rolled.trouble.reason == "VerificationFailed"
-    assert "check smoke failed: Job app-verify-" in rolled.trouble.message
-    assert "failed with exit code 1" in rolled.trouble.message
-    assert rollouts.live_image("app") == image("app", "1.0.0")
-
-
-@pytest.mark.slow
 def test_a_check_that_cannot_run_takes_nothing_back(rollouts: Rollouts) -> None:
     rolled, _ = verified(rollouts, smoke("bad-pull"))
     assert rolled.end is End.FAILED

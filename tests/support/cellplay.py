@@ -143,7 +143,7 @@ class Scene:
     def _apply(self, **how: Any) -> Rolled:
         check = Measuring(self.cluster.objects).answer
         if self.cell.is_external:
-            how["carry"] = _nobody
+            how["carry"] = nobody
         return self.git.apply(**{"check": check, "tell": self._hear, **how})["app"]
 
     def _hear(self, _: object, text: str) -> None:
@@ -297,10 +297,8 @@ def scene(cell: Cell, rollouts: Rollouts, folder: Path) -> Scene:
         rollouts.carry(each)
     carry = {}
     if cell.is_external:
-        made.git.remote.commit({"gitcd.yaml": _LAYOUT}, "Somebody else applies")
-        flags = ("apply", "--server-side", f"--field-manager={FLUX}", "-f", "-")
-        rollouts.plane.kubectl(*flags, stdin=made.git.remote.show(WORKLOAD).decode())
-        carry["carry"] = _nobody
+        hand_over(made.git)
+        carry["carry"] = nobody
     assert made.git.apply(check=_passes, **carry)["app"].end is End.DONE
     wait_for_endpoints(rollouts, _behind(cell))
     if cell.narrow:
@@ -329,6 +327,13 @@ class Looking(Branch):
         found = super().releases(commit, identities)
         live = {ref: value for each in found for ref in copies_of(each) if (value := self._objects.get(ref))}
         return [replace(each, left=left_over(each, live)) for each in found]
+
+
+def hand_over(git: GitRollouts) -> None:
+    """From now on somebody else applies, and has done so once."""
+    git.remote.commit({"gitcd.yaml": _LAYOUT}, "Somebody else applies")
+    flags = ("apply", "--server-side", f"--field-manager={FLUX}", "-f", "-")
+    git.cluster.plane.kubectl(*flags, stdin=git.remote.show(WORKLOAD).decode())
 
 
 @contextmanager
@@ -394,7 +399,8 @@ def _passes(question: Question) -> Measurement:
     return Measurement(question.now, Verdict.PASS)
 
 
-def _nobody(manifest: Manifest) -> None:
+def nobody(manifest: Manifest) -> None:
+    """Where somebody else applies, gitcd does not."""
     pytest.fail(f"{manifest.ref} is not gitcd's to write")
 
 
