@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gitcd.model.declaration import Spec
+from gitcd.model.declaration import Identity, Spec
 from gitcd.model.registry import Failure
 from gitcd.model.site import Owner, Service, Site
 from gitcd.model.strategy import BlueGreen
-from gitcd.planning.matching import Surveyed
+from gitcd.planning.matching import Declared, Surveyed
 
 _SLOTS = 2
 
@@ -52,6 +53,25 @@ def slots(surveyed: Surveyed, blue_green: BlueGreen) -> Slots | Failure:
         )
     idle = next(key for key in workloads if key != live[0])
     return Slots(tuple(workloads[live[0]]), tuple(workloads[idle]), "/".join(live[0]), "/".join(idle))
+
+
+def shared(declared: Iterable[Declared]) -> dict[Identity, Failure]:
+    """Those whose Services another declaration switches, too: what is verified for one would move the other."""
+    users: defaultdict[tuple[str, str, str], list[Identity]] = defaultdict(list)
+    for each in declared:
+        if blue_green := each.declaration.spec.strategy.blue_green:
+            for name in {blue_green.service_name, blue_green.verification_service_name} - {""}:
+                users[each.identity.environment, each.identity.namespace, name].append(each.identity)
+    found = {}
+    for (*_, name), identities in sorted(users.items()):
+        for identity in identities if len(identities) > 1 else ():
+            others = ", ".join(sorted(str(each) for each in identities if each != identity))
+            found[identity] = Failure(
+                "ServiceShared",
+                f"Service {name} is switched by {others}, too: what is verified for one would move the other",
+                "Give each declaration with strategy ServiceBlueGreen Services of its own.",
+            )
+    return found
 
 
 def _overriding(site: Site) -> Failure:

@@ -14,6 +14,7 @@ from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure, Query
 from gitcd.model.site import Form, Found, Refusal, Service, Site
 from gitcd.model.tree import Entry, Tree
+from gitcd.planning import bluegreen
 from gitcd.planning.content import carriers, held
 from gitcd.planning.leftout import warn_left_out
 from gitcd.planning.matching import Declared, Surveyed
@@ -57,8 +58,11 @@ def survey(
     safe = [entry for entry in entries if is_safe(entry.path)]
     explain_empty(index.surveyed, tree, safe, owners, lambda path: _sole(scopes.environment_of(path)))
     warn_left_out(index.surveyed, tree, ((entry, claims[entry.path]) for entry in entries), screen, memory)
+    shared = bluegreen.shared(declared)
     for surveyed in index.surveyed:
         _check_config(surveyed)
+        if failure := shared.get(surveyed.declared.identity):
+            surveyed.failures.append(failure)
     return index.surveyed
 
 

@@ -599,6 +599,14 @@ class TestBlueGreen:
         del files["envs/dev/service.yaml"]
         assert only(plan(files)).reason == "ServiceNotFound"
 
+    def test_a_service_that_two_declarations_switch_is_an_error_of_both(self):
+        files = self.files()
+        files["envs/dev/other.yaml"] = declaration(name="other", strategy=self.STRATEGY, **SELECTOR)
+        outcomes = plan(files).outcomes
+        assert [(each.kind, each.reason) for each in outcomes] == [(OutcomeKind.FAILED, "ServiceShared")] * 2
+        assert "Service live is switched by dev/team/other, too" in outcomes[0].message
+        assert plan(files).commits == ()
+
     def test_a_service_that_selects_neither_is_an_error(self):
         assert only(plan(self.files("red"))).reason == "LiveSlotUnclear"
 
