@@ -68,12 +68,12 @@ def aim(stand: Standing, last: LastMove | None, hold: Hold | None, now: datetime
     Not where a hold keeps it out, and not where the switch to it was made before: then a person has taken it back.
     """
     wanted = stand.idle.identifier
-    if last is None or last.verb == VERB or stand.is_even or not _leads_to_idle(last, stand):
+    if last is None or last.verb == VERB or stand.is_even or not leads_to_idle(last, stand):
         return stand.live.identifier
     return stand.live.identifier if hold and _is_rejected(hold, wanted, now) else wanted
 
 
-def _leads_to_idle(last: LastMove, stand: Standing) -> bool:
+def leads_to_idle(last: LastMove, stand: Standing) -> bool:
     """By digest; where the slot names a tag alone, by the files that were moved."""
     if stand.idle.digest:
         return last.digest == stand.idle.digest

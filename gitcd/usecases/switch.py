@@ -10,6 +10,7 @@ from gitcd import redact
 from gitcd.errors import GitcdError, RefusedError, TransientError
 from gitcd.git.branch import read_branches
 from gitcd.git.commit import NewCommit
+from gitcd.git.history import MissingHistory, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
@@ -24,14 +25,14 @@ from gitcd.model.plan import (
     PullAct,
     Resolved,
 )
-from gitcd.model.registry import Answers, Failure, Image, Query
+from gitcd.model.registry import Answer, Answers, Failure, Image, Query
 from gitcd.planning import holds
 from gitcd.planning.content import Held
 from gitcd.planning.inputs import Inputs, read_inputs
 from gitcd.planning.moments import running_freeze
 from gitcd.planning.overlay import Overlay
 from gitcd.planning.pulls import plan_id, propose, way_back, way_over
-from gitcd.planning.switching import VERB
+from gitcd.planning.switching import VERB, leads_to_idle
 from gitcd.rendering.messages import commit_message
 from gitcd.rendering.text import plain_line
 from gitcd.rollout.facts import Release
@@ -40,6 +41,7 @@ from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.rollback_hold import Rejection, hold_change
+from gitcd.usecases.switch_aims import last_move
 from gitcd.usecases.switch_pair import Pair, pair_of
 
 BY = "gitcd apply"
@@ -208,18 +210,37 @@ class Switcher:
         is_live = failed.digest == live.identifier
         kept, left = (idle, live) if is_live else (live, idle)
         files = pair.switched() if is_live else pair.refilled()
-        digest = self._digest(pair, left)
+        digest = self._lasting_digest(pair, left)
         rejection = Rejection(digest, left.tag, reason, BY, self.now(), "")
         hold = hold_change(pair.tree, pair.identity, pair.hold, [rejection]) if digest else None
         return _Move((*files, *([hold] if hold else [])), left, kept)
 
     def _digest(self, pair: Pair, image: Held) -> str:
         """The digest of what a slot holds; where git names a tag alone, as the registry says. Empty: nobody knows."""
+        answer = self._named(pair, image)
+        return image.digest or (answer.digest if isinstance(answer, Image) else "")
+
+    def _lasting_digest(self, pair: Pair, image: Held) -> str:
+        """The same; where the registry cannot be asked, as the commit says that brought it. Empty: it has none.
+
+        Raises:
+            TransientError: it cannot be known now; to go back without a hold would bring it again.
+        """
+        answer = self._named(pair, image)
+        if not (isinstance(answer, Failure) and answer.transient):
+            return self._digest(pair, image)
+        history = ensure_history(self.mirror, self.mirror.tip)
+        last = None if isinstance(history, MissingHistory) else last_move(history, pair.surveyed)
+        if last and (last.verb == VERB if image == pair.stand.live else leads_to_idle(last, pair.stand)):
+            return last.digest
+        raise TransientError(f"{image.tag} cannot be held off yet: {answer.message}", remedy="Run again.")
+
+    def _named(self, pair: Pair, image: Held) -> Answer | None:
+        """What the registry says of an image of which git does not say the digest."""
         if image.digest:
-            return image.digest
+            return None
         repository = pair.surveyed.declared.declaration.spec.repository
-        answer = self.context.resolve([Query(repository, frozenset({image.tag}))]).get(repository, image.tag)
-        return answer.digest if isinstance(answer, Image) else ""
+        return self.context.resolve([Query(repository, frozenset({image.tag}))]).get(repository, image.tag)
 
     def _commit(self, asked: _Asked, moves: Sequence[tuple[Pair, _Move]], files: Sequence[FileChange]) -> PlannedCommit:
         outcomes = tuple(self._outcome(pair, move) for pair, move in moves)

@@ -13,6 +13,7 @@ from gitcd.model.hold import hold_path
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Tree
+from gitcd.planning import bluegreen
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import telling_files
@@ -58,9 +59,10 @@ def aims(
 def aims_of(slotted: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, *, now: datetime) -> Aims:
     """The same for declarations with two slots whose places are known."""
     found: dict[Identity, str | Failure] = {}
+    shared = bluegreen.shared(inputs.declared)
     open_ones: list[Surveyed] = []
     for surveyed in slotted:
-        stand = standing(surveyed)
+        stand = shared.get(surveyed.declared.identity) or standing(surveyed)
         if isinstance(stand, Failure):
             found[surveyed.declared.identity] = stand
         elif stand.is_even:
@@ -81,12 +83,12 @@ def _from_history(
         if isinstance(history, MissingHistory):
             found[identity] = Failure("HistoryMissing", history.reason, history.remedy, transient=not history.lasting)
         elif not isinstance(stand, Failure):
-            last = _last_move(history, each) if history else None
+            last = last_move(history, each) if history else None
             found[identity] = aim(stand, last, inputs.holds.get(identity), now)
     return found
 
 
-def _last_move(history: History, surveyed: Surveyed) -> LastMove | None:
+def last_move(history: History, surveyed: Surveyed) -> LastMove | None:
     """The newest commit of gitcd's that moved the declaration."""
     identity = surveyed.declared.identity
     for commit in history.past_moves([*telling_files(surveyed), hold_path(identity)]):
