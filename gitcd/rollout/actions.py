@@ -14,6 +14,8 @@ from gitcd.model.live import Manifest, Ref
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Tally
 
+KEPT = "gitcd-kept"  # who owns a number of replicas that somebody other than gitcd had set, on the slot before
+
 
 @dataclass(frozen=True, slots=True)
 class Apply:
@@ -27,10 +29,11 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Give a workload so many replicas, for as long as the rollout lasts."""
+    """Give a workload so many replicas, for as long as the rollout lasts; `manager`: in another name than usual."""
 
     ref: Ref
     replicas: int
+    manager: str = ""
 
     def __str__(self) -> str:
         return f"scale {self.ref} to {self.replicas}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +11,15 @@ from gitcd.model import times
 from gitcd.model.health import Around
 from gitcd.model.live import Json, Manifest
 from gitcd.model.registry import Failure
-from gitcd.rollout.actions import Action, Apply, Scale
 from gitcd.rollout.facts import Facts, Release, images, template
 from gitcd.rollout.health import pods, service
-from gitcd.rollout.health.reading import is_leaving, mapping, number, objects, text
+from gitcd.rollout.health.reading import is_leaving, mapping, objects, text
 
+STRATEGY = "ServiceBlueGreen"
 _SLOTS = 2
 _SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 _OURS = "gitcd"
-_OF_ROLLOUTS = frozenset({_OURS, "gitcd-rollout", "gitcd-handover"})
+_BY_HAND = "kubectl"  # kubectl-edit, kubectl-patch, kubectl-client-side-apply, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ def _misled(preview: Manifest, idle: Manifest) -> Failure:
     return Failure("VerificationServiceUnclear", message)
 
 
-def holds(slot: Manifest, release: Release) -> bool:
-    """Whether git puts the release's image into this slot."""
-    repository = str(release.spec.repository)
+def holds(slot: Manifest, release: Release, digest: str = "") -> bool:
+    """Whether git puts the release's image into this slot; or that of its images which has this digest, or tag."""
+    repository, wanted = str(release.spec.repository), digest or release.digest
     found = (image for image in images(slot.value).values() if image.startswith(repository))
-    return any(release.digest in {image.partition("@")[2], image.removeprefix(f"{repository}:")} for image in found)
+    return any(wanted in {image.partition("@")[2], image.removeprefix(f"{repository}:")} for image in found)
 
 
 def labels_of(slot: Manifest) -> Json:
@@ -90,20 +90,19 @@ def selector_of(value: Json) -> Json:
     return mapping(value, "spec", "selector")
 
 
-def ready_pods(facts: Facts, pair: Pair) -> list[Json]:
-    """The ready pods of the new slot that the Service selects, or will once it is switched."""
-    selector = {**selector_of(pair.service.value), **{key: labels_of(pair.new).get(key) for key in pair.labels}}
+def ready_pods(facts: Facts, pair: Pair, slot: Manifest) -> list[Json]:
+    """The ready pods of a slot that the Service selects, or will once it is switched to it."""
+    selector = {**selector_of(pair.service.value), **{key: labels_of(slot).get(key) for key in pair.labels}}
     return [
-        pod
-        for pod in _pods(facts, pair.new)
-        if pods.is_ready(pod) and not is_leaving(pod) and selector.items() <= mapping(pod, "metadata", "labels").items()
+        pod for pod in _pods(facts, slot) if pods.is_ready(pod) and not is_leaving(pod) and _is_asked(pod, selector)
     ]
 
 
 def mixed(facts: Facts, main: Manifest, slot: Manifest) -> str:
     """Why a Service does not lead to ready pods of this slot alone; empty: it does."""
     ready = _ready_endpoints(facts, main)
-    own = {text(pod, "metadata", "uid") for pod in _pods(facts, slot)}
+    asked = selector_of(main.value)  # what else the slot's own selector meets may be the other slot's
+    own = {text(pod, "metadata", "uid") for pod in _pods(facts, slot) if _is_asked(pod, asked)}
     foreign = [text(each, "targetRef", "name") for each in ready if text(each, "targetRef", "uid") not in own]
     if foreign:
         return f"{main.ref} still leads to pod {foreign[0]}, which is none of {slot.ref}"
@@ -122,56 +121,32 @@ def live_slot(facts: Facts, pair: Pair) -> Manifest | None:
     return found[0] if len(found) == 1 else None
 
 
-def replicas(value: Json) -> int:
-    return number(value, "spec", "replicas", default=1)
-
-
-def brought(facts: Facts, slot: Manifest) -> Sequence[Action]:
-    """Let a slot run what git says, with as many pods as it has: how many is a matter of the rollout.
-
-    The number is taken over first: where nobody else owned it, it would fall to one as soon as it is left out.
-    """
-    live = facts.live.get(slot.ref)
-    if live is None:
-        return (Apply(slot),)
-    spec = {key: each for key, each in slot.value["spec"].items() if key != "replicas"}
-    return Scale(slot.ref, replicas(live)), Apply(replace(slot, value={**slot.value, "spec": spec}))
-
-
-def wanted_replicas(facts: Facts, pair: Pair) -> int:
-    """How many pods the new slot needs before it may be live: as git says, and never fewer than what it replaces.
-
-    The old slot counts where somebody other than gitcd set its number, an autoscaler say, and where git says 0.
-    """
-    stated = replicas(pair.new.value)
-    old = facts.live.get(pair.old.ref)
-    if old is not None and live_slot(facts, pair) is pair.old and (stated == 0 or is_scaled_by_others(old)):
-        return max(stated, replicas(old))
-    return stated
-
-
 def is_set_by_us(value: Json) -> bool:
     """Whether the selector of a Service stands there because gitcd applied it."""
-    return any(each.get("manager") == _OURS for each in _owners(value, "f:selector"))
+    return any(each.get("manager") == _OURS for each in owners(value, "f:selector"))
+
+
+def stranger(value: Json) -> str:
+    """Who would not let gitcd change what a Service selects; people at a terminal do not stand in the way."""
+    managers = (str(each.get("manager")) for each in owners(value, "f:selector"))
+    return next((each for each in managers if each != _OURS and not each.startswith(_BY_HAND)), "")
 
 
 def selected_since(value: Json) -> datetime | None:
     """When the selector of a Service was set, as the API server remembers."""
-    set_at = (times.parsed(each.get("time")) for each in _owners(value, "f:selector"))
-    set_at = (times.parsed(each.get("time")) for each in _owners(value, "f:selector"))
+    set_at = (times.parsed(each.get("time")) for each in owners(value, "f:selector"))
     return max(filter(None, set_at), default=None)
 
 
-def is_scaled_by_others(value: Json) -> bool:
-    """Whether somebody other than gitcd set how many replicas a workload has."""
-    return any(each.get("manager") not in _OF_ROLLOUTS for each in _owners(value, "f:replicas"))
-
-
-def _owners(value: Json, field: str) -> Iterator[Mapping[str, Any]]:
+def owners(value: Json, field: str) -> Iterator[Mapping[str, Any]]:
     """The entries of managedFields that own a field of the spec."""
     for each in objects(value, "metadata", "managedFields"):
         if field in mapping(each, "fieldsV1", "f:spec"):
             yield each
+
+
+def _is_asked(pod: Json, selector: Json) -> bool:
+    return selector.items() <= mapping(pod, "metadata", "labels").items()
 
 
 def _pods(facts: Facts, slot: Manifest) -> tuple[Json, ...]:

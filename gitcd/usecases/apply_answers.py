@@ -27,6 +27,12 @@ def owners(answer: DeclinedError) -> list[str]:
     return sorted({_owner(each) for each in answer.causes})
 
 
+def is_set_by_hand(answer: DeclinedError) -> bool:
+    """Whether what an apply would change is what a Service selects, and a person at a terminal set that."""
+    is_selector = all(each.field == ".spec.selector" for each in answer.causes)
+    return is_selector and bool(answer.causes) and all(each.startswith("kubectl") for each in owners(answer))
+
+
 def is_immutable_alone(answer: DeclinedError) -> bool:
     """Whether nothing stands against it but that fields were to change that never may."""
     return _is_immutable(answer) and all(_says_so(each.message) for each in answer.causes)

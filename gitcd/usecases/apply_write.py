@@ -27,7 +27,14 @@ from gitcd.planning.applying_parts import (
 )
 from gitcd.planning.applying_rules import IRREPLACEABLE, tracker
 from gitcd.planning.applying_scope import Part
-from gitcd.usecases.apply_answers import REPLACE, explained, is_immutable_alone, owners, troubled
+from gitcd.usecases.apply_answers import (
+    REPLACE,
+    explained,
+    is_immutable_alone,
+    is_set_by_hand,
+    owners,
+    troubled,
+)
 
 HANDOVER = "gitcd-handover"  # owns the replicas between gitcd's leaving them and the autoscaler's taking them
 _ATTEMPTS = 4
@@ -74,18 +81,21 @@ class Writer:
             and entry.owned == owned(live, MANAGER)
         )
 
-    def carry(self, manifest: Manifest) -> None:
-        """Write a manifest as it stands in git.
+    def carry(self, manifest: Manifest, version: str = "") -> None:
+        """Write a manifest as it stands in git; with a version, to that version of the object or not at all.
 
         Raises:
             RefusedError: it must not be written, or the cluster does not take it.
             TransientError: the cluster is in trouble.
         """
-        self.carried(manifest)
+        self.carried(manifest, version)
 
-    def carried(self, manifest: Manifest) -> tuple[Applied, Entry]:
+    def carried(self, manifest: Manifest, version: str = "") -> tuple[Applied, Entry]:
         """The same, with what came of it. Raises as `carry` does."""
         prepared = self.prepare(manifest)
+        if version:
+            metadata = {**prepared.value["metadata"], "resourceVersion": version}
+            prepared = replace(prepared, value={**prepared.value, "metadata": metadata})
         applied, entry = self.write(prepared, self.objects.get(manifest.ref))
         if entry is None:
             kind = TransientError if applied.transient else RefusedError
@@ -131,6 +141,9 @@ class Writer:
                     raise
                 elif not answer.causes:  # it has changed since it was read
                     live = self.objects.get(manifest.ref)
+                elif is_set_by_hand(answer) and "resourceVersion" in manifest.value["metadata"]:
+                    # A switch, of what was looked at: it agreed with git, so nothing that a person wants is lost.
+                    return self.objects.apply(manifest, force=True, dry_run=dry_run)
                 elif all(is_image(each.field) for each in answer.causes) and self._takes_over(manifest.ref):
                     _log.info("%s: taking the image over from %s", manifest.ref, ", ".join(owners(answer)))
                     return self.objects.apply(self._bound(manifest, live, exactly=True), force=True, dry_run=dry_run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -28,8 +27,8 @@ def act(action: Action, means: Means) -> None:
     match action:
         case Apply(manifest):
             means.carry(manifest)
-        case Scale(ref, replicas):
-            means.objects.scale(ref, replicas)
+        case Scale(ref, replicas, manager):
+            means.objects.scale(ref, replicas, manager=manager or ROLLOUT_MANAGER)
         case Select(manifest, version):
             _select(manifest, version, means)
         case Weigh(ref, patch, version):
@@ -42,9 +41,8 @@ def act(action: Action, means: Means) -> None:
 
 def _select(manifest: Manifest, version: str, means: Means) -> None:
     """Server-side apply to the very version that was looked at. Of another one nothing is known: look again."""
-    metadata = {**manifest.value["metadata"], "resourceVersion": version}
     try:
-        means.carry(replace(manifest, value={**manifest.value, "metadata": metadata}))
+        means.carry(manifest, version)
     except (DeclinedError, TransientError) as error:
         if isinstance(error, DeclinedError) and (error.status != HTTPStatus.CONFLICT or error.causes):
             raise

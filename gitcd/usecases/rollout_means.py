@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from gitcd.cluster.objects import Objects
 from gitcd.model.declaration import Identity
@@ -21,7 +22,11 @@ from gitcd.rollout.table import Trouble
 POLL = timedelta(seconds=1)  # between two looks at what is under way
 TIP_EVERY = timedelta(seconds=5)  # between two looks at the branch
 
-Carry = Callable[[Manifest], None]
+
+class Carry(Protocol):
+    """Takes one manifest to the cluster by the rules of apply; with a version, to that version of the object alone."""
+
+    def __call__(self, manifest: Manifest, version: str = "", /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def _silent(_release: Release, _text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """`carry` takes one manifest to the cluster by the rules of apply; `check` takes one measurement, if it is there.
+    """`check` takes one measurement, if it is there.
 
     `take_back` gets the release that failed, why, and the digest that was found healthy last, where that is known;
     `foresee` answers why a release could not be taken back, before it begins.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gitcd.model.health import State
 from gitcd.model.verdict import Verdict
 from gitcd.rollout import bluegreen, slots
-from gitcd.rollout.actions import Scale, Select
+from gitcd.rollout.actions import CommitSwitch, Scale, Select
 from gitcd.rollout.record import Record
 from gitcd.rollout.table import Do, Failed, Finished, Wait, advance
 from tests.support.slotworld import START, Slot, World, digest
@@ -49,6 +49,25 @@ def switched(**more):
     world.run(until="Watch")
     assert (world.selects["app"], world.git_live) == ("green", "green")
     return world
+
+
+def at_step(step):
+    """A world in which this step is not done, and has begun."""
+    world = World()
+    if step == "Preview":
+        world.selects["app-preview"] = "blue"
+        world.publish()
+    if step != "Commit":
+        world.run(until=step)
+        return world
+    world.run(until="Verify")
+    world.settle()
+    at(world, "Commit")
+    return world
+
+
+def unready(world):
+    world.slots["green"].pods = [(uid, version, False) for uid, version, _ in world.slots["green"].pods]
 
 
 def trouble(decision):
@@ -130,7 +149,8 @@ class TestPrepareAndSettle:
         world.slots["green"] = Slot("2", 0)
         world.settle()
         decision = world.turn()
-        assert decision == Do("Settle", (Scale(world._manifest("green").ref, expected),))
+        kept = "gitcd-kept" if expected > stated > 0 else ""
+        assert decision == Do("Settle", (Scale(world._manifest("green").ref, expected, kept),))
 
     @pytest.mark.parametrize(("stated", "scaler", "expected"), [
         (3, "gitcd-rollout", 3),
@@ -140,7 +160,7 @@ class TestPrepareAndSettle:
     def test_how_many_the_live_slot_has(self, stated, scaler, expected):
         world = World(checks=False)
         world.run()
-        world.replicas, world.slots["green"].scaler, world.record = stated, scaler, Record()
+        world.stated["green"], world.slots["green"].scaler, world.record = stated, scaler, Record()
         world.run()
         assert world.slots["green"].replicas == expected
 
@@ -329,6 +349,27 @@ class TestWatchAndRest:
         world.slots["green"].pods = [(uid, version, False) for uid, version, _ in world.slots["green"].pods]
         found = trouble(world.turn())
         assert (found.reason, found.blames) == ("NoReadyPod", True)
+
+    def test_so_it_does_while_the_endpoints_have_not_followed_the_switch_yet(self):
+        world = World()
+        world.run(until="Switch")
+        world.settle()
+        world.run(turns=1, until="Switch")
+        assert world.selects["app"] == "green"
+        at(world, "Switch")
+        unready(world)
+        world.publish()
+        found = trouble(world.turn())
+        assert (found.reason, found.blames, world.slots["blue"].replicas) == ("NoReadyPod", True, 2)
+
+    def test_the_first_time_pods_are_waited_for_behind_a_service_that_leads_to_them(self):
+        world = World()
+        world.git, world.git_live, world.slots, world.selects = {"blue": "1", "green": "2"}, "green", {}, {}
+        world.selected = {}
+        for _ in range(5):
+            assert isinstance(world.turn(), Do | Wait)
+            world.publish()
+        assert world.selects["app"] == "green"
 
     def test_the_old_slot_is_not_scaled_down_while_it_carries_traffic(self):
         world = World()
@@ -521,11 +562,26 @@ EVENTS = {
     "time passes": lambda world: setattr(world, "now", world.now + timedelta(minutes=3)),
     "killed": lambda world: world.measured.clear(),
     "switched by hand": lambda world: world.turn_by_hand("green"),
+    "switched back by hand": lambda world: world.turn_by_hand("blue"),
+    "green is deleted": lambda world: world.slots.pop("green", None),
+    "blue is deleted": lambda world: world.slots.pop("blue", None),
+    "the service is deleted": lambda world: world.selects.pop("app", None),
+    "the other service is deleted": lambda world: world.selects.pop("app-preview", None),
+    "blue is scaled by an autoscaler": lambda world: world.scale_by_other("blue", 4),
+    "green is scaled by an autoscaler": lambda world: world.scale_by_other("green", 4),
+    "green is scaled to nothing by hand": lambda world: world.scale_by_other("green", 0),
+    "green is paused": lambda world: world.paused.add("green"),
+    "green goes on": lambda world: world.paused.clear(),
+    "the server forgets": lambda world: setattr(world, "remembers", False),
+    "a stranger comes": lambda world: world.strangers.append("somebody-0"),
+    "the stranger goes": lambda world: world.strangers.clear(),
+    "git says more": lambda world: world.stated.update(blue=3, green=3),
+    "git says nothing": lambda world: world.stated.update(blue=None, green=None),
     "nothing": lambda world: None,
 }
 
 
-@settings(max_examples=80)
+@settings(max_examples=120)
 @given(st.lists(st.sampled_from(sorted(EVENTS)) | RECORDS, max_size=40), st.booleans())
 def test_no_write_ever_takes_the_last_ready_pod_from_the_live_service(events, preview):
     """Whatever happens, in whatever order, and whatever the record says: what is lost was lost before."""
@@ -535,9 +591,239 @@ def test_no_write_ever_takes_the_last_ready_pod_from_the_live_service(events, pr
             world.record = event
         else:
             EVENTS[event](world)
-        before, commits = world.invariant, world.commits
+        before, commits, carrying = world.invariant, world.commits, world.carrying
         world.turn()
         assert world.invariant or not before
+        assert world.carrying in {carrying, ("green", "2")} or not before
         assert world.commits <= 1
         if world.commits > commits:
             assert any(ready and version == "2" for _, version, ready in world.slots["green"].pods)
+
+
+class TestNotItsFault:
+    """What ends a step's time is held against the version only where its pods are not ready."""
+
+    def test_a_remote_that_cannot_be_reached_is_no_fault_of_the_version(self):
+        class Cut(World):
+            def act(self, action):
+                if not isinstance(action, CommitSwitch):
+                    super().act(action)
+
+        world = Cut()
+        world.run(until="Commit")
+        world.now += timedelta(minutes=15)
+        found = trouble(world.turn())
+        assert (found.reason, found.blames) == ("Timeout", False)
+
+    @pytest.mark.parametrize("step", ["Preview", "Switch"])
+    def test_a_pod_of_nobody_behind_the_service_is_no_fault_of_the_version(self, step):
+        world = World()
+        world.strangers = ["somebody-0"]
+        if step == "Switch":
+            world.strangers = []
+            world.run(until="Switch")
+            world.strangers = ["somebody-0"]
+        world.run(until=step)
+        world.settle()
+        world.now += timedelta(minutes=15)
+        found = trouble(world.run())
+        assert "still leads to pod somebody-0" in found.message
+        assert (found.reason, found.blames) == ("Timeout", False)
+
+    @pytest.mark.parametrize("step", ["Settle", "Preview", "Commit", "Watch"])
+    def test_pods_that_are_not_ready_all_the_while_are(self, step):
+        world = at_step(step)
+        unready(world)
+        world.turn()
+        world.now += timedelta(minutes=18)
+        found = trouble(world.turn())
+        assert (found.reason, found.blames) == ("Timeout", True)
+
+    @pytest.mark.parametrize("step", ["Settle", "Preview", "Verify", "Commit", "Switch", "Watch"])
+    def test_what_is_paused_is_waited_for_without_a_limit(self, step):
+        world = at_step(step)
+        world.settle()
+        world.paused.add("green")
+        for _ in range(3):
+            world.now += timedelta(days=1)
+            decision = world.turn()
+            assert isinstance(decision, Wait), decision
+            assert (decision.step, decision.deadline) == ("Watch" if step == "Watch" else "Settle", None)
+        world.paused.clear()
+        assert isinstance(world.run(), Finished)
+
+    def test_a_service_of_which_the_server_remembers_nothing_is_watched_and_rests(self):
+        world = World()
+        world.run(until="Watch")
+        world.remembers = False
+        assert isinstance(world.run(), Finished)
+        assert world.slots["blue"].replicas == 0
+        world.slots["blue"].replicas, world.record = 2, Record()
+        assert bluegreen.table(world.release()).due(world.facts())
+        assert isinstance(world.run(), Finished)
+        assert world.slots["blue"].replicas == 0
+
+
+class TestHowManyStay:
+    @pytest.mark.parametrize("stated", [None, 2, 7])
+    def test_what_an_autoscaler_found_is_kept_after_the_switch(self, stated):
+        world = World(checks=False)
+        world.stated = {"blue": stated, "green": stated}
+        world.slots["blue"] = Slot("1", 5, scaler="kube-controller-manager")
+        world.settle()
+        assert isinstance(world.run(), Finished)
+        expected = max(5, stated or 0)
+        assert world.slots["green"].replicas == expected
+        world.record = Record()
+        world.run()
+        assert world.slots["green"].replicas == expected
+
+    def test_a_number_that_git_lowers_reaches_the_live_slot(self):
+        world = World(checks=False)
+        world.run()
+        world.stated["green"], world.record = 1, Record()
+        assert bluegreen.table(world.release()).due(world.facts())
+        world.run()
+        assert world.slots["green"].replicas == 1
+
+    def test_of_a_live_slot_about_which_git_says_nothing_the_number_stays(self):
+        world = World(checks=False)
+        world.stated = {"blue": None, "green": None}
+        world.slots["blue"] = Slot("1", 3, scaler="gitcd-rollout")
+        world.settle()
+        world.run()
+        assert world.slots["green"].replicas == 3
+        world.record = Record()
+        assert not bluegreen.table(world.release()).due(world.facts())
+
+
+class TestRecordsAndFacts:
+    def test_a_record_does_not_spare_the_watch(self):
+        world = switched()
+        at(world, "Rest", since=world.now - timedelta(days=1))
+        world.record = replace(world.record, since=world.now - timedelta(days=1))
+        for _ in range(3):
+            decision = world.turn()
+            assert isinstance(decision, Wait)
+            assert decision.step == "Watch"
+        assert world.slots["blue"].replicas == 2
+
+    def test_pods_of_the_other_slot_are_none_of_this_one_though_the_selectors_of_both_meet_them(self):
+        """Deployments that were written with one selector for both."""
+
+        class Shared(World):
+            def facts(self, release=None):
+                facts = super().facts(release)
+                pods = sum((around.pods for around in facts.around.values()), ())
+                return replace(facts, around={ref: replace(each, pods=pods) for ref, each in facts.around.items()})
+
+        world = Shared()
+        world.run(until="Switch")
+        world.settle()
+        world.turn()
+        assert world.selects["app"] == "green"
+        world.endpoints["app"] = [(uid, True) for uid, _, _ in world.slots["blue"].pods]
+        for _ in range(3):
+            assert isinstance(world.turn(), Wait | Do)
+        assert world.slots["blue"].replicas == 2
+        assert world.record.step == "Switch"
+
+    def test_a_selector_that_another_manager_owns_stops_it_before_the_commit(self):
+        world = World()
+        world.selected["app"] = (START, "helm")
+        found = trouble(world.run())
+        assert (found.reason, found.blames, world.commits) == ("Conflict", False, 0)
+        assert "Service team/app is helm's" in found.message
+
+    @pytest.mark.parametrize("manager", ["kubectl-edit", "kubectl-client-side-apply", "kubectl-patch"])
+    def test_one_that_a_person_set_back_does_not(self, manager):
+        world = World()
+        world.selected["app"] = (START, manager)
+        assert isinstance(world.run(), Finished)
+
+
+class TestANewerCommit:
+    """A switch was committed and not carried out; then another image came into what has become the idle slot of git."""
+
+    def overtaken(self, **more):
+        world = World(**more)
+        world.run(until="Verify")
+        world.settle()
+        at(world, "Commit")
+        world.git_live, world.selects = "green", {"app": "blue", "app-preview": "green"}
+        world.git["blue"], world.version = "3", "3"
+        world.measured = {}
+        return world
+
+    def test_the_switch_is_carried_out_first(self):
+        world = self.overtaken()
+        world.selected["app"] = (world.now, "gitcd")
+        done = len(world.writes)
+        assert isinstance(world.run(), Finished)
+        way = world.writes[done:]
+        assert way[:2] == ["switch Service team/app", "scale Deployment team/app-blue to 2"]
+        assert (world.git_live, world.selects["app"], world.slots["blue"].version) == ("blue", "blue", "3")
+
+    def test_nothing_is_written_into_the_old_slot_before_the_endpoints_have_left_it(self):
+        world = self.overtaken()
+        world.turn()
+        assert world.selects["app"] == "green"
+        for _ in range(3):
+            decision = world.turn()
+            assert isinstance(decision, Wait)
+            assert decision.step == "Follow"
+        assert world.slots["blue"].version == "1"
+
+    def test_killed_there_the_next_run_goes_on(self):
+        world = self.overtaken()
+        world.enter("Follow")
+        assert isinstance(world.run(), Finished)
+        assert world.selects["app"] == "blue"
+
+    def test_not_while_the_slot_that_git_says_is_live_cannot_be(self):
+        world = self.overtaken()
+        unready(world)
+        for _ in range(3):
+            assert isinstance(world.turn(), Wait)
+        assert world.selects["app"] == "blue"
+        world.now += timedelta(minutes=15)
+        found = trouble(world.turn())
+        assert (found.reason, found.blames) == ("Timeout", False)
+
+    @pytest.mark.parametrize("record", [Record(), Record("ServiceBlueGreen", "Watch", None, None, 1, "", digest("2")),
+                                        Record("ServiceBlueGreen", "Switch", None, None, 1, "", digest("9"))])  # fmt: skip
+    def test_without_a_record_of_that_switch_it_is_drift(self, record):
+        world = self.overtaken()
+        world.record = record
+        writes = list(world.writes)
+        assert trouble(world.turn()).reason == "Drift"
+        assert world.writes == writes
+
+    def test_what_a_person_has_set_meanwhile_is_drift(self):
+        world = self.overtaken()
+        world.turn_by_hand("blue")
+        assert trouble(world.turn()).reason == "Drift"
+
+    def test_where_somebody_else_applies_it_is_waited_for(self):
+        world = self.overtaken()
+        world.external = True
+        decision = world.turn()
+        assert isinstance(decision, Wait)
+        assert decision.step == "Follow"
+
+
+class TestExternalNumbers:
+    def test_an_idle_slot_that_git_gives_no_replicas_is_said_at_once(self):
+        world = World(external=True)
+        world.slots["blue"] = Slot("1", 2, scaler="kustomize-controller")
+        world.stated["green"], world.slots["green"] = 0, Slot("2", 0)
+        world.settle()
+        found = trouble(world.turn())
+        assert (found.reason, found.blames) == ("NoReplicas", False)
+
+    def test_one_that_an_autoscaler_keeps_up_is_not(self):
+        world = World(external=True)
+        world.stated["green"], world.slots["green"] = 0, Slot("2", 2, scaler="kube-controller-manager")
+        world.settle()
+        assert isinstance(world.run(until="Switch"), Wait)
+        assert world.commits == 1

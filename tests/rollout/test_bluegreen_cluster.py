@@ -206,8 +206,22 @@ def test_a_service_switched_by_hand_stops_everything_and_is_said(slots: Slots) -
     assert slots.live() == "green"
     assert slots.git.remote.count() == commits
     slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": "blue"}}}, kind="merge-patch+json")
-    assert slots.git.apply()["app"].end is End.DONE
+    carry = Writer(slots.git.cluster.objects, "dev").carry  # which takes nothing from those who own it
+    assert slots.git.apply(carry=carry)["app"].end is End.DONE
     assert slots.states() == NEW
+
+
+def test_a_service_of_which_another_manager_owns_the_selector_is_not_switched_in_git_alone(slots: Slots) -> None:
+    slots.git.move("1.1.0")
+    path = f"/api/v1/namespaces/{slots.namespace}/services/app?fieldManager=helm"
+    for slot in ("green", "blue"):
+        slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": slot}}}, kind="merge-patch+json")
+    commits = slots.git.remote.count()
+    rolled = slots.git.apply(carry=Writer(slots.git.cluster.objects, "dev").carry)["app"]
+    assert rolled.end is End.FAILED
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == "Conflict"
+    assert (slots.live("git"), slots.live(), slots.git.remote.count()) == ("blue", "blue", commits)
 
 
 def test_a_hold_that_comes_before_the_switch_stops_it(slots: Slots) -> None:
@@ -317,12 +331,12 @@ def test_a_service_that_somebody_changes_at_that_very_moment_is_looked_at_again(
     path = f"/api/v1/namespaces/{slots.namespace}/services/app"
     between: list[str] = []
 
-    def carry(made: Manifest) -> None:
+    def carry(made: Manifest, version: str = "") -> None:
         if made.ref.name == "app" and len(between) < 2:
             between.append("changed")
             annotation = {"metadata": {"annotations": {"example.com/note": str(len(between))}}}
             slots.plane.request("PATCH", path, annotation, kind="merge-patch+json")
-        writer.carry(made)
+        writer.carry(made, version)
 
     with slots.watched() as watch:
         assert slots.git.apply(carry=carry)["app"].end is End.DONE

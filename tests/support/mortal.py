@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api
 from gitcd.cluster.objects import Objects
-from tests.support.rollouts import Rollouts
+from tests.support.rollouts import Rollouts, carry
 
 
 class Killed(BaseException):
@@ -33,4 +34,4 @@ def mortal(cluster: Rollouts, writes: int) -> dict[str, Any]:
     api = MortalApi(find_access(str(cluster.plane.admin.kubeconfig)))
     api.left = writes
     objects = Objects(api)
-    return {"objects": objects, "carry": lambda manifest: objects.apply(manifest, force=True)}
+    return {"objects": objects, "carry": partial(carry, objects)}

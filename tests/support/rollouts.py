@@ -57,6 +57,12 @@ def as_manifest(value: dict[str, Any]) -> Manifest:
     )
 
 
+def carry(objects: Objects, manifest: Manifest, version: str = "") -> None:
+    """To that version of the object alone, where there is one."""
+    metadata = manifest.value["metadata"] | ({"resourceVersion": version} if version else {})
+    objects.apply(replace(manifest, value={**manifest.value, "metadata": metadata}), force=True)
+
+
 @dataclass
 class Rollouts:
     """One namespace. `declare` puts a ContainerVersion there, `release` is what a commit would say."""
@@ -106,8 +112,8 @@ class Rollouts:
         made = Means(self.objects, carry=self.carry, until=until, poll=timedelta(milliseconds=100), run="test")
         return replace(made, **more)
 
-    def carry(self, manifest: Manifest) -> None:
-        self.objects.apply(manifest, force=True)
+    def carry(self, manifest: Manifest, version: str = "") -> None:
+        carry(self.objects, manifest, version)
 
     def status(self, name: str) -> dict[str, Any]:
         path = f"{BASE}/namespaces/{self.namespace}/containerversions/{name}"

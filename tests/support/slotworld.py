@@ -15,7 +15,7 @@ from gitcd.model.health import Around, Health, State
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.strategy import BlueGreen, Strategy, Verify
 from gitcd.model.verdict import Measurement, Verdict
-from gitcd.rollout import bluegreen, record
+from gitcd.rollout import bluegreen, record, slots
 from gitcd.rollout.actions import Action, Apply, CommitSwitch, Measure, Scale, Select
 from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.record import Record
@@ -70,6 +70,10 @@ class World:
         self.record = Record()
         self.measured: dict[str, tuple[Measurement, ...]] = {}
         self.failing: dict[str, str] = {}  # slots whose pods cannot start, and why
+        self.paused: set[str] = set()
+        self.stated: dict[str, int | None] = dict.fromkeys(NAMES, self.replicas)  # in git; None: git says nothing
+        self.strangers: list[str] = []  # ready pods that a Service selects, and that are none of the slots'
+        self.remembers = True  # whether the API server says who set what, and when
         self.generation = 0
         self.writes: list[str] = []
         self.commits = 0
@@ -104,6 +108,17 @@ class World:
     def turn_by_hand(self, name: str) -> None:
         """Somebody switches the live Service in the cluster."""
         self.selects["app"], self.selected["app"] = name, (self.now, "kubectl-edit")
+
+    def scale_by_other(self, name: str, replicas: int) -> None:
+        """An autoscaler, say, sets how many there are."""
+        if slot := self.slots.get(name):
+            slot.replicas, slot.scaler = replicas, "kube-controller-manager"
+
+    @property
+    def carrying(self) -> tuple[str, str]:
+        """The slot that the live Service selects, and the version that it shall run."""
+        name = self.selects.get("app", "")
+        return name, self.slots[name].version if name in self.slots else ""
 
     @property
     def invariant(self) -> bool:
@@ -148,7 +163,8 @@ class World:
             since, manager = self.selected[service]
             stamp = since.strftime("%Y-%m-%dT%H:%M:%SZ")
             owner = {"manager": manager, "time": stamp, "fieldsV1": {"f:spec": {"f:selector": {}}}}
-            metadata = {**main.value["metadata"], "resourceVersion": "1", "managedFields": [owner]}
+            owners = [owner] if self.remembers else []
+            metadata = {**main.value["metadata"], "resourceVersion": "1", "managedFields": owners}
             live[main.ref] = {**main.value, "metadata": metadata}
             around[main.ref] = Around(slices=(self._slice(service),))
         release = release or self.release()
@@ -167,9 +183,9 @@ class World:
         return decision
 
     def enter(self, step: str) -> None:
-        mine = self.record.is_of(bluegreen.STRATEGY, digest(self.version))
+        mine = self.record.is_of(slots.STRATEGY, digest(self.version))
         if not (mine and self.record.step == step):
-            self.record = Record(bluegreen.STRATEGY, step, self.now, self.now, 1, "", digest(self.version), "c" * 40)
+            self.record = Record(slots.STRATEGY, step, self.now, self.now, 1, "", digest(self.version), "c" * 40)
 
     def run(self, turns: int = 60, *, until: str = "") -> Decision:
         """Turn by turn, with time enough between them for all that happens by itself."""
@@ -189,9 +205,9 @@ class World:
                 self._select(manifest)
             case Apply(manifest):
                 self._apply(manifest)
-            case Scale(ref, replicas):
+            case Scale(ref, replicas, manager):
                 self.slots[_name(ref)].replicas = replicas
-                self.slots[_name(ref)].scaler = "gitcd-rollout"
+                self.slots[_name(ref)].scaler = manager or "gitcd-rollout"
                 if replicas < len(self.slots[_name(ref)].pods):
                     self.bring_up(_name(ref))
             case Select(manifest, version):
@@ -230,16 +246,18 @@ class World:
     def _health(self, ref: Ref, name: str, slot: Slot) -> Health:
         if name in self.failing and slot.replicas:
             return Health(ref, State.FAILED, self.failing[name], f"{ref}: {self.failing[name]}", f"{name}-0", "app")
+        if name in self.paused:
+            return Health(ref, State.SUSPENDED, "Paused", f"{ref} is paused")
         wanted = [(slot.version, True)] * slot.replicas
         if [(version, ready) for _, version, ready in slot.pods] == wanted:
             return Health(ref, State.CURRENT, "Ready")
         return Health(ref, State.IN_PROGRESS, "Starting", f"{ref}: its pods are not ready")
 
     def _manifest(self, name: str) -> Manifest:
-        value = self._deployment(name, self.git[name], self.replicas)
+        value = self._deployment(name, self.git[name], self.stated[name])
         return Manifest(Ref("Deployment", "team", f"app-{name}", "apps"), "v1", value, Origin(f"{name}.yaml"))
 
-    def _deployment(self, name: str, version: str, replicas: int, scaler: str = "") -> dict[str, Any]:
+    def _deployment(self, name: str, version: str, replicas: int | None, scaler: str = "") -> dict[str, Any]:
         owners = [{"manager": scaler, "fieldsV1": {"f:spec": {"f:replicas": {}}}}] if scaler else []
         pod = {"containers": [{"name": "app", "image": image(version)}]}
         template = {"metadata": {"labels": {"app": "app", "slot": name}}, "spec": pod}
@@ -247,7 +265,7 @@ class World:
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": f"app-{name}", "namespace": "team", "managedFields": owners},
-            "spec": {"replicas": replicas, "template": template},
+            "spec": {"template": template} | ({} if replicas is None else {"replicas": replicas}),
         }
 
     def _service(self, service: str, name: str) -> Manifest:
@@ -262,7 +280,7 @@ class World:
     def _slice(self, service: str) -> dict[str, Any]:
         endpoints = [
             {"addresses": ["10.0.0.1"], "conditions": {"ready": ready}, "targetRef": {"name": uid, "uid": uid}}
-            for uid, ready in self.endpoints.get(service, ())
+            for uid, ready in [*self.endpoints.get(service, ()), *((each, True) for each in self.strangers)]
         ]
         return {"metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": endpoints}
 

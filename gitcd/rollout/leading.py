@@ -1,0 +1,111 @@
+"""Where the Services of two slots lead, in git and in the cluster, and what becomes of it where that differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gitcd.model.live import Json, Manifest
+from gitcd.rollout import slots
+from gitcd.rollout.actions import Action, Apply, Select
+from gitcd.rollout.facts import Facts, Release
+from gitcd.rollout.health.reading import text
+from gitcd.rollout.slots import STRATEGY, Pair
+from gitcd.rollout.table import Trouble
+
+FOLLOW, COMMIT, SWITCH = "Follow", "Commit", "Switch"
+_BEGUN = frozenset({COMMIT, SWITCH})
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """Questions about the Services of one release."""
+
+    release: Release
+    pair: Pair
+
+    @property
+    def services(self) -> list[Manifest]:
+        return [each for each in (self.pair.service, self.pair.preview) if each]
+
+    def missing(self, facts: Facts) -> list[Manifest]:
+        return [each for each in self.services if each.ref not in facts.live]
+
+    def strays(self, facts: Facts, main: Manifest) -> str:
+        live = facts.live.get(main.ref, {})
+        is_led = slots.selector_of(live) == slots.selector_of(main.value)
+        return "" if is_led else f"{main.ref} does not select what git says"
+
+    def led(self, facts: Facts, main: Manifest | None) -> Sequence[Action]:
+        """What lets a Service select what git says."""
+        if main is None or self.release.external or not self.strays(facts, main):
+            return ()
+        live = facts.live.get(main.ref)
+        return (Select(main, text(live, "metadata", "resourceVersion")),) if live else (Apply(main),)
+
+    def unturned(self, facts: Facts) -> str:
+        """Why the Services do not lead where git says, with ready pods of the new slot alone behind the live one."""
+        strayed = (self.strays(facts, each) for each in self.services)
+        return next(filter(None, strayed), "") or slots.mixed(facts, self.pair.service, self.pair.new)
+
+    def is_deserted(self, facts: Facts) -> bool:
+        """Whether the live Service leads where git says, to no ready pod.
+
+        Pods and EndpointSlices are read one after the other: where they differ, the next look tells.
+        """
+        if self.strays(facts, self.pair.service) or slots.ready_pods(facts, self.pair, self.pair.new):
+            return False
+        return slots.is_deserted(facts, self.pair.service)
+
+    def contested(self, facts: Facts) -> Trouble | None:
+        """Whether somebody would not let a Service be switched: then a commit would change git alone."""
+        for each in () if self.release.external else self.services:
+            if owner := slots.stranger(facts.live.get(each.ref, {})):
+                message = f"the selector of {each.ref} is {owner}'s, who has to let go of it before it can be switched"
+                return Trouble("Conflict", message, blames=False)
+        return None
+
+    def drift(self, facts: Facts) -> Trouble | None:
+        """The Service leads to another slot than git says, and no switch of ours is about to change that."""
+        live = facts.live.get(self.pair.service.ref)
+        if live is None or slots.live_slot(facts, self.pair) is self.pair.live or self._is_under_way(facts, live):
+            return None
+        selector = ", ".join(f"{key}={value}" for key, value in sorted(slots.selector_of(live).items()))
+        message = (
+            f"{self.pair.service.ref} selects {selector or 'nothing'} in the cluster and {self.pair.live.ref} in git: "
+            "nothing is done until somebody has made them agree"
+        )
+        return Trouble("Drift", message, blames=False)
+
+    def _is_under_way(self, facts: Facts, live: Json) -> bool:
+        """Whether git has been switched, and the cluster has what gitcd, or whoever applies, brought before."""
+        if not self.pair.is_switched or slots.live_slot(facts, self.pair) is not self.pair.old:
+            return False
+        record = facts.record
+        is_begun = record.is_of(STRATEGY, self.release.digest) and record.step in _BEGUN
+        return self.release.external or is_begun or slots.is_set_by_us(live)
+
+    def followed(self, facts: Facts) -> bool:
+        """Whether the Service and what stands behind it are where a switch led that git had before it moved on."""
+        has_begun = facts.record.is_of(STRATEGY, self.release.digest) and facts.record.step == FOLLOW
+        is_open = has_begun and bool(slots.mixed(facts, self.pair.service, self.pair.old))
+        return not (self._is_behind(facts) or is_open)
+
+    def unfollowed(self, facts: Facts) -> str:
+        """Why the Service cannot be led to the slot that git says is live; empty: it can."""
+        old = self.pair.old
+        if facts.is_pending(old):
+            return f"{old.ref} does not run what the commit says"
+        is_fit = slots.ready_pods(facts, self.pair, old)
+        return "" if is_fit else f"{old.ref} has no ready pod that {self.pair.service.ref} could select"
+
+    def _is_behind(self, facts: Facts) -> bool:
+        """Whether the Service selects what is idle by now, because the run that was about to switch it has ended."""
+        live, record = facts.live.get(self.pair.service.ref, {}), facts.record
+        if self.pair.is_switched or slots.live_slot(facts, self.pair) is not self.pair.new:
+            return False
+        if not (self.release.external or slots.is_set_by_us(live)):
+            return False
+        if record.step == FOLLOW:
+            return record.is_of(STRATEGY, self.release.digest)
+        return record.step in _BEGUN and slots.holds(self.pair.old, self.release, record.new_digest)
