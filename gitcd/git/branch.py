@@ -18,7 +18,7 @@ from gitcd.git.commit import Author
 from gitcd.git.mirror import Mirror
 from gitcd.git.origin import Origin
 from gitcd.git.push import Pushed, PushResult, declines
-from gitcd.git.runner import CorruptError, Git, Result, clean
+from gitcd.git.runner import ANY, CorruptError, Git, Result, clean
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import FileChange
 from gitcd.model.trailers import parse
@@ -95,6 +95,29 @@ def carries(mirror: Mirror, branch: Branch, base: str, files: Sequence[FileChang
     raw = mirror.git.run("diff-tree", "-r", "--no-renames", "--no-abbrev", "-z", base, branch.tip).stdout.split(b"\0")
     there = {path: head.split()[1:4:2] for head, path in zip(raw[::2], raw[1::2], strict=False)}
     return there == {os.fsencode(file.path): _entry(file, len(base)) for file in files}
+
+
+def replaced(mirror: Mirror, base: str, commit: str) -> dict[str, tuple[str, str]]:
+    """The files that differ between two commits: their object ids in either (empty: there is none).
+
+    The files themselves need not be here.
+
+    Raises:
+        ConfigError: no permission, or there is no such commit.
+        TransientError: the remote cannot be reached.
+    """
+    asked = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", base, commit)
+    result = mirror.git.run(*asked, ok=ANY)
+    if result.status:
+        mirror.origin.fetch_objects([base])
+        result = mirror.git.run(*asked)
+    words = iter(os.fsdecode(result.stdout).split("\0")[:-1])
+    return {path: _ids(line) for line, path in zip(words, words, strict=True)}
+
+
+def _ids(line: str) -> tuple[str, str]:
+    _, _, old, new, _ = line.split()
+    return old if old.strip("0") else "", new if new.strip("0") else ""
 
 
 def differing(mirror: Mirror, branch: Branch, base: str) -> set[str]:

@@ -185,7 +185,7 @@ def fate(
     the base says what the branch does.
     """
     if merged and not proposed:
-        return Fate(close=True, reason=_together(dict.fromkeys(sorted(carried), "is current")))
+        return Fate(close=True, reason=together(dict.fromkeys(sorted(carried), "is current")))
     dropped = sorted(set(carried) - set(proposed))
     for identity in dropped:
         if why := _undecided(identity, outcomes.get(identity), known):
@@ -194,10 +194,10 @@ def fate(
         return CARRY_ON
     if stuck := [each for each in dropped if (found := outcomes.get(each)) and found.kind in _STUCK]:
         return Fate(leave=True, reason=f"{stuck[0]} {_why(outcomes[stuck[0]])}")
-    return Fate(close=True, reason=_together({each: _why(outcomes.get(each)) for each in dropped}))
+    return Fate(close=True, reason=together({each: _why(outcomes.get(each)) for each in dropped}))
 
 
-def _together(reasons: Mapping[Identity, str]) -> str:
+def together(reasons: Mapping[Identity, str]) -> str:
     """One sentence for each reason, with a few of those that it holds for."""
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for identity, why in reasons.items():

@@ -152,4 +152,3 @@ def _concerns(outcome: Outcome, selection: Selection) -> bool:
     if not identity.environment and not selection.apps and selection.among is None and selection.only is None:
         return True
     return selection.takes(identity)
-

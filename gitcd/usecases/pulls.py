@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gitcd.git.branch import Branch, carries, differing, read_branches
@@ -12,7 +12,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.hold import hold_path
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedPull
 from gitcd.model.registry import Failure
-from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, is_merged, is_way_back, propose
+from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, is_merged, is_way_back, is_way_over, propose
 from gitcd.usecases.context import Planned, Selection
 
 
@@ -51,7 +51,9 @@ def proposals(mirror: Mirror) -> tuple[Branch, ...]:
 def stands(
     mirror: Mirror, planned: Planned, selection: Selection, author: Author, *, of_tree: bool = True
 ) -> list[Stand]:
-    """Every branch of a pull request that there is or that should be. A way back is left alone until it is merged.
+    """Every branch of a pull request that there is or that should be.
+
+    One that takes a declaration back, or over to its other slot, is left alone while it is of use.
 
     `of_tree`: whether the tree alone says what is declared. A cluster knows nothing of what others declare.
 
@@ -63,18 +65,36 @@ def stands(
     line, heads = mirror.line(), read_branches(mirror)
     outcomes = {outcome.identity: outcome for outcome in planned.plan.outcomes}
 
-    def is_ours(name: str, branch: Branch) -> bool:
-        done = is_way_back(name, line) and _is_merged(mirror, branch, outcomes)
-        return name in pulls or is_branch(name, line) or done
-
-    there = {name: each for name, each in heads.items() if is_ours(name, each)}
+    there = {name: each for name, each in heads.items() if name in pulls or is_branch(name, line)}
     gone = _gone(planned, selection) if of_tree else lambda _: False
     found = []
     for name in sorted(there.keys() | pulls.keys()):
         obstacle = next((head for head in heads if name.startswith(f"{head}/")), "")
         stand = Stand(name, pulls.get(name), there.get(name), fate=_obstructed(obstacle) if obstacle else CARRY_ON)
         found.append(_judged(stand, mirror, outcomes, author, gone))
+    ways = [each for each in heads.values() if each.name not in pulls and each.is_by(author)]
+    found += _spent(ways, mirror, planned, selection, gone)
     return [each for each in found if each.pull or not each.foreign]
+
+
+def _spent(
+    branches: Iterable[Branch],
+    mirror: Mirror,
+    planned: Planned,
+    selection: Selection,
+    gone: Callable[[Identity], bool],
+) -> Iterator[Stand]:
+    """Those branches that took declarations back or over, and that nobody needs any more."""
+    line, part = mirror.line(), planned.part
+    ways = [each for each in branches if is_way_back(each.name, line) or is_way_over(each.name, line)]
+    if not ways:
+        return
+    from gitcd.usecases.pulls_ways import fate_of_way
+
+    for branch in ways:
+        mine = all(selection.takes(each) and (part is None or each in part.identities) for each in branch.carried)
+        if mine and (found := fate_of_way(mirror, branch, planned.inputs, gone)):
+            yield Stand(branch.name, None, branch, fate=found)
 
 
 def _obstructed(branch: str) -> Fate:

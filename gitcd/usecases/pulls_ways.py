@@ -1,0 +1,106 @@
+"""What becomes of branches that take declarations back, or over to the other slot, once nobody needs them any more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+
+from gitcd.errors import GitcdError
+from gitcd.git.branch import Branch, replaced
+from gitcd.git.mirror import Mirror
+from gitcd.git.tree import CommitTree
+from gitcd.manifests.reading import read_hold
+from gitcd.model.declaration import Identity
+from gitcd.model.hold import hold_path
+from gitcd.model.plan import FileChange
+from gitcd.model.tree import Entry, Mode, Tree
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.matching import Surveyed
+from gitcd.planning.overlay import Overlay
+from gitcd.planning.overview import standing, telling_files
+from gitcd.planning.pulls import Fate, is_way_over, together
+from gitcd.planning.survey import survey
+from gitcd.planning.switching import Standing
+from gitcd.planning.switching import standing as slots_of
+
+_Oids = Mapping[str, str]
+
+_log = logging.getLogger(__name__)
+
+
+def fate_of_way(mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Identity], bool]) -> Fate | None:
+    """What may become of it; None: it may still be merged, or nobody can tell, so it is left alone.
+
+    It is of no use any more where the base says what it does, where its declarations have moved on, and where it would
+    switch to what a hold keeps out.
+    """
+    try:
+        return _fate(mirror, branch, inputs, is_gone)
+    except GitcdError as error:
+        _log.info("whether %s is of use is not known: %s", branch.name, error.message)
+        return None
+
+
+def _fate(mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Identity], bool]) -> Fate | None:
+    declared = [each for each in inputs.declared if each.identity in branch.carried]
+    known = {each.identity for each in declared}
+    if any(each not in known and not is_gone(each) for each in branch.carried):
+        return None
+    if not declared:
+        return _close(branch.carried, "is no longer declared")
+    tip = CommitTree(mirror.git, mirror.tip)
+    surveyed = survey(declared, tip, inputs.scopes)
+    brought = {path: new for path, (_, new) in replaced(mirror, branch.parents[0], branch.tip).items()}
+    telling = {path for each in surveyed for path in telling_files(each)} | brought.keys()
+    since = {path: old for path, (old, _) in replaced(mirror, branch.parents[0], mirror.tip).items() if path in telling}
+    here = _states(surveyed)
+    after = _states(survey(declared, _with(mirror, tip, since | brought), inputs.scopes))
+    if here == after:
+        return _close(branch.carried, "is current") if _holds_as_much(mirror, branch, inputs) else None
+    is_over = is_way_over(branch.name, mirror.line())
+    if is_over and (found := _held_off(branch, inputs)):
+        return found
+    before = _states(survey(declared, _with(mirror, tip, since), inputs.scopes))
+    if any(here[each] == before[each] for each in here):
+        return None
+    return _close(branch.carried, "has moved on")
+
+
+def _close(identities: Collection[Identity], why: str) -> Fate:
+    return Fate(close=True, reason=together(dict.fromkeys(sorted(identities), why)))
+
+
+def _held_off(branch: Branch, inputs: Inputs) -> Fate | None:
+    """The end of a switch to what is held off, if it is."""
+    for identity, digest in branch.digests.items():
+        hold = inputs.holds.get(identity)
+        if why := [each.reason for each in hold.reject if each.digest == digest] if hold else []:
+            because = f": {why[0]}" if why[0] else ""
+            return _close([identity], f"is not switched to what its hold keeps out{because}")
+    return None
+
+
+def _holds_as_much(mirror: Mirror, branch: Branch, inputs: Inputs) -> bool:
+    """Whether what the branch holds off is held off by now."""
+    tree = CommitTree(mirror.git, branch.tip).excerpt([hold_path(each) for each in branch.carried])
+    brought = [read_hold(entry.path, data)[0] for entry, data in tree.read(tree.entries())]
+    there = {each.digest for identity in branch.carried if (hold := inputs.holds.get(identity)) for each in hold.reject}
+    return all(each.digest in there for hold in brought if hold for each in hold.reject)
+
+
+def _states(surveyed: Iterable[Surveyed]) -> dict[Identity, Hashable]:
+    """What each deploys; of two slots what each of them holds, the live one first."""
+    found: dict[Identity, Hashable] = {}
+    for each in surveyed:
+        slots = slots_of(each)
+        pair = (slots.live.identifier, slots.idle.identifier) if isinstance(slots, Standing) else None
+        found[each.declared.identity] = pair or standing(each).value
+    return found
+
+
+def _with(mirror: Mirror, tip: CommitTree, oids: _Oids) -> Tree:
+    """The tip with other files in these places, by their object ids; empty: there is none."""
+    wanted = [Entry(path, Mode.FILE, oid) for path, oid in sorted(oids.items()) if oid]
+    mirror.origin.fetch_objects([each.oid for each in wanted])
+    files = {entry.path: data for entry, data in CommitTree(mirror.git, mirror.tip).read(wanted)}
+    return Overlay(tip).changed(FileChange(path, Mode.FILE, None, files.get(path)) for path in oids)
