@@ -194,8 +194,9 @@ def _tell_left(console: Console, report: Report) -> None:
         console.warn(f"{folder or 'the root'} is a Helm chart, and charts are not applied")
     for ref, why in report.kept:
         console.warn(f"{ref} is no longer in git, and is kept: {why}")
-    if report.left_over and not report.kept:
-        console.warn(f"{output.counted(len(report.left_over), 'object')} no longer in git: --prune deletes them")
+    left = set(report.left_over) - {ref for ref, _ in report.kept}
+    if left and not report.refusal:
+        console.warn(f"{output.counted(len(left), 'object')} no longer in git: --prune deletes them")
     if passed := report.want.passed:
         console.say(f"{output.counted(passed, 'manifest')} beside no declaration's image; --all applies them")
 
@@ -227,7 +228,8 @@ def _counts(report: Report) -> str:
 def _show(console: Console, form: Any, reports: Sequence[Report]) -> None:
     from gitcd.usecases.apply_report import as_data
 
-    results = [each for report in reports for each in report.results if each.fate.value != "Unchanged"]
+    shown = [each for report in reports for each in (*report.results, *report.want.barred)]
+    results = [each for each in shown if each.fate.value != "Unchanged"]
     match form:
         case "table":
             console.out.write(output.table(_HEADER, map(_row, results)))

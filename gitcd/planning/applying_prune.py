@@ -32,7 +32,7 @@ _OTHERS: Mapping[str, str] = {
 class Pruning:
     """`doomed` are to be deleted in this order, each with the object as it was read; `kept` stay, and why.
 
-    `gone` are not there any more, or others bear their names.
+    `gone` are not there any more, or on their way, or others bear their names.
     """
 
     doomed: tuple[tuple[Ref, Json], ...]
@@ -63,7 +63,7 @@ class Rails:
         doomed, kept, gone = [], [], set()
         for each in left:
             value = live.get(each.ref)
-            if value is None or (each.uid and value["metadata"].get("uid") != each.uid):
+            if value is None or _is_ending(value) or (each.uid and value["metadata"].get("uid") != each.uid):
                 gone.add(each.ref)
             elif why := next(self._objections(each.ref, value), ""):
                 kept.append((each.ref, why))
@@ -94,6 +94,10 @@ class Rails:
             word in annotations.get(key, "") for key, word in _OTHERS.items()
         ):
             yield "an annotation says so"
+
+
+def _is_ending(value: Json) -> bool:
+    return "deletionTimestamp" in value["metadata"]
 
 
 def ceiling(doomed: int, total: int) -> str:

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from gitcd.cluster import lease
-from gitcd.cluster.objects import MANAGER, Objects
+from gitcd.cluster.objects import Objects
 from gitcd.errors import GitcdError, TransientError
 from gitcd.git.runner import CorruptError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
 from gitcd.model.declaration import Identity
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.registry import Failure
-from gitcd.planning.applying_fields import differs
+from gitcd.planning.applying_fields import lacks
+from gitcd.planning.applying_prune import KEPT
 from gitcd.planning.applying_scope import workloads_of
 from gitcd.rollout.facts import Facts, Release
+from gitcd.usecases.apply_answers import unseen
 from gitcd.usecases.apply_lease import Holds, held
 from gitcd.usecases.apply_look import Look, objects_of, take_look
-from gitcd.usecases.apply_prune import Pruned, Pruner
+from gitcd.usecases.apply_prune import Pruned, Pruner, nothing_left, rails_around
 from gitcd.usecases.apply_record import read_record, write_record
 from gitcd.usecases.apply_release import is_settled
 from gitcd.usecases.apply_report import Report
@@ -90,7 +92,9 @@ class _Run:
         self._writer, self._objects, self._environment = writer, writer.objects, writer.environment
         self._commit, self._want, self._how = commit, want, how
         self._record, self._live, self._work = look.record, look.live, look.work
-        self._due, self._left, self._same = look.due, look.left, look.same
+        self._due, self._left, self._same, self._hidden = look.due, look.left, look.same, look.hidden
+        self._rails = rails_around(self._environment, how.kinds, (each.ref for each in want.manifests), look.live)
+        self._pruning = self._rails.judge(look.left, look.live)
         self._progress = Progress(how.note)
         self._rolled: list[Rolled] = []
         self._error: GitcdError | None = None
@@ -111,7 +115,7 @@ class _Run:
         with self._noted():
             if is_real and not self._want.external:
                 self._remember(pruned.applied)
-        gone = {each.ref for each in pruned.applied}
+        gone = {each.ref for each in pruned.applied if each.fate is Fate.PRUNED}
         return Report(
             self._environment,
             self._commit,
@@ -119,8 +123,8 @@ class _Run:
             (*self._progress.results.values(), *pruned.applied),
             tuple(self._rolled),
             tuple(self._progress.unhealthy),
-            tuple(each.ref for each in self._left if each.ref in self._live and each.ref not in gone),
-            pruned.kept,
+            tuple(ref for ref, _ in self._pruning.doomed if ref not in gone),
+            pruned.kept if self._how.prune else self._forgotten,
             self._same,
             pruned.refusal,
             self._error,
@@ -148,6 +152,10 @@ class _Run:
         moving = {each.ref for release in self._due for each in objects_of(release)} if is_real else set()
         moving |= set() if self._want.external else self._leave_unclear()
         direct = {ref: each for ref, each in self._work.items() if ref not in moving}
+        for wave in self._want.waves:
+            for each in wave.manifests:
+                if trouble := self._hidden.get(each.ref):
+                    self._progress.add(unseen(each, trouble))
         waves = Waves(self._objects, self._writer, self._how.until, keep)
         turn = self._turn() if is_real else -1
         for number, wave in enumerate(self._want.waves):
@@ -224,8 +232,7 @@ class _Run:
         prepared = self._writer.prepare(manifest)
         applied, entry = self._writer.write(prepared, self._objects.get(manifest.ref))
         if applied.fate is Fate.UNCHANGED and manifest.ref in self._work:  # the rollout wrote it
-            then = self._objects.get(manifest.ref)
-            found = differs(before, then, MANAGER) if before and then else ()
+            found = lacks(before, prepared.value) if before else ()
             applied = replace(applied, fate=Fate.CHANGED if before else Fate.CREATED, differences=found)
         if applied.fate is Fate.UNCHANGED:
             self._same += 1
@@ -237,11 +244,17 @@ class _Run:
         """Delete what has left git; last, and only where everything else went well."""
         if not self._want.is_whole or not self._went_well:
             why = "nothing is deleted before everything is applied and healthy"
-            return Pruned(kept=tuple((each.ref, why) for each in self._left))
-        pruner = Pruner(self._objects, self._environment, self._how.kinds, self._how.note, self._how.dry_run)
-        wanted = [each.ref for each in self._want.manifests]
+            return Pruned(kept=(*self._pruning.kept, *((ref, why) for ref, _ in self._pruning.doomed)))
+        if not self._want.manifests:
+            return nothing_left(self._environment)
+        pruner = Pruner(self._objects, self._rails, self._how.note, self._how.dry_run)
         total = len(self._record.inventory.entries)
-        return pruner.prune(self._left, self._live, wanted, total, many=self._how.prune_many)
+        return pruner.prune(self._left, self._pruning, total, many=self._how.prune_many)
+
+    @property
+    def _forgotten(self) -> tuple[tuple[Ref, str], ...]:
+        """What has left git and is never deleted: nothing is to be remembered of it, once that is told."""
+        return tuple((ref, why) for ref, why in self._pruning.kept if ref.kind in KEPT) if self._want.is_whole else ()
 
     @property
     def _went_well(self) -> bool:
@@ -263,7 +276,7 @@ class _Run:
     def _remember(self, pruned: Sequence[Applied]) -> None:
         kept = self._record.inventory.by_ref | self._progress.entries
         gone = {each.ref for each in pruned if each.fate is Fate.PRUNED}
-        gone |= {each.ref for each in self._left if each.ref not in self._live}
+        gone |= self._pruning.gone | {ref for ref, _ in self._forgotten}
         is_whole = self._went_well and not self._how.narrowed
         commit = self._commit if is_whole else self._record.inventory.commit
         entries = tuple(sorted((each for ref, each in kept.items() if ref not in gone), key=lambda each: each.ref))

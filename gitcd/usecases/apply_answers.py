@@ -90,6 +90,11 @@ def troubled(manifest: Manifest, error: GitcdError) -> Applied:
     return Applied(manifest.ref, Fate.FAILED, manifest.origin, message, error.remedy, transient=is_transient)
 
 
+def unseen(manifest: Manifest, error: DeclinedError | TransientError) -> Applied:
+    """What became of a manifest whose object cannot be looked at."""
+    return explained(manifest, error, False) if isinstance(error, DeclinedError) else troubled(manifest, error)
+
+
 def undeleted(ref: Ref, answer: DeclinedError) -> Applied:
     """What became of an object that was to be deleted, and that the server keeps."""
     match answer.status:

@@ -11,7 +11,7 @@ from gitcd.cluster.objects import MANAGER, Objects
 from gitcd.model.applied import Entry, Inventory
 from gitcd.model.declaration import KIND
 from gitcd.planning.applying_fields import fingerprint, owned
-from gitcd.usecases.apply_live import read_live
+from gitcd.usecases.apply_live import see
 from gitcd.usecases.apply_record import read_record
 from gitcd.usecases.apply_want import Bounds
 
@@ -27,14 +27,15 @@ def is_as_it_was(objects: Objects, namespace: str, environment: str, state: str)
 
     Raises:
         ConfigError: the record may not be read.
-        DeclinedError: an object may not be read.
+        RefusedError: it is another's.
         TransientError: the cluster is in trouble.
     """
     inventory = _record(objects.api, namespace, environment)
     if not inventory.entries or inventory.state != state:
         return None
-    live = read_live(objects, (each.ref for each in inventory.entries))
-    return inventory if all(_is_same(each, live.get(each.ref)) for each in inventory.entries) else None
+    sight = see(objects, (each.ref for each in inventory.entries))
+    is_same = all(_is_same(each, sight.live.get(each.ref)) for each in inventory.entries)
+    return inventory if is_same else None
 
 
 def _record(api: Api, namespace: str, environment: str) -> Inventory:

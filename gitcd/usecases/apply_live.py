@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
 from gitcd.cluster.api import DeclinedError, Json
 from gitcd.cluster.discovery import UnknownKindError
 from gitcd.cluster.objects import Objects, ref_of
+from gitcd.errors import TransientError
 from gitcd.model.live import Ref
 
 WORKERS = 16
 _FEW = 8  # of one kind: so many requests are quicker than a list of all that there are
 
 Live = dict[Ref, Json]
+Hidden = DeclinedError | TransientError
 Given = TypeVar("Given")
 Found = TypeVar("Found")
 
@@ -29,6 +33,25 @@ def side_by_side(work: Callable[[Given], Found], items: Sequence[Given]) -> list
         return list(pool.map(work, items))
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The objects that are there, and those of which it cannot be told, with what stands against it."""
+
+    live: Live = field(default_factory=dict)
+    hidden: Mapping[Ref, Hidden] = field(default_factory=dict)
+
+
+def see(objects: Objects, refs: Iterable[Ref]) -> Sight:
+    """What there is of these; of a kind that the cluster does not serve nothing is."""
+    kinds: defaultdict[tuple[str, str], list[Ref]] = defaultdict(list)
+    for ref in refs:
+        kinds[ref.group, ref.kind].append(ref)
+    parts = side_by_side(lambda wanted: _of_kind(objects, wanted), list(kinds.values()))
+    found = [pair for part in parts for pair in part.items()]
+    live = {ref: each for ref, each in found if isinstance(each, dict)}
+    return Sight(live, {ref: each for ref, each in found if not isinstance(each, dict)})
+
+
 def read_live(objects: Objects, refs: Iterable[Ref]) -> Live:
     """The objects that are there; of a kind that the cluster does not serve none is.
 
@@ -36,25 +59,45 @@ def read_live(objects: Objects, refs: Iterable[Ref]) -> Live:
         DeclinedError: some may not be read.
         TransientError: the cluster is in trouble.
     """
-    kinds: defaultdict[tuple[str, str], list[Ref]] = defaultdict(list)
-    for ref in refs:
-        kinds[ref.group, ref.kind].append(ref)
-    found = side_by_side(lambda wanted: _of_kind(objects, wanted), list(kinds.values()))
-    return {ref: value for part in found for ref, value in part.items()}
+    sight = see(objects, refs)
+    for trouble in sight.hidden.values():
+        raise trouble
+    return sight.live
 
 
-def _of_kind(objects: Objects, refs: Sequence[Ref]) -> Live:
+def _of_kind(objects: Objects, refs: Sequence[Ref]) -> dict[Ref, Json | Hidden]:
+    group, kind = refs[0].group, refs[0].kind
     try:
-        objects.discovery.find(refs[0].group, refs[0].kind)
+        objects.discovery.find(group, kind)
     except UnknownKindError:
         return {}
+    except (DeclinedError, TransientError) as error:
+        return dict.fromkeys(refs, error)
     if len(refs) <= _FEW:
-        answers = side_by_side(objects.get, refs)
+        answers = side_by_side(lambda ref: _tried(lambda: objects.get(ref)), refs)
         return {ref: value for ref, value in zip(refs, answers, strict=True) if value is not None}
     wanted = set(refs)
-    group, kind = refs[0].group, refs[0].kind
-    found = listed(objects, group, kind, {ref.namespace for ref in refs})
-    return {ref: value for ref, value in ((ref_of(value), value) for value in found) if ref in wanted}
+    namespaces = {ref.namespace for ref in refs}
+    everywhere = _tried(lambda: listed(objects, group, kind, namespaces))
+    if isinstance(everywhere, list):
+        return _among(wanted, everywhere)
+    found: dict[Ref, Json | Hidden] = {}
+    for namespace in sorted(namespaces):
+        here = {ref for ref in refs if ref.namespace == namespace}
+        answer = _tried(partial(objects.list_kind, group, kind, namespace=namespace))
+        found |= _among(here, answer) if isinstance(answer, list) else dict.fromkeys(here, answer)
+    return found
+
+
+def _tried(ask: Callable[[], Found]) -> Found | Hidden:
+    try:
+        return ask()
+    except (DeclinedError, TransientError) as error:
+        return error
+
+
+def _among(wanted: Collection[Ref], values: Iterable[Json]) -> dict[Ref, Json | Hidden]:
+    return {ref: value for ref, value in ((ref_of(value), value) for value in values) if ref in wanted}
 
 
 def listed(objects: Objects, group: str, kind: str, namespaces: Collection[str]) -> list[Json]:

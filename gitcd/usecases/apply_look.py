@@ -10,7 +10,7 @@ from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_prune import leftovers
 from gitcd.rollout.facts import Release
 from gitcd.rollout.leftovers import copies_of, left_over
-from gitcd.usecases.apply_live import Live, read_live
+from gitcd.usecases.apply_live import Hidden, Live, see
 from gitcd.usecases.apply_record import Record
 from gitcd.usecases.apply_release import declaration_ref, is_due
 from gitcd.usecases.apply_want import Want
@@ -21,7 +21,8 @@ from gitcd.usecases.apply_write import Writer
 class Look:
     """`work` are manifests as they are written, that differ or may; `same` counts the others.
 
-    `due` are releases of which something has to move, `left` what was written once and git no longer has.
+    `due` are releases of which something has to move, `left` what was written once and git no longer has. `hidden` is
+    what cannot be looked at: none of the others has to do with it.
     """
 
     record: Record
@@ -30,23 +31,23 @@ class Look:
     due: Sequence[Release]
     left: Sequence[Entry]
     same: int
+    hidden: Mapping[Ref, Hidden]
 
 
 def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> Look:
-    """See what there is, and find what differs.
-
-    Raises:
-        DeclinedError: something may not be read.
-        TransientError: the cluster is in trouble.
-    """
+    """See what there is, and find what differs."""
     entries = record.inventory.by_ref
     is_whole = not (narrowed or want.external)
     left = leftovers(entries.values(), want.manifests, (each.ref for each in want.unfit)) if is_whole else []
-    live = read_live(writer.objects, _looked_at(want, left))
-    prepared = [writer.prepare(each) for wave in want.waves for each in wave.manifests]
+    sight = see(writer.objects, _looked_at(want, left))
+    live, hidden = sight.live, sight.hidden
+    wanted = (each for wave in want.waves for each in wave.manifests if each.ref not in hidden)
+    prepared = [writer.prepare(each) for each in wanted]
     differing = (each for each in prepared if not writer.is_unchanged(each, live.get(each.ref), entries.get(each.ref)))
     work = {each.ref: each for each in differing}
-    return Look(record, live, work, tuple(_due(want, live)), left, len(prepared) - len(work))
+    due = (each for each in _due(want, live) if hidden.keys().isdisjoint(each.ref for each in objects_of(each)))
+    seen = [each for each in left if each.ref not in hidden]
+    return Look(record, live, work, tuple(due), seen, len(prepared) - len(work), hidden)
 
 
 def objects_of(release: Release) -> tuple[Manifest, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ from gitcd.cluster.objects import MANAGER, Objects
 from gitcd.errors import TransientError
 from gitcd.model.applied import NOWHERE, Applied, Entry, Fate
 from gitcd.model.live import Json, Ref
-from gitcd.planning.applying_prune import Rails, ceiling
+from gitcd.planning.applying_prune import Pruning, Rails, ceiling
 from gitcd.usecases.apply_answers import undeleted
 from gitcd.usecases.apply_live import Live
 from gitcd.usecases.apply_waves import Note
@@ -34,30 +34,24 @@ class Pruner:
     """Deletes; what goes wrong with one object stops no other."""
 
     objects: Objects
-    environment: str
-    kinds: Collection[str]
+    rails: Rails
     note: Note
     dry_run: DryRun
 
-    def prune(self, left: Sequence[Entry], live: Live, wanted: Collection[Ref], total: int, *, many: bool) -> Pruned:
-        """Delete of `left` what may be deleted, unless it is too much to be meant. `total` objects are on record."""
-        if not wanted:
-            return Pruned(refusal=_nothing_left(self.environment))
-        uids = {live[ref]["metadata"].get("uid") for ref in wanted if ref in live}
-        rails = Rails(self.environment, MANAGER, self.kinds, frozenset(filter(None, uids)))
-        pruning = rails.judge(left, live)
+    def prune(self, left: Sequence[Entry], pruning: Pruning, total: int, *, many: bool) -> Pruned:
+        """Delete what of `left` was judged to go, unless it is too much to be meant. `total` objects are on record."""
         why = "" if many else ceiling(len(pruning.doomed), total)
         doomed = () if why and self.dry_run is DryRun.NONE else pruning.doomed
         entries = {each.ref: each for each in left}
-        applied = tuple(self._deleted(entries[ref], value, rails) for ref, value in doomed)
+        applied = tuple(self._deleted(entries[ref], value) for ref, value in doomed)
         return Pruned(applied, pruning.kept, _with_remedy(why))
 
-    def _deleted(self, entry: Entry, value: Json, rails: Rails) -> Applied:
+    def _deleted(self, entry: Entry, value: Json) -> Applied:
         ref = entry.ref
         applied = Applied(ref, Fate.PRUNED, NOWHERE)
         if self.dry_run is DryRun.NONE:
             try:
-                self._delete(entry, value, rails)
+                self._delete(entry, value)
             except DeclinedError as answer:
                 applied = undeleted(ref, answer)
             except TransientError as error:
@@ -65,7 +59,7 @@ class Pruner:
         self.note(applied)
         return applied
 
-    def _delete(self, entry: Entry, value: Json, rails: Rails) -> None:
+    def _delete(self, entry: Entry, value: Json) -> None:
         """Delete it as it was judged. What has changed since, as by a controller's status, is judged anew."""
         for attempt in range(1, _ATTEMPTS + 1):
             metadata = value["metadata"]
@@ -77,18 +71,23 @@ class Pruner:
                 now = self.objects.get(entry.ref)
                 if now is None:
                     return
-                if not rails.judge([entry], {entry.ref: now}).doomed:
+                if not self.rails.judge([entry], {entry.ref: now}).doomed:
                     raise
                 value = now
             else:
                 return
 
 
-def _nothing_left(environment: str) -> str:
-    return (
-        f"{environment} has no manifest left, and everything would be deleted\n"
-        "  Delete it by hand if that is meant, together with its record."
-    )
+def rails_around(environment: str, kinds: Collection[str], wanted: Iterable[Ref], live: Live) -> Rails:
+    """The rails of an environment: what of it git wants under any name stays."""
+    uids = {live[ref]["metadata"].get("uid") for ref in wanted if ref in live}
+    return Rails(environment, MANAGER, kinds, frozenset(filter(None, uids)))
+
+
+def nothing_left(environment: str) -> Pruned:
+    """Why nothing is deleted where everything would be."""
+    message = f"{environment} has no manifest left, and everything would be deleted"
+    return Pruned(refusal=f"{message}\n  Delete it by hand if that is meant, together with its record.")
 
 
 def _with_remedy(why: str) -> str:

@@ -175,7 +175,8 @@ def _served(manifest: Manifest, objects: Objects, coming: Collection[tuple[str, 
             return manifest
         return Applied(ref, Fate.REFUSED, manifest.origin, error.message, error.remedy)
     except TransientError as error:
-        return Applied(ref, Fate.FAILED, manifest.origin, error.message, error.remedy, transient=True)
+        message = f"the cluster does not say how it serves {ref.kind} of {ref.group or 'the core'}: {error.message}"
+        return Applied(ref, Fate.FAILED, manifest.origin, message, error.remedy, transient=True)
     if not namespaced:
         return in_namespace(manifest, "") if ref.namespace else manifest
     if ref.namespace:

@@ -269,7 +269,7 @@ def test_prune_deletes_what_left_git_and_only_that(scene):
     scene.commit({f"envs/prod/{name}.yaml": None for name in ("m0", "m1", "m2")})
     ran = scene.apply("--all")
     assert ran.code == 0
-    assert "3 objects no longer in git: --prune deletes them" in ran.err
+    assert "1 object no longer in git: --prune deletes them" in ran.err
     ran = scene.apply("--all", "--prune", "--dry-run=server")
     assert ran.results == {"ConfigMap/m0": "Pruned"}
     assert ran.report["kept"] == [

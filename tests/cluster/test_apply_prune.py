@@ -19,16 +19,21 @@ __all__ = ["definition", "scene"]
 RBAC = "rbac.authorization.k8s.io"
 
 
+VERBS = ["get", "list", "watch", "create", "update", "patch"]
+
+
 @pytest.fixture
 def account(scene):
     """May do everything but delete."""
+    return account_with(scene, {"apiGroups": ["*"], "resources": ["*"], "verbs": VERBS})
+
+
+def account_with(scene, *rules):
     ns = scene.namespace
-    verbs = ["get", "list", "watch", "create", "update", "patch"]
-    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]
     subject = {"kind": "ServiceAccount", "name": "careful", "namespace": ns}
     made = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "careful", "namespace": ns}},
-        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": ns}, "rules": rules},
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": ns}, "rules": list(rules)},
         {
             "apiVersion": f"{RBAC}/v1",
             "kind": "ClusterRoleBinding",
@@ -103,3 +108,58 @@ def test_the_numbers_are_said(where):
     assert f"more than {MOST} objects, or more than {SHARE:.0%} of those on record" in " ".join(text.split()).replace(
         "More", "more"
     )
+
+
+def services(namespace: str, *names: str) -> bytes:
+    spec = {"ports": [{"port": 80}]}
+    metadata = ({"name": name, "namespace": namespace} for name in names)
+    return documents(*({"apiVersion": "v1", "kind": "Service", "metadata": each, "spec": spec} for each in metadata))
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_a_kind_that_may_not_be_read_fails_alone_and_is_never_taken_for_gone(scene, count):
+    ns = scene.namespace
+    core = {"apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": VERBS}
+    blind = account_with(scene, core, {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": VERBS})
+    scene.commit({"envs/prod/old/s.yaml": services(ns, *(f"s{number}" for number in range(count)))})
+    assert scene.apply("--all").code == 0
+    configs = {"envs/prod/new/c.yaml": documents(config_map(ns, "c", k="v"))}
+    scene.commit({**configs, "envs/prod/old/s.yaml": None, "envs/prod/t.yaml": services(ns, "t")})
+    ran = scene.apply("--all", "--prune", "--yes-prune", kubeconfig=blind.kubeconfig)
+    assert (ran.code, ran.results) == (5, {"ConfigMap/c": "Created", "Service/t": "Failed"}), ran.err
+    assert f"forbidden: services{' ' if count > 10 else ''}" in ran.err
+    assert "Give gitcd's ServiceAccount the verbs get, list, create and patch" in ran.err
+    ran = scene.apply("--all", "--prune", "--yes-prune")
+    pruned = {f"Service/s{number}": "Pruned" for number in range(count)}
+    assert (ran.code, ran.results) == (0, {"Service/t": "Created", **pruned}), ran.err
+
+
+def test_what_is_never_deleted_is_told_once_and_then_forgotten(scene):
+    ns = scene.namespace
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "kept", "namespace": ns}
+    written = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim}
+    scene.commit({"envs/prod/a.yaml": documents(written), "envs/prod/b.yaml": documents(config_map(ns, "b", k="v"))})
+    scene.apply("--all")
+    scene.commit({"envs/prod/a.yaml": None})
+    ran = scene.apply("--all")
+    assert ran.code == 0
+    assert "PersistentVolumeClaim" in ran.err
+    assert "objects of kind PersistentVolumeClaim are never deleted" in ran.err
+    assert "--prune deletes" not in ran.err
+    again = scene.apply("--all")
+    assert (again.code, again.err) == (0, f"prod at {scene.remote.tip[:12]}: 1 unchanged\n")
+
+
+def test_what_is_on_its_way_out_already_counts_as_gone(scene):
+    ns = scene.namespace
+    slow = config_map(ns, "slow", k="v")
+    slow["metadata"]["finalizers"] = ["example.com/slow"]
+    others = {f"envs/prod/{name}.yaml": documents(config_map(ns, name, k="v")) for name in "abcde"}
+    scene.commit({"envs/prod/slow.yaml": documents(slow), **others})
+    scene.apply("--all")
+    scene.commit({"envs/prod/slow.yaml": None})
+    assert scene.apply("--all", "--prune").results == {"ConfigMap/slow": "Pruned"}
+    assert "deletionTimestamp" in scene.get("configmaps", "slow")["metadata"]
+    again = scene.apply("--all", "--prune")
+    assert (again.code, again.results, again.report["leftOver"]) == (0, {}, [])
