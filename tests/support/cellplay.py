@@ -32,6 +32,7 @@ from gitcd.model.verdict import Measurement, Verdict
 from gitcd.rollout.copies import Copy
 from gitcd.rollout.facts import Facts, Release
 from gitcd.rollout.leftovers import copies_of, left_over
+from gitcd.usecases.reconcile import reconcile
 from gitcd.usecases.rollout_git import Branch
 from gitcd.usecases.rollout_means import Question
 from gitcd.usecases.rollout_team import End, Rolled
@@ -58,7 +59,7 @@ from tests.support.cells import (
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.mortal import Killed
 from tests.support.rollouts import Rollouts, as_manifest
-from tests.support.scenes import digest
+from tests.support.scenes import AUTHOR, context, digest, mirror_of
 from tests.support.witness import DECLARED, DEPLOYMENTS, JOBS, PODS, ROUTES, SLICES, Witness, witness
 
 WORKLOAD = "envs/dev/app/workload.yaml"
@@ -163,9 +164,11 @@ class Scene:
 
         def work() -> None:
             try:
-                while not over.is_set():
-                    self.commits.extend(self.git.reconcile().commits)
-                    over.wait(1)
+                with mirror_of(self.git.remote.url) as mirror:
+                    while not over.is_set():
+                        asked = context(mirror, self.git.tags, datetime.now(UTC))
+                        self.commits.extend(reconcile(mirror, asked, AUTHOR).commits)
+                        over.wait(1)
             except BaseException as error:
                 failures.append(error)
                 raise
