@@ -163,7 +163,7 @@ def _given_way(page: Page, release: Release, now: datetime) -> Page:
 def _ended(page: Page, release: Release, now: datetime, result: Result, why: str = "") -> Page:
     """The record becomes a line of history."""
     ended = page.record
-    if not ended.new_digest and result in _ILL:  # it was so from the start
+    if not ended.new_digest and (result in _ILL or _runs_anew(page, release)):  # it was so from the start
         ended = Record(started_at=now, attempt=1, new_digest=release.digest, commit=release.commit)
     fields = {key: value for key, value in page.fields.items() if key != "rollout"}
     if not ended.new_digest or not release.spec.history.enabled:
@@ -182,6 +182,12 @@ def _ended(page: Page, release: Release, now: datetime, result: Result, why: str
     if past and all(past[0].get(key) == latest.get(key) for key in ("digest", "commit", "result")):
         past = past[1:]  # the same again, of which one line is enough
     return replace(page, fields={**fields, "history": [latest, *past][: release.spec.history.limit]})
+
+
+def _runs_anew(page: Page, release: Release) -> bool:
+    """Whether the latest line of history is of something else than what runs now."""
+    last = next(iter(_past(page.fields)), {})
+    return (last.get("digest"), last.get("result")) != (release.digest, Result.SUCCEEDED)
 
 
 def _past(fields: Fields) -> list[Mapping[str, Any]]:

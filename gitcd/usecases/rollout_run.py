@@ -111,6 +111,8 @@ class Run:
                 self._enter(step, facts, is_held=deadline is None)
                 self.say(f"{step}: {why}" if why else step)
             case Failed(step, trouble):
+                if trouble.blames and not facts.record.is_of(self._table.strategy, self.release.digest):
+                    self._enter(step, facts)  # it was so from the start: what goes back has to be on record
                 return Failed(step, self._with_log(trouble))
             case Finished():
                 pass

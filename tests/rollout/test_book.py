@@ -86,6 +86,14 @@ def test_a_rollout_ends_as_a_line_of_history() -> None:
     assert (entry["version"], entry["result"], entry["startedAt"]) == ("v2", "Succeeded", "2026-05-04T12:00:00Z")
 
 
+def test_what_ran_before_anybody_looked_is_a_line_of_history_too() -> None:
+    """Where somebody else applies, all may be over when gitcd looks: then it tells that once, not again and again."""
+    assert _results(_page(succeed)) == _results(_page(succeed, succeed)) == ["Succeeded"]
+    assert _results(_page(begin, fail, succeed)) == ["Succeeded", "Failed"]
+    other = book.succeeded(_page(begin, succeed), replace(RELEASE, digest=OLD), NOW)
+    assert [each["digest"] for each in other.fields["history"]] == [OLD, NEW]
+
+
 def test_what_failed_tells_why_and_waits() -> None:
     page = _page(begin, fail)
     assert _results(page) == ["Failed"]
