@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from gitcd.cluster.access import find_access
+from gitcd.cluster.api import Api
+from gitcd.cluster.discovery import Discovery
 from gitcd.model.registry import Answers, Image
 from gitcd.usecases.install import install, objects
 from gitcd.usecases.install_rights import OTHERS, USUAL
@@ -15,7 +18,7 @@ from tests.support.applying import Scene, config_map, declaration, deployment, d
 from tests.support.audit import Request
 from tests.support.canaries import canary, install_routes, meanwhile, observed, step
 from tests.support.containerversions import definition
-from tests.support.controlplane import Access
+from tests.support.controlplane import Access, ControlPlane
 
 __all__ = ["definition", "scene"]
 
@@ -194,6 +197,15 @@ def test_its_rights_are_what_a_life_with_it_takes_and_no_more(scene: Scene, monk
     few = {(each.group, each.plural, "list") for each in (*USUAL.values(), OTHERS["Secret"])}
     assert {rule for rule in left - few if rule[1] not in ELSEWHERE} == set()
     assert used(asked) <= granted
+
+
+def test_kinds_are_named_as_the_api_server_names_them(control_plane: ControlPlane) -> None:
+    discovery = Discovery(Api(find_access(str(control_plane.admin.kubeconfig))))
+    foreign = {"argoproj.io", "gateway.networking.k8s.io", "gitcd.io"}
+    for kind, served in {**USUAL, **OTHERS}.items():
+        if served.group not in foreign:
+            found = discovery.find(served.group, kind)
+            assert (found.plural, found.namespaced) == (served.plural, served.namespaced), kind
 
 
 def test_without_pruning_nothing_else_may_be_deleted(scene: Scene, account: Access) -> None:
