@@ -13,10 +13,11 @@ import pytest
 from gitcd.model.live import Ref
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_team import End, Rolled
+from tests.support.applier import applied_by_another
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.memoryforge import KilledError
 from tests.support.rollouts import Rollouts
-from tests.support.scenes import digest
+from tests.support.scenes import LAYOUT, digest
 from tests.support.slotrollouts import slot_files
 
 pytestmark = pytest.mark.slow
@@ -209,3 +210,61 @@ def test_a_switch_that_is_proposed_is_one_and_so_is_the_way_back(rollouts: Rollo
     forge.merged(back)
     assert set(ends(group.git.apply()).values()) == {End.IDLE}
     assert group.stands() == AS_BEFORE
+
+
+def test_where_somebody_else_applies_all_switch_and_go_back_by_commits(rollouts: Rollouts, tmp_path: Path) -> None:
+    group = group_of(rollouts, tmp_path)
+    remote = group.git.remote
+    remote.commit(
+        {"gitcd.yaml": LAYOUT.replace(b"envs/dev}", b"envs/dev, applier: external}")}, "Somebody else applies"
+    )
+    with applied_by_another(rollouts.plane, remote, "envs/dev"):
+        group.move(front="1.1.0", shop="1.1.0", till="1.1.0")
+        count = remote.count()
+        assert set(ends(group.git.apply()).values()) == {End.DONE}
+        assert (remote.count(), group.selected("shop"), group.selected("till")) == (
+            count + 1,
+            *[("green", "green")] * 2,
+        )
+        group.move(front="1.2.0", shop="bad-crash", till="1.2.0")
+        count = remote.count()
+        assert set(ends(group.git.apply()).values()) == {End.ROLLED_BACK}
+    assert remote.count() == count + 1
+    assert (group.front(), group.selected("shop"), group.selected("till")) == (
+        ("1.1.0", "1.1.0"), ("green", "green"), ("green", "green"),
+    )  # fmt: skip
+    assert {group.slot(f"{name}-blue") for name in ("shop", "till")} == {("1.1.0", "1.1.0")}
+    assert group.held_off("shop") == [digest("team/shop:bad-crash")]
+
+
+@pytest.fixture
+def with_canary(rollouts: Rollouts, tmp_path: Path) -> Group:
+    """`front` goes by canary, `shop` has two slots."""
+    steps = [{"weight": 50, "pause": "0s", "verify": []}]
+    strategy = {"kind": "Canary", "canary": {"steps": steps}, "group": "shop"}
+    front = app("front", rollouts.namespace, strategy=strategy, timeouts={"rollout": "20s"})
+    made = Group(
+        git_rollouts(rollouts, tmp_path, {"front": front, "shop": slot_files(rollouts.namespace, "shop", group="shop")})
+    )
+    assert set(ends(made.git.apply()).values()) == {End.DONE}
+    return made
+
+
+def test_a_canary_is_promoted_after_the_switches_are_committed(with_canary: Group) -> None:
+    with_canary.move(front="1.1.0", shop="slow")
+    seen: list[Any] = []
+    rolled = with_canary.git.apply(tell=when("commit the switch", lambda _: seen.append(with_canary.front())))
+    assert set(ends(rolled).values()) == {End.DONE}, rolled
+    assert seen == [("1.1.0", "1.0.0")]
+    assert (with_canary.front(), with_canary.selected("shop")) == (("1.1.0", "1.1.0"), ("green", "green"))
+
+
+def test_a_canary_goes_back_with_the_slot_that_fails(with_canary: Group) -> None:
+    with_canary.move(front="1.1.0", shop="bad-crash")
+    count = with_canary.git.remote.count()
+    rolled = with_canary.git.apply()
+    assert set(ends(rolled).values()) == {End.ROLLED_BACK}, rolled
+    assert with_canary.git.remote.count() == count + 1
+    assert (with_canary.front(), with_canary.selected("shop")) == (("1.0.0", "1.0.0"), ("blue", "blue"))
+    copy = Ref("Deployment", with_canary.cluster.namespace, "front-canary", "apps")
+    assert with_canary.cluster.objects.get(copy) is None
