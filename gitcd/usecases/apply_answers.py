@@ -6,7 +6,7 @@ import re
 from http import HTTPStatus
 
 from gitcd.cluster.api import Cause, DeclinedError
-from gitcd.errors import GitcdError, TransientError
+from gitcd.errors import RefusedError, TransientError
 from gitcd.model.applied import NOWHERE, Applied, Fate
 from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_rules import IRREPLACEABLE, SECRET
@@ -83,7 +83,7 @@ def _anew(ref: Ref) -> str:
     return f'Give it another name, or let gitcd delete and make it anew: annotation {REPLACE}: "true".'
 
 
-def troubled(manifest: Manifest, error: GitcdError) -> Applied:
+def troubled(manifest: Manifest, error: RefusedError | TransientError) -> Applied:
     """What became of a manifest that nobody refused, and that could not be written all the same."""
     message = error.message if manifest.ref.kind != SECRET else "the API server is in trouble"
     is_transient = isinstance(error, TransientError)

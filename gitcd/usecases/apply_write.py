@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from gitcd.cluster.api import DeclinedError, Json
 from gitcd.cluster.objects import MANAGER, Objects, ref_of
-from gitcd.errors import GitcdError, RefusedError, TransientError
+from gitcd.errors import RefusedError, TransientError
 from gitcd.model.applied import Applied, Difference, Entry, Fate
 from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_fields import differs, fingerprint, lacks, owned
@@ -103,14 +103,18 @@ class Writer:
         return applied, entry
 
     def write(self, manifest: Manifest, live: Json | None) -> tuple[Applied, Entry | None]:
-        """Write a prepared manifest; `live` is the object as it was read. No entry: it is not as it shall be."""
+        """Write a prepared manifest; `live` is the object as it was read. No entry: it is not as it shall be.
+
+        Raises:
+            ConfigError: the cluster does not accept the credentials any more, or cannot be trusted.
+        """
         if refusal := self._refusal(manifest, live):
             return refusal, None
         try:
             return self._write(manifest, live)
         except DeclinedError as answer:
             return explained(manifest, answer, self.dry_run != DryRun.NONE), None
-        except GitcdError as error:
+        except (RefusedError, TransientError) as error:
             return troubled(manifest, error), None
 
     def _write(self, manifest: Manifest, live: Json | None) -> tuple[Applied, Entry]:

@@ -10,6 +10,8 @@ import time
 import pytest
 
 from gitcd.cluster.api import DeclinedError
+from gitcd.cluster.objects import Objects
+from gitcd.errors import ConfigError
 from tests.support.applying import config_map, declaration, deployment, documents, scene, uid_of
 from tests.support.containerversions import definition
 from tests.support.ecr import CREDENTIALS, StandIn
@@ -93,6 +95,45 @@ def test_what_was_done_before_the_trouble_is_told_and_remembered(scene, monkeypa
     assert (again.code, again.results, again.report["unchanged"]) == (0, {}, 2), again.err
 
 
+def test_credentials_that_end_in_mid_run_are_told_once(scene, monkeypatch):
+    ns = scene.namespace
+    scene.commit({APP: documents(*(config_map(ns, f"m{number}", k="v") for number in range(40)))})
+    write, written = Objects.apply, iter(range(10))
+
+    def ended(*given, **named):
+        if next(written, None) is None:
+            raise ConfigError("the cluster does not accept these credentials")
+        return write(*given, **named)
+
+    monkeypatch.setattr(Objects, "apply", ended)
+    ran = scene.apply("--all")
+    assert ran.code == 2
+    assert ran.err.count("does not accept these credentials") == 1
+    assert set(ran.results.values()) <= {"Created"}
+    monkeypatch.undo()
+    again = scene.apply("--all")
+    assert (again.code, again.report["unchanged"] + len(again.results)) == (0, 40), again.err
+
+
+@pytest.mark.slow
+def test_whoever_loses_its_lease_goes_no_further(scene):
+    ns = scene.namespace
+    image = "registry.example.com/team/web:bad-never"
+    scene.commit({APP: documents(declaration(ns), deployment(ns, image=image))})
+    with scene.started() as applying:
+        wait_for(scene, "web bad-never: Settle")
+        spec = {"holderIdentity": "thief", "leaseDurationSeconds": 600}
+        scene.plane.kubectl("patch", "lease", "gitcd-prod", "-n", ns, "--type=merge", "-p", json.dumps({"spec": spec}))
+        assert applying.wait(60) == 3
+    assert "its Lease was lost to another run" in scene.talk.read_text()
+
+
+def wait_for(scene, text: str) -> None:
+    deadline = time.monotonic() + 60
+    while text not in scene.talk.read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
 @pytest.mark.slow
 def test_others_have_the_kept_copy_while_the_cluster_is_waited_for(scene, monkeypatch):
     """What never becomes ready is waited for; meanwhile another process looks and commits, and apply takes that there."""
@@ -106,12 +147,7 @@ def test_others_have_the_kept_copy_while_the_cluster_is_waited_for(scene, monkey
         image = f"{repo}:bad-never@{old}"
         scene.commit({APP: documents(declaration(ns, imageRepo=repo), deployment(ns, image=image))})
         with scene.started() as applying:
-            deadline = time.monotonic() + 60
-            while (
-                f"web {image[len(repo) + 1 :].partition(chr(64))[0]}" not in scene.talk.read_text()
-                and time.monotonic() < deadline
-            ):
-                time.sleep(0.2)
+            wait_for(scene, "web bad-never: Settle")
             for verb, code in (("diff", 1), ("reconcile", 0)):
                 words = [sys.executable, "-m", "gitcd", verb, scene.remote.url]
                 done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
