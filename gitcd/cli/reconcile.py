@@ -113,12 +113,12 @@ def _written(run: Workspace, tree: WorkTree, arguments: dict[str, Any]) -> Plan:
 
 
 def _published(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Published[Planned]:
-    from gitcd.usecases.deliver_desk import open_desk
-    from gitcd.usecases.reconcile import replay
-
     source = session.cluster(run, arguments)
     if not arguments["plan_file"]:
         return carry_out(run, mirror, arguments, source)
+    from gitcd.usecases.deliver_desk import open_desk
+    from gitcd.usecases.reviewed import replay
+
     desk = open_desk(run, mirror, arguments["journals"])
     context = session.context(run, mirror, arguments, source)
     published = replay(mirror, context, run.author, session.read_plan(arguments["plan_file"]), desk)

@@ -130,10 +130,12 @@ def _shard(arguments: Mapping[str, Any]) -> Shard | None:
     """
     shard: tuple[int, int] | None = arguments.get("shard")
     count: int | None = arguments.get("shards")
-    from gitcd.planning.shards import Shard
-
     if shard and count is not None:
         raise click.UsageError("--shard and --shards exclude each other")
+    if shard is None and count is None:
+        return None
+    from gitcd.planning.shards import Shard
+
     if count is None:
         return Shard(*shard) if shard else None
     index = os.environ.get("JOB_COMPLETION_INDEX", "")

@@ -18,9 +18,6 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _FIRST_MARKER = re.compile(rb"(---|\.\.\.)(?=[ \t\r\n]|\Z)")
 _MARKER = re.compile(rb"\n(---|\.\.\.)(?=[ \t\r\n]|\Z)")
 _MARKER_AFTER_CR = re.compile(rb"[\r\n](---|\.\.\.)(?=[ \t\r\n]|\Z)")  # several times slower to search for
-# YAML 1.2, chapter 5.7: the escapes of double-quoted scalars that can spell a name otherwise, besides `\\/`.
-_CODE = re.compile(rb"\\(?:x|u00|U000000)(2[D-Fd-f]|3[0-9Aa]|[46][0-9A-Fa-f]|[57][0-9AFaf])")
-_FOLD = re.compile(rb"\\(?:\r\n?|\n)[ \t]*")
 _CONTENT = re.compile(rb"^[ \t]*[^ \t\r\n#%]", re.MULTILINE)
 
 
@@ -65,16 +62,6 @@ def unreadable(path: str, data: bytes) -> Refusal | None:
 def is_disguised(data: bytes) -> bool:
     """Whether the bytes hide what they hold, so that a search in them proves nothing."""
     return data.startswith((_LFS, *_UTF16))
-
-
-def spelled_out(data: bytes) -> bytes:
-    """The bytes with escapes resolved that may stand in a name: to search in beside the bytes themselves.
-
-    Backslashes that are no escapes, as in a plain scalar, are taken for some too: the search finds rather too much.
-    """
-    if b"\\" not in data:
-        return data
-    return _FOLD.sub(b"", _CODE.sub(lambda code: bytes.fromhex(code[1].decode()), data.replace(b"\\/", b"/")))
 
 
 def split(data: bytes) -> list[Chunk]:

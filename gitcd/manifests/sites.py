@@ -8,11 +8,12 @@ from itertools import chain
 from yaml.nodes import ScalarNode
 
 from gitcd.manifests import configmaps, helm, kustomize, markers, workloads
-from gitcd.manifests.chunks import Chunk, EditRefused, is_disguised, spelled_out, split, unreadable
+from gitcd.manifests.chunks import Chunk, EditRefused, is_disguised, split, unreadable
 from gitcd.manifests.collect import Collector
 from gitcd.manifests.compose import compose
 from gitcd.manifests.cursor import Cursor
 from gitcd.model.declaration import Place
+from gitcd.model.escapes import spelled_out
 from gitcd.model.site import Form, Found, Owner, Refusal, Site
 
 _MAX_LISTS = 8

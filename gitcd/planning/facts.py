@@ -7,7 +7,9 @@ caller looks at the bytes again.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from gitcd.manifests.reading import ReadResult
@@ -46,7 +48,7 @@ def unpack_declarations(path: str, fact: str) -> ReadResult:
 def _build(cls: type[T], plain: dict[str, Any]) -> T:
     """The instance of a document that was valid when it was packed; only what is no plain text is read anew."""
     fields = schema.table(cls).fields
-    values = dict(_SHARED[cls])
+    values = dict(_shared()[cls])
     for key, value in plain.items():
         field = fields[key]
         is_text = type(field.shape) is TextShape and isinstance(value, str)
@@ -54,13 +56,14 @@ def _build(cls: type[T], plain: dict[str, Any]) -> T:
     return cls(**values)
 
 
-def _defaults(cls: type) -> dict[str, Any]:
+@cache
+def _shared() -> Mapping[type, Mapping[str, Any]]:
     """Defaults that are values of our own: ten thousand declarations can do with one of each."""
-    fields = schema.table(cls).fields.values()
-    return {field.name: field.default for field in fields if is_dataclass(field.default)}
-
-
-_SHARED: dict[type, dict[str, Any]] = {cls: _defaults(cls) for cls in (Metadata, Spec)}
+    tables = {cls: schema.table(cls).fields.values() for cls in (Metadata, Spec)}
+    return {
+        cls: {field.name: field.default for field in fields if is_dataclass(field.default)}
+        for cls, fields in tables.items()
+    }
 
 
 def _read(field: Field, value: object) -> Any:

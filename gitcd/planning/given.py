@@ -16,7 +16,8 @@ from gitcd.model.hold import hold_path
 from gitcd.model.layout import Environment
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.tree import Tree
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.scopes import DEFAULT_ENVIRONMENT, Pattern, Reach, is_safe
 from gitcd.planning.survey import survey

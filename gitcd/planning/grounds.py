@@ -10,16 +10,17 @@ from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gitcd.manifests import reading
 from gitcd.model import hold
 from gitcd.model.declaration import Identity
 from gitcd.model.reference import Repository
-from gitcd.planning.decide import Decision
 from gitcd.planning.inputs import LAYOUTS
 from gitcd.planning.scopes import is_manifest
 from gitcd.planning.screening import Clue, Screen
+
+if TYPE_CHECKING:
+    from gitcd.planning.decide import Decision
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -86,7 +87,9 @@ class Grounds:
         if path.startswith(f"{hold.FOLDER}/"):
             number = self._by_identity.get(hold.identity_of(path))
             return None if number is None else {number}
-        if path in LAYOUTS or reading.mentions_declaration(content):
+        from gitcd.manifests.reading import mentions_declaration
+
+        if path in LAYOUTS or mentions_declaration(content):
             return None
         if not is_manifest(path):
             return set()

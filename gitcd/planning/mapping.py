@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from gitcd.model.declaration import ContainerVersion, Identity, Origin
 from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.registry import Failure
-from gitcd.planning.inputs import Inputs, respect_holds
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import respect_holds
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared
 from gitcd.planning.scopes import DEFAULT_ENVIRONMENT, ScopeError

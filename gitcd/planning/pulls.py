@@ -12,12 +12,14 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan
-from gitcd.planning.decide import Decision
-from gitcd.planning.scopes import Scopes
-from gitcd.planning.settling import group_of
+
+if TYPE_CHECKING:  # names of branches are asked for in every run, what stands on them in few
+    from gitcd.planning.decide import Decision
+    from gitcd.planning.scopes import Scopes
 
 FOLDER = "gitcd/"
 ONE = "env"  # the group that is a whole environment
@@ -126,6 +128,8 @@ def _companies(movers: Sequence[Decision]) -> Iterator[list[Decision]]:
 
 
 def _bonds(mover: Decision) -> Iterator[object]:
+    from gitcd.planning.settling import group_of
+
     if group := group_of(mover):
         yield group
     for edit in mover.edits:

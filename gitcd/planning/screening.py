@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gitcd.manifests.chunks import spelled_out
 from gitcd.model.declaration import ContainerVersion
+from gitcd.model.escapes import spelled_out
 from gitcd.model.reference import DOCKER_HUB, Repository
 from gitcd.model.tree import Entry, Mode
 

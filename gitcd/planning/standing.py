@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from gitcd.model.hold import Hold
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.reference import short
-from gitcd.planning.holds import Holds
 from gitcd.planning.moments import moment
+
+if TYPE_CHECKING:
+    from gitcd.planning.holds import Holds
 
 IN_FORCE = "HoldInForce"  # reason of an outcome that is current, though a hold would keep it from moving
 IN_FORCE_FOR_NOW = "HoldInForceUntil"  # the same, and time will end it

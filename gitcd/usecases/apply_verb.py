@@ -17,7 +17,8 @@ from gitcd.git.mirror import Mirror
 from gitcd.git.runner import CorruptError
 from gitcd.model.applied import Applied
 from gitcd.model.registry import Failure
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.rollout.facts import Release
 from gitcd.usecases.apply import How, Keep, Roll, apply_environment
 from gitcd.usecases.apply_glance import is_as_it_was, state_of

@@ -17,7 +17,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.settings import Settings
 from gitcd.model.tree import MemoryTree, Tree
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.usecases.settings import load
 from gitcd.usecases.workspace import cache_dir, locate
 

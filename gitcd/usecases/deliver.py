@@ -7,62 +7,27 @@ any push: a pull request that somebody closed keeps its branch as it is.
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitcd.forge.protocol import Forge
 from gitcd.git.branch import Move, move_branches
-from gitcd.git.commit import Author, NewCommit, write_commits
+from gitcd.git.commit import NewCommit, write_commits
 from gitcd.git.mirror import Mirror
 from gitcd.git.push import Pushed, PushResult
 from gitcd.model.plan import Delivered, Plan, PlannedPull, PullAct
-from gitcd.model.pull import ForgeFailure, Limits, PullContent, PullRequest, PullState, Trouble
+from gitcd.model.pull import ForgeFailure, PullContent, PullRequest, PullState, Trouble
 from gitcd.model.registry import Failure
 from gitcd.planning.pulls import propose
 from gitcd.usecases.context import Context, Planned
 from gitcd.usecases.deliver_past import taken_back
 from gitcd.usecases.deliver_steps import Step, deletion, failed, left, named, news, not_pushed, respected
+from gitcd.usecases.desk import Desk
 from gitcd.usecases.pulls import Stand, fails, stands, with_outcomes
 
-Write = Callable[[PlannedPull, Limits, Planned], PullContent]
 _SETTLING = 1.0  # seconds
 _FEW = 4  # branches that are asked for one by one
 _SURE = 900  # pull requests: no forge's list ends before
-NO_FORGE = Failure(
-    "NoForge",
-    "it is delivered by pull request, and no forge is named where one could be opened",
-    "Set GITCD_FORGE_KIND and GITCD_FORGE_TOKEN; docs/pull-requests.md says more.",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """With what pull requests are made: the forge (or why there is none), their author, and what they are given.
-
-    `write` says what one shall say; `quote` makes text from outside fit for a comment. A desk that `watches` looks for
-    what is to be closed also where nothing in the repository asks for pull requests. With `api_commits` the forge makes
-    the commits, and signs them.
-    """
-
-    forge: Forge | Failure
-    write: Write
-    quote: Callable[[str], str]
-    author: Author
-    labels: Sequence[str] = ()
-    reviewers: Sequence[str] = ()
-    watches: bool = True
-    api_commits: bool = False
-    sleep: Callable[[float], None] = time.sleep
-
-    def is_needed(self, planned: Planned) -> bool:
-        """Whether there may be something to open, to update or to close."""
-        if planned.plan.pulls or (self.watches and not isinstance(self.forge, Failure)):
-            return True
-        layouts = planned.inputs.scopes.environments.values()
-        own = (each.declaration.spec.delivery for each in planned.inputs.declared)
-        modes = [each.delivery.mode for each in layouts] + [each.mode for each in own if each]
-        return "PullRequest" in modes and not isinstance(self.forge, Failure)
 
 
 @dataclass(frozen=True, slots=True)

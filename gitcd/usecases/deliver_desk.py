@@ -6,20 +6,22 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gitcd.errors import ConfigError
-from gitcd.forge.protocol import Forge
 from gitcd.git.mirror import Mirror
 from gitcd.git.remote import Kind
 from gitcd.model import settings as operator
-from gitcd.model.plan import PlannedPull
-from gitcd.model.pull import Limits, PullContent
 from gitcd.model.registry import Failure
-from gitcd.rendering.pull_markup import code
-from gitcd.usecases.context import Planned
-from gitcd.usecases.deliver import NO_FORGE, Desk
+from gitcd.usecases.desk import NO_FORGE, Desk
 from gitcd.usecases.settings import forge_token
 from gitcd.usecases.workspace import Workspace
+
+if TYPE_CHECKING:  # most runs have nothing to propose
+    from gitcd.forge.protocol import Forge
+    from gitcd.model.plan import PlannedPull
+    from gitcd.model.pull import Limits, PullContent
+    from gitcd.usecases.context import Planned
 
 
 def open_desk(run: Workspace, mirror: Mirror, journals: Sequence[str] = ()) -> Desk:
@@ -36,8 +38,13 @@ def open_desk(run: Workspace, mirror: Mirror, journals: Sequence[str] = ()) -> D
 
         return pull_content(pull, limits, details(run, mirror, planned, pull, journals), folder=run.templates)
 
+    def quote(text: str) -> str:
+        from gitcd.rendering.pull_markup import code
+
+        return code(text)
+
     wanted = run.settings.forge
-    return Desk(forge, write, code, run.author, wanted.labels, wanted.reviewers, named, wanted.api_commits)
+    return Desk(forge, write, quote, run.author, wanted.labels, wanted.reviewers, named, wanted.api_commits)
 
 
 def _forge(run: Workspace, mirror: Mirror) -> Forge | Failure:

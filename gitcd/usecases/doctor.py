@@ -18,7 +18,8 @@ from gitcd.model.registry import Answer, Failure, Image, Query
 from gitcd.model.tree import Tree
 from gitcd.planning.deployed import deployed
 from gitcd.planning.followed import followed_image
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.survey import survey
 from gitcd.registry.settings import RegistrySettings
 from gitcd.usecases.checks import Check, Verdict, counted, failures

@@ -18,7 +18,7 @@ from gitcd.model.strategy import Verify
 from gitcd.model.tree import Tree
 from gitcd.planning import bluegreen, unsupported
 from gitcd.planning.decide import objections
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.scopes import Pattern, Reach, Scopes

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gitcd.git.history import History, MissingHistory, PastCommit
 from gitcd.model.declaration import Identity
 from gitcd.model.trailers import runs
 from gitcd.planning.holds import NoHistory, Past, PastMove
-from gitcd.planning.precedents import Question
+
+if TYPE_CHECKING:
+    from gitcd.planning.precedents import Question
 
 Told = tuple[str, str]  # a commit, and the digest that it says it moved to
 Trail = list[tuple[PastCommit, list[str]]]

@@ -9,7 +9,8 @@ from datetime import datetime
 from gitcd.model.hold import hold_path
 from gitcd.model.layout import FILE_NAME
 from gitcd.model.tree import Tree
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.standing import Standing, State, freezes, standing
 
 

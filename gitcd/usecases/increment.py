@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from gitcd.git.tree import CommitTree
 from gitcd.model import hold
@@ -21,15 +22,15 @@ from gitcd.model.plan import Outcome, Plan
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Query
 from gitcd.model.tree import Entry, Mode
-from gitcd.planning.decide import Decision
 from gitcd.planning.grounds import Ground, Grounds
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.ledger import ODD, Ledger, pack_grounds, seal, unpack_grounds
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.screening import MAX_FILE, REGULAR
-from gitcd.planning.survey import queries
 from gitcd.usecases.context import Context, Planned, Selection
-from gitcd.usecases.planner import make_plan
+
+if TYPE_CHECKING:
+    from gitcd.planning.decide import Decision
 
 _PLAN, _GROUNDS = "plan", "grounds"
 _YAML = (".yaml", ".yml")
@@ -48,14 +49,20 @@ def plan_tip(tree: CommitTree, context: Context, memory: Memory) -> Planned:
         ConfigError: gitcd.yaml is not valid, or the selection meets nothing.
     """
     if memory is FORGETFUL or not _is_usual(context):
-        return make_plan(tree, context, base=tree.commit, memory=memory)
+        return _planned_whole(tree, context, memory)
     records = _Records(memory, f"plan {_key(context)}")
     try:
         return _Increment.since(records, tree, context).plan()
     except _AnewError:
-        planned = make_plan(tree, context, base=tree.commit, memory=memory)
+        planned = _planned_whole(tree, context, memory)
         records.note_whole(planned)
         return planned
+
+
+def _planned_whole(tree: CommitTree, context: Context, memory: Memory) -> Planned:
+    from gitcd.usecases.planner import make_plan
+
+    return make_plan(tree, context, base=tree.commit, memory=memory)
 
 
 def _is_usual(context: Context) -> bool:
@@ -171,6 +178,8 @@ class _Increment:
 
     def _decide_anew(self, numbers: set[int], *, renew: bool) -> Planned:
         """Plan these by themselves. `renew`: what is remembered of them is no longer so."""
+        from gitcd.usecases.planner import make_plan
+
         grounds = self.records.grounds
         excerpt = self.tree.excerpt({*grounds.files(numbers), *(entry.path for entry in self.changed)})
         part = make_plan(excerpt, self.context, base=self.tree.commit, hosts=grounds.hosts)
@@ -206,6 +215,8 @@ def _decisions(planned: Planned) -> Mapping[Identity, Decision] | None:
 
 
 def _asked(planned: Planned) -> list[Query]:
+    from gitcd.planning.survey import queries
+
     return queries(each.surveyed for each in planned.decisions)
 
 

@@ -19,7 +19,8 @@ from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Tree
 from gitcd.planning.deployed import Deployed, deployed
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import Limits, limit
 from gitcd.planning.matching import Declared
 from gitcd.planning.survey import survey

@@ -15,8 +15,9 @@ from gitcd.planning.absent import absent_members
 from gitcd.planning.allowances import spend_allowances
 from gitcd.planning.assemble import Source, assemble, edited_paths
 from gitcd.planning.decide import Decision, Facts, decide
-from gitcd.planning.inputs import Inputs, read_inputs, stray_holds
+from gitcd.planning.inputs import Inputs, stray_holds
 from gitcd.planning.inspections import inspections, judge
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared

@@ -17,7 +17,8 @@ from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Tree
 from gitcd.planning import holds
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.overview import standing
 from gitcd.planning.promotion import Aim, Matching, aims, match, source_queries
@@ -26,10 +27,11 @@ from gitcd.planning.survey import survey
 from gitcd.rendering.messages import commit_message
 from gitcd.usecases import pulls
 from gitcd.usecases.context import Context, Planned, Selection
-from gitcd.usecases.deliver import Desk
+from gitcd.usecases.desk import Desk
 from gitcd.usecases.planner import make_plan
 from gitcd.usecases.publish import Published, publish
-from gitcd.usecases.reconcile import replay, with_failure, with_pulls
+from gitcd.usecases.reconcile import with_failure, with_pulls
+from gitcd.usecases.reviewed import replay
 from gitcd.usecases.status_past import Recollect, Subject, soak_from
 
 Delivery = Literal["", "pull", "commit"]

@@ -12,17 +12,13 @@ from gitcd.git.mirror import Mirror
 from gitcd.git.runner import CorruptError
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
-from gitcd.model.plan import FileChange, Outcome, OutcomeKind, Plan, PlannedCommit
+from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
-from gitcd.planning.pulls import propose
 from gitcd.rendering.messages import commit_message
-from gitcd.usecases import pulls
-from gitcd.usecases.context import Context, Planned, Selection
-from gitcd.usecases.deliver import Desk, deliver
+from gitcd.usecases.context import Context, Planned
+from gitcd.usecases.desk import Desk
 from gitcd.usecases.increment import plan_tip
-from gitcd.usecases.planner import make_plan
 from gitcd.usecases.publish import Published, publish
-from gitcd.usecases.reviewed import check_declared, check_messages
 
 
 def preview(
@@ -35,6 +31,8 @@ def preview(
     tip = mirror.fetch()
     planned = with_messages(plan_tip(CommitTree(mirror.git, tip), context, mirror.memory), templates, run)
     if author and planned.plan.pulls:
+        from gitcd.usecases import pulls
+
         return pulls.foretold(
             planned, pulls.stands(mirror, planned, context.selection, author, of_tree=context.is_of_tree)
         )
@@ -60,51 +58,6 @@ def reconcile(
     return with_pulls(published, mirror, context, desk, lambda: preview(mirror, context, templates=templates, run=run))
 
 
-def replay(
-    mirror: Mirror,
-    context: Context,
-    author: Author,
-    reviewed: Plan,
-    desk: Desk | None = None,
-    *,
-    anew: Callable[[CommitTree, Context], Planned] | None = None,
-) -> Published[Planned]:
-    """Commit, or propose, a plan that was reviewed, byte for byte, or refuse. `anew` makes such a plan, if not a run.
-
-    Raises:
-        RefusedError: a tag, a hold, a declaration or a file that the plan touches has changed since; or the plan is for
-            another repository, or a commit message in it says what the commit does not do.
-    """
-    apps = frozenset(str(outcome.identity) for commit in _all_commits(reviewed) for outcome in commit.outcomes)
-    if not apps:
-        raise RefusedError("the plan changes nothing", remedy="Make a new one with `--dry-run --out FILE`.")
-    if reviewed.commits and reviewed.shared:
-        raise RefusedError(
-            f"the plan changes {reviewed.shared[0].path} both at once and by pull request",
-            remedy="Run it without --plan, or make a plan for each with --app.",
-        )
-    check_messages(_all_commits(reviewed))
-    context = replace(context, selection=Selection(apps=apps))
-
-    def planned_anew(tree: CommitTree) -> Planned:
-        return anew(tree, context) if anew else make_plan(tree, context, base=tree.commit, memory=mirror.memory)
-
-    def compute(tree: CommitTree, _: str) -> tuple[Planned, Sequence[NewCommit]]:
-        check_declared(_all_commits(reviewed), tree, mirror.memory, context.source)
-        planned = planned_anew(tree)
-        _check_unchanged(reviewed, planned.plan)
-        planned = replace(planned, plan=replace(planned.plan, commits=reviewed.commits, pulls=reviewed.pulls))
-        return planned, [NewCommit(commit.message, commit.files) for commit in reviewed.commits]
-
-    def again() -> Planned:
-        planned = planned_anew(CommitTree(mirror.git, mirror.fetch()))
-        _check_unchanged(replace(reviewed, commits=()), replace(planned.plan, commits=()))
-        return replace(planned, plan=replace(planned.plan, commits=(), pulls=reviewed.pulls))
-
-    published = with_failure(publish(mirror, compute, author=author, when=context.now))
-    return with_pulls(published, mirror, context, desk, again)
-
-
 def with_pulls(
     published: Published[Planned],
     mirror: Mirror,
@@ -116,6 +69,9 @@ def with_pulls(
     first = published.work
     if desk is None or not desk.is_needed(first):
         return published
+    from gitcd.usecases import pulls
+    from gitcd.usecases.deliver import deliver
+
     try:
         planned = again() if published.commits else first
         told, delivered = deliver(mirror, planned, context, desk)
@@ -167,11 +123,6 @@ def with_messages(planned: Planned, templates: Path | None = None, run: str = ""
     return replace(planned, plan=replace(planned.plan, commits=commits, pulls=proposed))
 
 
-def _all_commits(plan: Plan) -> list[PlannedCommit]:
-    """Those that go straight to the branch, then those that are proposed."""
-    return [*plan.commits, *(pull.commit for pull in plan.pulls)]
-
-
 def with_failure(published: Published[Planned]) -> Published[Planned]:
     """A push that failed is part of the report, beside the outcomes."""
     if published.failure is None:
@@ -191,49 +142,3 @@ def _not_pushed(outcome: Outcome, failure: Failure) -> Outcome:
         return outcome
     message = f"{outcome.kind} was decided, but the push did not land"
     return replace(outcome, kind=OutcomeKind.BLOCKED, reason="NotPushed", message=message, transient=failure.transient)
-
-
-def _check_unchanged(reviewed: Plan, now: Plan) -> None:
-    changed = [*_moved(reviewed, now), *_rewritten(reviewed.commits, now.commits)]
-    proposed = {pull.branch: [pull.commit] for pull in reviewed.pulls}
-    present = {pull.branch: [pull.commit] for pull in now.pulls}
-    for branch in sorted(proposed.keys() | present.keys()):
-        changed += _rewritten(proposed.get(branch, []), present.get(branch, []))
-    if changed:
-        raise RefusedError(
-            f"the plan is out of date: {'; '.join(changed[:5])}",
-            remedy="Make and review a new one with `--dry-run --out FILE`.",
-        )
-
-
-def _moved(reviewed: Plan, now: Plan) -> list[str]:
-    """Declarations for which something else would be done now."""
-    present = {outcome.identity: outcome for outcome in now.outcomes}
-    planned = [outcome for commit in reviewed.commits for outcome in commit.outcomes]
-    planned += [propose(outcome, pull.branch) for pull in reviewed.pulls for outcome in pull.commit.outcomes]
-    return [text for outcome in planned if (text := _difference(outcome, present.get(outcome.identity)))]
-
-
-def _difference(then: Outcome, now: Outcome | None) -> str:
-    if now is None:
-        return f"{then.identity} is no longer declared"
-    if now.kind is not then.kind:
-        return f"{then.identity} was {then.kind} and is {now.kind} now" + (f": {now.message}" if now.message else "")
-    old = then.resolved.digest if then.resolved else ""
-    new = now.resolved.digest if now.resolved else ""
-    return "" if old == new else f"the tag of {then.identity} moved from {old} to {new}"
-
-
-def _rewritten(reviewed: Sequence[PlannedCommit], now: Sequence[PlannedCommit]) -> list[str]:
-    """Files that differ from what the plan was made on, or would be written differently."""
-    then, present = _bytes(reviewed), _bytes(now)
-    return [
-        f"{path} has changed" for path in sorted(then.keys() | present.keys()) if then.get(path) != present.get(path)
-    ]
-
-
-def _bytes(commits: Sequence[PlannedCommit]) -> dict[str, list[FileChange]]:
-    by_path: dict[str, list[FileChange]] = {}
-    for change in (change for commit in commits for change in commit.files):
-        by_path.setdefault(change.path, []).append(change)
-    return by_path

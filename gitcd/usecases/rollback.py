@@ -18,7 +18,7 @@ from gitcd.model.plan import Outcome, OutcomeKind, PlannedCommit, PlannedPull
 from gitcd.model.registry import Image
 from gitcd.model.tree import Tree
 from gitcd.planning.followed import followed_image, followed_tag, followed_version
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.moments import moment
 from gitcd.planning.overlay import Overlay
 from gitcd.planning.pulls import plan_id, propose, way_back

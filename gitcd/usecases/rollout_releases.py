@@ -9,7 +9,8 @@ from gitcd.model.declaration import Identity
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Tree
 from gitcd.planning.applying_scope import Part, parts
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.rollout.facts import Release
 from gitcd.rollout.releases import release_of
 from gitcd.usecases.apply_sources import read_environment

@@ -10,8 +10,6 @@ from typing import Any
 
 from gitcd import redact
 from gitcd.errors import ConfigError
-from gitcd.manifests.documents import Map, locate
-from gitcd.manifests.reading import placed, read_plain
 from gitcd.model import schema
 from gitcd.model.problem import Problem, Steps, pointer
 from gitcd.model.settings import Settings
@@ -172,9 +170,11 @@ def _find_file(flags: Mapping[str, object], environ: Mapping[str, str], file: Pa
     return next((each for each in candidates if each.is_file()), None)
 
 
-def _read_file(path: Path | None) -> tuple[Path | None, Map, list[Problem]]:
+def _read_file(path: Path | None) -> tuple[Path | None, dict[str, Any], list[Problem]]:
     if path is None:
-        return None, Map(), []
+        return None, {}, []
+    from gitcd.manifests.reading import placed, read_plain
+
     try:
         with path.open("rb") as stream:
             mode, data = os.fstat(stream.fileno()).st_mode, stream.read()
@@ -182,10 +182,10 @@ def _read_file(path: Path | None) -> tuple[Path | None, Map, list[Problem]]:
         raise ConfigError(f"the settings file {path} cannot be read: {error.strerror}") from None
     value, faults = read_plain(str(path), data)
     problems = list(faults)
-    if value is not None and not isinstance(value, Map):
+    if value is not None and not isinstance(value, dict):
         problems.append(Problem("a map is wanted", path=str(path)))
-    if not isinstance(value, Map):
-        value = Map()
+    if not isinstance(value, dict):
+        value = {}
     if mode & _OTHERS_MAY_READ:
         problems += [
             placed(str(path), value, Problem("everybody may read this token", f"chmod o-r {path}", token))
@@ -224,12 +224,12 @@ def _parsed(text: str, field: Field) -> object:
             return text
 
 
-def _set(value: Map, given: _Given, sources: dict[Steps, str]) -> None:
+def _set(value: dict[str, Any], given: _Given, sources: dict[Steps, str]) -> None:
     *above, last = map(str, given.steps)
     target: Any = value
     for step in above:
-        target = target.setdefault(step, Map())
-        if not isinstance(target, Map):
+        target = target.setdefault(step, {})
+        if not isinstance(target, dict):
             return  # the file has something else there, which the schema refuses
     rival = _RIVALS.get(given.steps)
     if rival and rival not in sources:
@@ -238,7 +238,7 @@ def _set(value: Map, given: _Given, sources: dict[Steps, str]) -> None:
     sources[given.steps] = given.source
 
 
-def _resolve_paths(value: Map, path: Path | None, environ: Mapping[str, str]) -> None:
+def _resolve_paths(value: dict[str, Any], path: Path | None, environ: Mapping[str, str]) -> None:
     """Make the paths of the file absolute: from its folder, or from the home where they begin with `~`."""
     home = environ.get("HOME", "~")
     repo = _get(value, ("repo",))
@@ -253,23 +253,29 @@ def _resolve_paths(value: Map, path: Path | None, environ: Mapping[str, str]) ->
 
 def _get(value: Any, steps: Steps) -> Any:
     for step in steps:
-        value = value.get(str(step)) if isinstance(value, Map) else None
+        value = value.get(str(step)) if isinstance(value, dict) else None
     return value
 
 
-def _sourced(problem: Problem, path: Path | None, value: Map, sources: Mapping[Steps, str]) -> Problem:
+def _sourced(problem: Problem, path: Path | None, value: dict[str, Any], sources: Mapping[Steps, str]) -> Problem:
     """The problem with the flag, the variable or the spot in the file that it comes from."""
     for steps, source in sources.items():
         if problem.steps[: len(steps)] == steps:
             return replace(problem, path=source)
-    return placed(str(path), value, problem) if path else problem
+    if path is None:
+        return problem
+    from gitcd.manifests.reading import placed
+
+    return placed(str(path), value, problem)
 
 
-def _origin(steps: Steps, path: Path | None, value: Map, sources: Mapping[Steps, str]) -> str:
+def _origin(steps: Steps, path: Path | None, value: dict[str, Any], sources: Mapping[Steps, str]) -> str:
     if steps in sources:
         return sources[steps]
     if path is None or _get(value, steps) is None:
         return DEFAULT
+    from gitcd.manifests.documents import locate
+
     return f"{path}:{locate(value, steps)[0] + 1}"
 
 

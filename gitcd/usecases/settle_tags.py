@@ -10,7 +10,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.plan import Outcome
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Failure
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.matching import Declared
 from gitcd.planning.overview import Standing, standing

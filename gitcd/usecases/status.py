@@ -22,7 +22,8 @@ from gitcd.model.trailers import Move, persons, verbs
 from gitcd.planning import holds
 from gitcd.planning.followed import followed_image, followed_tag, followed_version, shown_rule
 from gitcd.planning.holds import NoHistory
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.moments import running_freeze

@@ -10,7 +10,7 @@ from gitcd.errors import TransientError
 from gitcd.git.history import History, Landed, MissingHistory
 from gitcd.model.declaration import Identity
 from gitcd.model.memory import FORGETFUL
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.overview import Standing
 from gitcd.planning.survey import survey

@@ -28,7 +28,8 @@ from gitcd.model.plan import (
 from gitcd.model.registry import Answer, Answers, Failure, Image, Query
 from gitcd.planning import holds
 from gitcd.planning.content import Held
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.moments import running_freeze
 from gitcd.planning.overlay import Overlay
 from gitcd.planning.pulls import plan_id, propose, way_back, way_over

@@ -19,7 +19,7 @@ from gitcd.model.plan import FileChange
 from gitcd.model.pull import PullRequest, PullState
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.pulls import is_way_back, is_way_over
 from gitcd.rollout import book
 from gitcd.rollout.facts import Release

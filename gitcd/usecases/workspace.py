@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitcd import redact
 from gitcd.errors import ConfigError
@@ -22,17 +23,17 @@ from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Failure, Query
 from gitcd.model.settings import RegistryAccess, Settings
-from gitcd.planning.limits import Limits
-from gitcd.registry.evidence import inspect
 from gitcd.registry.label_memory import LabelMemory
-from gitcd.registry.labels import ImageSource
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.registries import Registries
 from gitcd.registry.resolver import resolve
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.usecases import identity
 from gitcd.usecases.context import EVERYTHING, Context, Selection, default_line
-from gitcd.usecases.history import recall_from
+
+if TYPE_CHECKING:
+    from gitcd.planning.limits import Limits
+    from gitcd.registry.labels import ImageSource
 
 Target = WorkTree | Mirror
 
@@ -116,6 +117,8 @@ class Workspace:
 
     def context(self, target: Target, selection: Selection = EVERYTHING) -> Context:
         """What a plan for this target is made with."""
+        from gitcd.usecases.history import recall_from
+
         recall = recall_from(lambda: self.history(target))
         line = default_line if isinstance(target, WorkTree) else target.line
         return Context(self.ask, recall, self.now, selection, self.limits, self.inspect, line=line)
@@ -139,6 +142,8 @@ class Workspace:
 
     def inspect(self, inspections: Sequence[Inspection]) -> Inspected:
         """Ask about the safety of images, each once in this run."""
+        from gitcd.registry.evidence import inspect
+
         self._inspected = inspect(
             inspections,
             self._registry,

@@ -254,6 +254,7 @@ def test_what_another_tool_keeps_is_refused(scene, metadata):
     ran = scene.apply("--all")
     assert ran.code == 5
     assert "keeps it" in ran.err
+    assert "takeOver" not in ran.err  # it is no workload
     assert scene.get("configmaps", "other")["data"] == {"k": "v"}
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcd.model.tree import MemoryTree
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.shards import Shard, members, units
 
 _LAYOUT = b"""\

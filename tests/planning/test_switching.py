@@ -9,7 +9,7 @@ from gitcd.model.hold import Hold, Reject
 from gitcd.model.registry import Failure
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.content import Held
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import LastMove, aim, image_changes, standing, switch_changes
 from tests.support.scenes import HOST

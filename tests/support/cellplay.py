@@ -287,7 +287,9 @@ def scene(cell: Cell, rollouts: Rollouts, folder: Path) -> Scene:
         strategy["verify"] = [smoke(cell.check)]
     if cell.steps:
         strategy["canary"] = {"steps": list(cell.steps), **(_ROUTED if cell.routed else {})}
-    timeouts = {"rollout": cell.rollout, "verify": cell.verify, "unschedulable": "1s"}
+    timeouts = {"rollout": cell.rollout, "verify": cell.verify}
+    if cell.reason == "Unschedulable":
+        timeouts["unschedulable"] = "1s"
     files = app("app", rollouts.namespace, strategy=strategy, timeouts=timeouts)
     files[WORKLOAD] = changed(files[WORKLOAD], replicas(cell.pods), *cell.always)
     if cell.routed:

@@ -26,6 +26,7 @@ Change = Callable[[dict[str, Any]], None]
 class Cell:
     """A step of a table and a fault in it, how it ends, and what makes it so.
 
+    Where a step verifies, it is the pod of its check that has the fault, and with `LATER` the version that is checked.
     `reason` is why it fails. `version` and `check` are tags of images, which behave as they are called: that of the new
     version, and that of the last check, where there is one. `steps` are those of a canary; `routed`: an HTTPRoute
     divides its traffic. `always` is what the workload says besides from the start, `new` what somebody commits together

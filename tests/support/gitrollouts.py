@@ -18,8 +18,8 @@ from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold
 from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
-from gitcd.usecases.deliver import NO_FORGE, Desk
 from gitcd.usecases.deliver_details import restarts
+from gitcd.usecases.desk import NO_FORGE, Desk
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import reconcile

@@ -13,7 +13,7 @@ from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PullAct
 from gitcd.model.registry import Answers, Failure
 from gitcd.model.tree import MemoryTree
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.usecases.context import Planned
 from gitcd.usecases.controller import Alone, Controller, Election, Health, Look, News
 from gitcd.usecases.metrics import Meter

@@ -30,7 +30,8 @@ from gitcd.planning.holds import NoHistory
 from gitcd.usecases.context import Context
 from gitcd.usecases.explain import explain
 from gitcd.usecases.planner import make_plan
-from gitcd.usecases.reconcile import preview, reconcile, replay
+from gitcd.usecases.reconcile import preview, reconcile
+from gitcd.usecases.reviewed import replay
 from gitcd.usecases.workspace import Workspace
 from tests.support.ecr import CREDENTIALS, StandIn
 from tests.support.repos import make_bare

@@ -15,8 +15,8 @@ from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.settings import NamespaceScope
 from gitcd.model.tree import MemoryTree
-from gitcd.planning.inputs import read_inputs
-from gitcd.usecases import increment
+from gitcd.planning.intake import read_inputs
+from gitcd.usecases import planner
 from gitcd.usecases.context import Context, Selection
 from gitcd.usecases.planner import make_plan
 from gitcd.usecases.reconcile import reconcile
@@ -59,7 +59,7 @@ def plans(monkeypatch):
         made.append(1)
         return make_plan(*args, **kwargs)
 
-    monkeypatch.setattr(increment, "make_plan", counted)
+    monkeypatch.setattr(planner, "make_plan", counted)
     return made
 
 

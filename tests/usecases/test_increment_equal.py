@@ -10,7 +10,7 @@ import pytest
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.registry import Candidate, Failure, Image
 from gitcd.model.tree import MemoryTree, blob_id
-from gitcd.usecases import increment
+from gitcd.usecases import planner
 from gitcd.usecases.context import Context, Selection
 from gitcd.usecases.increment import plan_tip
 from gitcd.usecases.planner import make_plan
@@ -233,7 +233,7 @@ def parts(monkeypatch):
         made.append(len(planned.plan.outcomes))
         return planned
 
-    monkeypatch.setattr(increment, "make_plan", counted)
+    monkeypatch.setattr(planner, "make_plan", counted)
     return made
 
 

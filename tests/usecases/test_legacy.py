@@ -11,7 +11,7 @@ from gitcd.model.live import Manifest
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.tree import MemoryTree
 from gitcd.planning.applying_scope import Source
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.usecases.apply_reading import with_declarations
 from gitcd.usecases.context import Context
 from gitcd.usecases.planner import make_plan

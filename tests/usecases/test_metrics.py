@@ -15,7 +15,7 @@ from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PullAct
 from gitcd.model.registry import Answers
 from gitcd.model.tree import MemoryTree
-from gitcd.planning.inputs import read_inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.planning.shards import Part
 from gitcd.rendering.metrics import Family, Sample, exposition, statsd
 from gitcd.usecases.context import Planned

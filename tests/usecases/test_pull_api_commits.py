@@ -11,7 +11,7 @@ import pytest
 from gitcd.git.commit import Author
 from gitcd.model.plan import FileChange, PullAct
 from gitcd.model.pull import ForgeFailure, PullContent
-from gitcd.usecases.deliver import Desk
+from gitcd.usecases.desk import Desk
 from gitcd.usecases.reconcile import reconcile
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, git, make_bare

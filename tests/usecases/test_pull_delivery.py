@@ -15,9 +15,10 @@ from gitcd.model.pull import ForgeFailure, PullState, Trouble
 from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
 from gitcd.usecases.context import Selection
-from gitcd.usecases.deliver import NO_FORGE, Desk
 from gitcd.usecases.deliver_details import restarts
-from gitcd.usecases.reconcile import preview, reconcile, replay
+from gitcd.usecases.desk import NO_FORGE, Desk
+from gitcd.usecases.reconcile import preview, reconcile
+from gitcd.usecases.reviewed import replay
 from tests.support.memoryforge import KilledError, MemoryForge
 from tests.support.repos import Bare, git, make_bare
 from tests.support.scenes import AUTHOR, NOW, Tags, app_files, context, digest, mirror_of, reference

@@ -12,7 +12,7 @@ from gitcd.planning.shards import Part, Shard
 from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
 from gitcd.usecases.context import Selection
-from gitcd.usecases.deliver import Desk
+from gitcd.usecases.desk import Desk
 from gitcd.usecases.reconcile import reconcile
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, make_bare

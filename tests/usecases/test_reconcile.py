@@ -9,7 +9,8 @@ import pytest
 
 from gitcd.errors import ExitCode, RefusedError
 from gitcd.model.plan import OutcomeKind, plan_exit_code
-from gitcd.usecases.reconcile import preview, replay
+from gitcd.usecases.reconcile import preview
+from gitcd.usecases.reviewed import replay
 from tests.support.repos import git, make_bare
 from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, digest, mirror_of, reference, run
 

@@ -12,7 +12,8 @@ from gitcd.model.declaration import Origin
 from gitcd.model.plan import Outcome, OutcomeKind, Plan
 from gitcd.model.registry import Answers
 from gitcd.model.tree import MemoryTree
-from gitcd.planning.inputs import Inputs, read_inputs
+from gitcd.planning.inputs import Inputs
+from gitcd.planning.intake import read_inputs
 from gitcd.usecases.context import Planned
 from gitcd.usecases.running import LONGEST, SHORTEST, Schedule
 

@@ -13,7 +13,7 @@ from gitcd.model.plan import PullAct
 from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
 from gitcd.usecases import holding
-from gitcd.usecases.deliver import Desk
+from gitcd.usecases.desk import Desk
 from gitcd.usecases.holding import HoldRequest, hold
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.reconcile import reconcile

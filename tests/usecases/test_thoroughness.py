@@ -17,7 +17,8 @@ from gitcd.planning.holds import PastMove
 from gitcd.planning.screening import MAX_FILE, Screen
 from gitcd.usecases.context import Context
 from gitcd.usecases.planner import make_plan
-from gitcd.usecases.reconcile import preview, replay, write_in_place
+from gitcd.usecases.reconcile import preview, write_in_place
+from gitcd.usecases.reviewed import replay
 from gitcd.usecases.workspace import Workspace
 from tests.support.repos import make_bare, make_worktree
 from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, mirror_of, reference, run
