@@ -192,12 +192,19 @@ class Writer:
             )
         if self._takes_over(ref):
             return None
+        keeper = self._keeper(live)
+        return Applied(ref, Fate.REFUSED, manifest.origin, f"{keeper[0]} keeps it", keeper[1]) if keeper else None
+
+    def _keeper(self, live: Json) -> tuple[str, str] | None:
+        """Who else keeps an object, and what is to be done about it."""
+        leave = ", or set spec.apply.takeOver in its declaration" if ref_of(live) in self.parts else ""
+        if who := tracker(live):
+            return who, f"Let go of it there, and take that tool's label or annotation off it{leave}."
         other = (live["metadata"].get("annotations") or {}).get(ENVIRONMENT, self.environment)
-        who = tracker(live) or (f"the environment {other}" if other != self.environment else "")
-        if not who:
-            return None
-        remedy = "Let go of it there, or set spec.apply.takeOver in its declaration."
-        return Applied(ref, Fate.REFUSED, manifest.origin, f"{who} keeps it", remedy)
+        if other != self.environment:
+            gone = f"if {other} is no more, take the annotation {ENVIRONMENT} off it"
+            return f"the environment {other}", f"Take it out of one of the two; {gone}{leave}."
+        return None
 
     def _images_only(self, ref: Ref) -> bool:
         part = self.parts.get(ref)
