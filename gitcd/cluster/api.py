@@ -226,7 +226,7 @@ class Api:
         try:
             timeout = urllib3.Timeout(connect=min(_CONNECT, left), read=min(_READ, left))
             response = self._send(request, timeout, preload_content=False)
-            self._warn(response.headers.getlist("Warning"))
+            self._warn(request, response.headers.getlist("Warning"))
             data = answers.whole(response, self.server)
             return Answer(response.status, answers.value(data, response.status), answers.seconds(response.headers))
         except urllib3.exceptions.SSLError as error:
@@ -247,10 +247,10 @@ class Api:
             **how,
         )
 
-    def _warn(self, headers: Iterable[str]) -> None:
+    def _warn(self, request: _Request, headers: Iterable[str]) -> None:
         """Pass on what the server warns of, once: fields that it does not know, versions that will go."""
         for header in headers:
             text = redact.clean(_WARNING.sub(r"\1", header).replace(r"\"", '"'))[:_SHOWN]
             if text not in self._warnings:
                 self._warnings.add(text)
-                _log.warning("%s warns: %s", self.server, text)
+                _log.warning("%s warns of %s: %s", self.server, request.path, text)

@@ -159,6 +159,14 @@ def taken_over(live: Json, manager: str) -> list[dict[str, Any]]:
     return [{"op": "replace", "path": "/metadata/managedFields", "value": [*kept, mine]}]
 
 
+def is_ended_by_taking_over(owners: Iterable[str], live: Json, manager: str) -> bool:
+    """Whether conflicts with these managers are none any more, once the fields of client-side apply are taken over."""
+    theirs = {
+        each.get("manager") for each in live["metadata"].get("managedFields") or () if _is_client_side(each, live)
+    }
+    return bool(taken_over(live, manager)) and theirs.issuperset(owners)
+
+
 def _is_client_side(entry: Mapping[str, Any], live: Json) -> bool:
     if entry.get("operation") != "Update" or entry.get("subresource"):
         return False

@@ -19,6 +19,7 @@ from gitcd.planning.applying_parts import (
     ENVIRONMENT,
     drops_replicas,
     images_alone,
+    is_ended_by_taking_over,
     is_image,
     marked,
     owns_more_than_images,
@@ -151,6 +152,8 @@ class Writer:
                 elif all(is_image(each.field) for each in answer.causes) and self._takes_over(manifest.ref):
                     _log.info("%s: taking the image over from %s", manifest.ref, ", ".join(owners(answer)))
                     return self.objects.apply(self._bound(manifest, live, exactly=True), force=True, dry_run=dry_run)
+                elif dry_run and is_ended_by_taking_over(owners(answer), live, MANAGER):
+                    return self.objects.apply(manifest, force=True, dry_run=True)
                 else:
                     raise
         raise TransientError(f"{manifest.ref} changes faster than it can be written", remedy="Run again.")

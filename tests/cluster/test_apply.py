@@ -230,10 +230,12 @@ def test_F49_replicas_go_to_the_autoscaler_in_two_steps(scene):
 def test_what_kubectl_applied_is_taken_over_once(scene):
     ns = scene.namespace
     scene.plane.kubectl("apply", "-f", "-", stdin=json.dumps(config_map(ns, "other", k="v", old="gone")))
-    scene.commit({OTHER: documents(config_map(ns, "other", k="v"))})
+    scene.commit({OTHER: documents(config_map(ns, "other", k="w"))})
+    rehearsed = scene.apply("--all", "--dry-run=server")
+    assert (rehearsed.code, rehearsed.results) == (0, {"ConfigMap/other": "Changed"}), rehearsed.err
     ran = scene.apply("--all")
     assert ran.code == 0, ran.err
-    assert scene.get("configmaps", "other")["data"] == {"k": "v"}
+    assert scene.get("configmaps", "other")["data"] == {"k": "w"}
     assert set(scene.managers("configmaps", "other")) == {"gitcd"}
 
 
