@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -60,6 +61,20 @@ def test_killed_again_and_again_it_goes_live(rollouts: Rollouts) -> None:
     assert lives > 3
     assert ended in {End.DONE, End.IDLE}
     assert scene.copy_is_gone
+    assert rollouts.live_image("app") == image("app", "1.1.0")
+
+
+def test_a_pause_goes_on_while_no_run_looks(rollouts: Rollouts) -> None:
+    scene = CanaryScene(rollouts, canary(step(50, "3s")))
+    scene.begin()
+    new = scene.release("1.1.0")
+    said: list[str] = []
+    with scene.watched():
+        while (rollouts.status("app").get("rollout") or {}).get("step") != "Pause1":
+            assert scene.roll(new, seconds=0.5).end is End.PROGRESSING
+        time.sleep(3)
+        assert scene.roll(new, tell=lambda _, text: said.append(text)).end is End.DONE
+    assert not any("Pause1" in each for each in said)
     assert rollouts.live_image("app") == image("app", "1.1.0")
 
 
