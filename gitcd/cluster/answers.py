@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitcd import redact
-from gitcd.errors import ConfigError, RefusedError, TransientError
+from gitcd.errors import ConfigError, GitcdError, RefusedError, TransientError
 
 if TYPE_CHECKING:
     import urllib3
@@ -191,7 +192,11 @@ def trouble(answer: Answer | Exception, server: str) -> TransientError:
     return TransientError(f"{server} {what} {words(answer)}", remedy="Run again.")
 
 
-def untrusted(server: str, error: Exception) -> ConfigError:
+def untrusted(server: str, error: Exception) -> GitcdError:
+    """What is wrong where TLS fails: certificates, unless the connection merely broke off."""
+    told = (*error.args, error.__cause__, error.__context__)
+    if any(isinstance(each, ssl.SSLEOFError | ssl.SSLZeroReturnError) for each in told):
+        return trouble(error, server)
     return ConfigError(
         f"{server} shows a certificate that is not trusted: {redact.clean(str(error))[:_SHOWN]}",
         remedy="Correct the certificate authority or the client certificate in the kubeconfig.",

@@ -230,7 +230,9 @@ class Api:
             data = answers.whole(response, self.server)
             return Answer(response.status, answers.value(data, response.status), answers.seconds(response.headers))
         except urllib3.exceptions.SSLError as error:
-            raise answers.untrusted(self.server, error) from error
+            if isinstance(found := answers.untrusted(self.server, error), TransientError):
+                return error
+            raise found from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return error
 

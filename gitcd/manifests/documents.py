@@ -1,7 +1,8 @@
 """YAML text to plain values with the place of every key: what declarations, layout and holds are read from.
 
 Structure comes from libyaml's events, so nothing is ever constructed; plain scalars follow the core schema of YAML 1.2
-(section 10.3.2): `on`, `yes` and dates are text. A document is bounded in depth, in size and in what merge keys copy.
+(section 10.3.2): `on`, `yes` and dates are text. A document is bounded in depth and in size, both with what its aliases
+stand for, and in what merge keys copy.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gitcd.model.problem import Steps
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_NODES = 150_000
+MAX_TEXT = 1 << 24  # characters of scalars
 MAX_MERGED = 10_000
 _MAX_FAULTS = 100
 _MAX_DIGITS = 18
@@ -143,6 +145,16 @@ def start(value: Map) -> Mark:
     return next(iter(value.marks.values()), (0, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """What an anchor names, and how much that is: aliases of aliases stand for more than anybody could hold."""
+
+    value: Any
+    nodes: int
+    text: int
+    height: int
+
+
 @dataclass(slots=True)
 class _Reader:
     """Turns the events of one text into values; what is wrong with single nodes is collected in `faults`."""
@@ -150,9 +162,11 @@ class _Reader:
     parser: Any
     plain: Callable[[str], Any]
     types_keys: bool = False
-    anchors: dict[str, Any] = field(default_factory=dict)
+    anchors: dict[str, _Anchored] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     nodes: int = 0
+    text: int = 0
+    deepest: int = 0
     merged: int = 0
 
     def document(self) -> Any:
@@ -162,27 +176,42 @@ class _Reader:
         return value
 
     def _next(self) -> Any:
-        self.nodes += 1
         event = self.parser.get_event()
-        if self.nodes > MAX_NODES:
-            raise UnreadableError(f"more than {MAX_NODES} values stand here", _mark(event), "split the file")
+        self._count(event, 1, 0)
         return event
 
-    def _node(self, event: Any, depth: int) -> Any:
-        kind = type(event)
-        if kind is AliasEvent:
-            return self._alias(event)
-        if kind is ScalarEvent:
-            value = self._scalar(event)
-        elif depth >= MAX_DEPTH:
+    def _count(self, event: Any, nodes: int, text: int) -> None:
+        self.nodes += nodes
+        self.text += text
+        if self.nodes > MAX_NODES:
+            raise UnreadableError(f"more than {MAX_NODES} values stand here", _mark(event), "split the file")
+        if self.text > MAX_TEXT:
+            raise UnreadableError(f"more than {MAX_TEXT} characters stand here", _mark(event), "split the file")
+
+    def _reach(self, event: Any, depth: int) -> None:
+        if depth > MAX_DEPTH:
             raise UnreadableError(f"nested more than {MAX_DEPTH} levels deep", _mark(event))
-        else:
-            if event.tag not in _COLLECTION_TAGS:
-                self._fault(f"the tag {event.tag[:_MAX_SHOWN]!r} is refused", event)
-            value = self._map(depth + 1) if kind is MappingStartEvent else self._seq(depth + 1)
-        if event.anchor:
-            self.anchors[event.anchor] = value
+        self.deepest = max(self.deepest, depth)
+
+    def _node(self, event: Any, depth: int) -> Any:
+        if type(event) is AliasEvent:
+            return self._alias(event, depth)
+        if not event.anchor:
+            return self._plain_node(event, depth)
+        nodes, text, deepest, self.deepest = self.nodes, self.text, self.deepest, depth
+        value = self._plain_node(event, depth)
+        self.anchors[event.anchor] = _Anchored(value, self.nodes - nodes, self.text - text, self.deepest - depth)
+        self.deepest = max(deepest, self.deepest)
         return value
+
+    def _plain_node(self, event: Any, depth: int) -> Any:
+        if type(event) is ScalarEvent:
+            self._count(event, 0, len(event.value))
+            return self._scalar(event)
+        self._reach(event, depth + 1)
+        if event.tag not in _COLLECTION_TAGS:
+            self._fault(f"the tag {event.tag[:_MAX_SHOWN]!r} is refused", event)
+        return self._map(depth + 1) if type(event) is MappingStartEvent else self._seq(depth + 1)
 
     def _scalar(self, event: ScalarEvent) -> Any:
         if event.tag is None:
@@ -191,10 +220,14 @@ class _Reader:
             self._fault(f"the tag {event.tag[:_MAX_SHOWN]!r} is refused", event)
         return event.value
 
-    def _alias(self, event: Any) -> Any:
-        if event.anchor not in self.anchors:
+    def _alias(self, event: Any, depth: int) -> Any:
+        anchored = self.anchors.get(event.anchor)
+        if anchored is None:
             self._fault(f"no anchor {event.anchor[:_MAX_SHOWN]!r} is complete before this alias", event)
-        return self.anchors.get(event.anchor)
+            return None
+        self._count(event, anchored.nodes, anchored.text)
+        self._reach(event, depth + anchored.height)
+        return anchored.value
 
     def _seq(self, depth: int) -> Seq:
         items = Seq()
@@ -224,6 +257,7 @@ class _Reader:
         return entries
 
     def _key(self, event: ScalarEvent) -> str | None:
+        self._count(event, 0, len(event.value))
         if not self.types_keys or event.value == "<<":
             return event.value
         match value := self._scalar(event):

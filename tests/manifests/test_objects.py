@@ -158,6 +158,31 @@ def test_bytes_that_are_no_text_are_refused():
     assert refusal(b"\xff\xfe")[1] == "the file is not UTF-8; save it as UTF-8"
 
 
+def aliases(levels, width):
+    """Every level stands for the one before it so many times."""
+    rows = [f"k{level}: &k{level} [{', '.join([f'*k{level - 1}'] * width)}]\n" for level in range(1, levels)]
+    return "k0: &k0 [x]\n" + "".join(rows) + CONFIG.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (aliases(12, 10), "more than 150000 values stand here; split the file"),
+        (aliases(5000, 1), "nested more than 64 levels deep"),
+        (f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 200)}]\n{CONFIG.decode()}", "more than 16777216 characters stand here; split the file"),
+        (f"a: &a {{? {'x' * 1000} : 1}}\nb: [{', '.join(['*a'] * 20_000)}]\n{CONFIG.decode()}", "more than 16777216 characters stand here; split the file"),
+    ],
+    ids=["many", "deep", "long", "long-keys"],
+)  # fmt: skip
+def test_aliases_count_as_what_they_stand_for(text, reason):
+    assert refusal(text.encode())[1] == reason
+
+
+def test_some_aliases_are_fine():
+    found = one(aliases(4, 3))
+    assert json.dumps(found.value["k3"]).count('"x"') == 27
+
+
 TEXTS = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=8)
 
 

@@ -204,7 +204,7 @@ def test_T19_tags_are_refused_and_construct_nothing(tag, tmp_path):
 def test_T19_merge_keys_cannot_multiply():
     many = ", ".join(f"k{number}: 1" for number in range(1000))
     started = time.thread_time()
-    result = read(f"kind: ContainerVersion\na: &a {{{many}}}\nb: {{<<: [{'*a, ' * 1000}]}}\n")
+    result = read(f"kind: ContainerVersion\na: &a {{{many}}}\nb: {{<<: [{'*a, ' * 20}]}}\n")
     assert time.thread_time() - started < 1
     assert "merge keys copy more than" in messages(result)
 
@@ -221,7 +221,7 @@ LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'lol'] * 9)}]
         ("x: [" + "a," * 500_000 + "]", "more than 150000 values"),
         ("".join(f"k{number}:\n" for number in range(100_000)), "more than 150000 values"),
         ("#" + "x" * (1 << 20), "at most 1048576 are read"),
-        (LAUGHS, "is missing"),
+        (LAUGHS, "more than 150000 values"),
         ("x: " + "9" * 900_000, "is missing"),
         ("x: '" + "y" * 900_000, "not YAML"),
         ("x: y\n" * 200_000, ""),
