@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from gitcd.model.plan import FileChange
 from gitcd.model.pull import PullRequest, PullState
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
+from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.pulls import is_way_back, is_way_over
 from gitcd.rollout import book
@@ -28,8 +30,10 @@ from gitcd.rollout.table import Trouble
 from gitcd.usecases.rollout_releases import releases_at
 from gitcd.usecases.rollout_team import End, Rolled
 from gitcd.usecases.switch_aims import recollected
+from gitcd.usecases.ways_proof import is_proper
 
 _Files = Mapping[str, tuple[Mode, bytes]]
+_log = logging.getLogger(__name__)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the same commit in every run
 
 
@@ -61,7 +65,8 @@ class Drive:
 def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], Forge | Failure]) -> Drive:
     """The tip with the ways back that wait for it. One whose files have changed since is overtaken, and counts no more.
 
-    Nor does a switch to what a hold keeps out, be it one that waits to be merged itself.
+    Nor does a switch to what a hold keeps out, be it one that waits to be merged itself; nor a branch that holds other
+    things than gitcd would have written.
 
     The branch of a pull request that was closed still holds the cluster where it is: what git says failed there.
 
@@ -76,17 +81,22 @@ def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], 
     ways: list[WayBack] = []
     for branch in (*back, *over):
         files = _files(mirror, branch, tree)
-        if not files or (branch in over and _is_held_off(tree, branch)):
+        if not files:
+            continue
+        inputs = read_inputs(tree)
+        if branch in over and _is_held_off(inputs, branch):
+            continue
+        if not is_proper(tree, inputs, branch, files, recollected(mirror, tree.commit)):
+            _log.warning("%s is not followed: it holds other things than gitcd would have written", branch.name)
             continue
         tree = _merged(mirror, tree, branch, files, author)
         ways.append(_way(mirror, branch, forge()))
     return Drive(tree, tuple(ways))
 
 
-def _is_held_off(tree: CommitTree, branch: Branch) -> bool:
+def _is_held_off(inputs: Inputs, branch: Branch) -> bool:
     """Whether the tree holds off what the branch brings."""
-    holds = read_inputs(tree).holds
-    return any(digest in rejected_by(holds.get(identity)) for identity, digest in branch.digests.items())
+    return any(digest in rejected_by(inputs.holds.get(identity)) for identity, digest in branch.digests.items())
 
 
 def _merged(

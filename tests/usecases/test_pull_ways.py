@@ -68,9 +68,9 @@ def reconciled(remote, tags, forge):
         return reconcile(mirror, context(mirror, tags), AUTHOR, desk=desk(forge))
 
 
-def taken_back(remote, tags, forge, name="app", *, protected):
-    leaving = digest(f"team/{name}:1.1.0")
-    request = RollbackRequest(f"dev/team/{name}", reason="it crashes", automatic=True, leaving=leaving)
+def taken_back(remote, tags, forge, name="app", *, protected, version="1.1.0", to=""):
+    leaving = digest(f"team/{name}:{version}")
+    request = RollbackRequest(f"dev/team/{name}", to, reason="it crashes", automatic=True, leaving=leaving)
     with mirror_of(remote.url) as mirror:
         sources = Sources(lambda: ensure_history(mirror, mirror.tip), lambda *_: {})
         request = replace(request, by_pull=protected)
