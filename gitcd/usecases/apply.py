@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -194,23 +194,32 @@ class _Run:
     def _roll(self) -> None:
         """Take the releases live; what is left of their manifests is written once they are."""
         free: list[Release] = []
+        stopped = {
+            part.declared.declaration.spec.strategy.group
+            for part in self._want.parts
+            if isinstance(self._want.releases.get(part.identity), Failure)
+        }
         for release in self._due:
             obstacles = [self._progress.obstacle(each) for each in release.workloads]
             if obstacle := next(filter(None, obstacles), None):
                 for each in objects_of(release):
                     self._progress.leave(each, f"{obstacle.ref} comes first, and failed")
+                stopped.add(release.spec.strategy.group)
             else:
                 free.append(release)
-        free = self._there(free)
+        free = self._there(free, stopped - {""})
         self._rolled = self._how.roll(free, self._writer, self._keep) if free else []
         for ended in self._rolled:
             self._complete(ended)
 
-    def _there(self, releases: Sequence[Release]) -> list[Release]:
-        """The releases whose images can be pulled, as far as the registry tells; of a group all, or none."""
+    def _there(self, releases: Sequence[Release], stopped: Collection[str]) -> list[Release]:
+        """The releases whose images can be pulled, as far as the registry tells; of a group all, or none.
+
+        `stopped` are the groups of which a member may not go on for another reason.
+        """
         now = datetime.now(UTC)
         absent = self._how.absent([each for each in releases if Facts(each, now, self._live).pending])
-        groups = {each.spec.strategy.group for each in releases if each.identity in absent} - {""}
+        groups = {*stopped, *(each.spec.strategy.group for each in releases if each.identity in absent)} - {""}
         for release in releases:
             why = absent.get(release.identity)
             for each in objects_of(release):

@@ -62,6 +62,20 @@ def test_all_takes_every_manifest_and_by_default_what_stands_beside_an_image(sce
     assert scene.apply("--all").results == {"ConfigMap/other": "Created"}
 
 
+def test_a_group_waits_for_a_member_that_cannot_be_taken_live(scene):
+    ns = scene.namespace
+    group = {"strategy": {"group": "shop"}}
+    twice = deployment(ns, "other", image="registry.example.com/team/other:1.1.0")
+    twice["metadata"]["name"] = "twice"
+    scene.commit({APP: documents(declaration(ns, **group), deployment(ns))})
+    scene.commit({OTHER: documents(declaration(ns, "other", **group), deployment(ns, "other"), twice)})
+    ran = scene.apply()
+    assert ran.code == 5, ran.err
+    assert ran.results["Deployment/web"] == ran.results["Deployment/other"] == "Left"
+    assert "another declaration of its group cannot be taken live" in ran.out
+    assert ran.report["rollouts"] == []
+
+
 def test_dry_runs_write_nothing(scene):
     ns = scene.namespace
     scene.commit({OTHER: documents(config_map(ns, "other", k="v"))})
