@@ -96,27 +96,8 @@ class Run:
             return self._still_failed(facts)
         if self._is_retreating(facts):
             return Failed(RETREAT, book.why(self._page, self.release))
-        decision = advance(self._table, facts)
         self._has_joined = self._table.joined(facts)
-        match decision:
-            case Do(joint=True):
-                self.meeting = Meeting(decision, facts)
-            case Do(step, actions):
-                self._enter(step, facts)
-                for action in actions:
-                    self._act(action, facts)
-                if any(isinstance(action, Measure) for action in actions):
-                    self._enter(step, replace(facts, record=self._page.record))
-            case Wait(step, why, deadline):
-                self._enter(step, facts, is_held=deadline is None)
-                self.say(f"{step}: {why}" if why else step)
-            case Failed(step, trouble):
-                if trouble.blames and not facts.record.is_of(self._table.strategy, self.release.digest):
-                    self._enter(step, facts)  # it was so from the start: what goes back has to be on record
-                return Failed(step, self._with_log(trouble))
-            case Finished():
-                pass
-        return decision
+        return self._carried_out(advance(self._table, facts), facts)
 
     def is_through(self, decision: Decision) -> bool:
         """Whether the others of its group need not wait for it any more, as it was in the last turn."""
@@ -193,6 +174,27 @@ class Run:
     @property
     def _page(self) -> Page:
         return Page(self._progress.fields, self._progress.conditions) if self._progress else Page()
+
+    def _carried_out(self, decision: Decision, facts: Facts) -> Decision:
+        match decision:
+            case Do(joint=True):
+                self.meeting = Meeting(decision, facts)
+            case Do(step, actions):
+                self._enter(step, facts)
+                for action in actions:
+                    self._act(action, facts)
+                if any(isinstance(action, Measure) for action in actions):
+                    self._enter(step, replace(facts, record=self._page.record))
+            case Wait(step, why, deadline):
+                self._enter(step, facts, is_held=deadline is None)
+                self.say(f"{step}: {why}" if why else step)
+            case Failed(step, trouble):
+                if trouble.blames and not facts.record.is_of(self._table.strategy, self.release.digest):
+                    self._enter(step, facts)  # it was so from the start: what goes back has to be on record
+                return Failed(step, self._with_log(trouble))
+            case Finished():
+                pass
+        return decision
 
     def _first_look(self) -> Facts | None:
         """What was seen before the first turn, once, and while it can be as it was."""
@@ -287,7 +289,7 @@ class Run:
         if isinstance(decision, Finished | Failed):
             return decision
         text = "it failed before, and waits for another image, or for `gitcd rollout retry`"
-        return Failed(decision.step, Trouble("GivenUp", text))
+        return Failed(decision.step, Trouble("GivenUp", text, blames=False))  # nothing that is seen speaks against it
 
     def _with_log(self, trouble: Trouble) -> Trouble:
         """The same with the last lines of the container that is to blame."""

@@ -13,6 +13,7 @@ from gitcd.model.verdict import Measurement, Verdict
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_team import End
 from gitcd.usecases.verifying import Measuring
+from tests.support.containerversions import BASE
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.rollouts import Rollouts
 from tests.support.scenes import HOST, Tags, digest
@@ -167,3 +168,21 @@ def test_a_registry_in_trouble_puts_the_way_back_off(one_app: GitRollouts, monke
     assert one_app.cluster.status("app")["rollout"]["newDigest"] == digest("team/app:bad-crash")
     assert one_app.apply()["app"].end is End.ROLLED_BACK
     assert one_app.in_git() == one_app.cluster.live_image("app") == one_app.image("1.0.0")
+
+
+def test_a_poisoned_status_takes_nothing_back(one_app: GitRollouts) -> None:
+    """Whoever may write a status may stop a rollout by it, but not have a good image held off."""
+    one_app.move("slow")
+    failed = {"digest": digest("team/app:slow"), "result": "Failed", "finishedAt": "2026-01-01T00:00:00Z"}
+    stalled = {"type": "Stalled", "status": "True", "reason": "CrashLoopBackOff", "message": "x"}
+    stamp = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+    path = f"{BASE}/namespaces/{one_app.cluster.namespace}/containerversions/app/status?fieldManager=gitcd-apply"
+    status = {**one_app.cluster.status("app"), "history": [failed], "conditions": [{**stalled, **stamp}]}
+    patch = {"metadata": {"name": "app"}, "status": status}
+    one_app.cluster.plane.request("PATCH", path, patch, kind="merge-patch+json")
+    count = one_app.remote.count()
+    rolled = one_app.apply()["app"]
+    assert rolled.end is End.FAILED
+    assert rolled.trouble is not None
+    assert "waits for another image" in rolled.trouble.message
+    assert (one_app.remote.count(), one_app.in_git()) == (count, one_app.image("slow"))
