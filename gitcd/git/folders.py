@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gitcd.errors import TransientError
+from gitcd.errors import GitcdError, TransientError
 from gitcd.git.runner import no_room
 
 PREFIX = "gitcd-"
@@ -95,7 +95,7 @@ def _try_lock(path: Path) -> int | None:
 def _sweep(root: Path) -> None:
     """Remove private folders whose owner is gone: nobody holds their lock any more."""
     for folder in root.glob(f"{PREFIX}*"):
-        with suppress(OSError):
+        with suppress(OSError, GitcdError):  # that of another run may go at any moment
             status = folder.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or not (folder / "lock").is_file():
                 continue

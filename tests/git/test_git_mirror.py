@@ -305,6 +305,17 @@ def test_F24_what_a_late_git_writes_during_a_sweep_is_left_to_the_next(
     assert not stale.exists()
 
 
+def test_F21_what_goes_or_cannot_be_locked_during_a_sweep_ends_no_run(remote: Bare, temporary_folder: Path) -> None:
+    """As the folder of another run does that comes to its end just then."""
+    gone = temporary_folder / "gitcd-gone"
+    gone.mkdir()
+    (temporary_folder / "elsewhere").write_bytes(b"")
+    (gone / "lock").symlink_to(temporary_folder / "elsewhere")
+    with opened(remote) as mirror:
+        assert mirror.fetch() == remote.tip
+    assert gone.is_dir()
+
+
 def test_T28_a_sweep_touches_nothing_that_is_not_ours(remote: Bare, temporary_folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
