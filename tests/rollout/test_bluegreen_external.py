@@ -52,18 +52,6 @@ def test_the_switch_is_committed_and_everything_else_is_waited_for(external: Slo
     assert external.git.apply()["app"].end is End.IDLE
 
 
-def test_what_crashes_is_taken_back_by_a_commit(external: Slots) -> None:
-    external.git.move("bad-crash")
-    with external.watched() as watch, applied_by_another(external.plane, external.git.remote, FOLDER):
-        rolled = external.git.apply()["app"]
-    assert rolled.end is End.ROLLED_BACK, rolled
-    assert (external.live("git"), external.live()) == ("blue", "blue")
-    assert external.version("green", "git") == "1.0.0"
-    assert watch.outages == []
-    assert {each[1] for each in watch.seen} == {"blue"}
-    assert writers(external) == {MANAGER}
-
-
 def test_what_nobody_applies_is_said_and_not_taken_back(external: Slots) -> None:
     external.git.move("1.1.0")
     commits = external.git.remote.count()

@@ -68,6 +68,7 @@ def test_other_commits_do_not_part_the_cluster_from_what_is_proposed(slots: Slot
     assert (slots.live("git"), slots.live()) == ("blue", "green")
 
 
+@pytest.mark.usefixtures("outage")
 def test_what_fails_after_a_proposed_switch_leads_back_to_the_old_slot(rollouts: Rollouts, tmp_path: Path) -> None:
     """Two proposals wait then, and the switch counts no more, neither before the way back is merged nor after."""
     slots = slots_of(rollouts, tmp_path, watch="20s")

@@ -64,17 +64,20 @@ from tests.support.witness import DECLARED, DEPLOYMENTS, JOBS, PODS, ROUTES, SLI
 
 WORKLOAD = "envs/dev/app/workload.yaml"
 FLUX = "flux"
-_LAYOUT = b"""\
+LAYOUT_OF_OTHERS = b"""\
 apiVersion: gitcd.io/v1
 kind: ConfigRepository
 environments:
   - {name: dev, path: envs/dev, applier: external}
 """
 _APPLIER = """\
+repository=$1 kubectl=$2 config=$3
+shift 3
 while sleep 0.2; do
-  tip=$(git -C "$1" rev-parse main)
+  tip=$(git -C "$repository" rev-parse main)
   if [ "$tip" != "$done" ] || [ $((turn += 1)) -ge 10 ]; then
-    git -C "$1" show "$tip:$2" | "$3" --kubeconfig="$4" apply --server-side --force-conflicts --field-manager=flux -f - &&
+    for path; do echo ---; git -C "$repository" show "$tip:$path"; echo; done |
+      "$kubectl" --kubeconfig="$config" apply --server-side --force-conflicts --field-manager=flux -f - &&
       done=$tip turn=0
   fi
 done
@@ -229,7 +232,7 @@ class Scene:
 
     def shows(self) -> bool:
         """Whether the API server has shown the fault."""
-        return _SHOWN[self.cell.fault](self)
+        return SHOWN[self.cell.fault](self)
 
     def check(self, rolled: Rolled) -> None:
         """Everything that has to be so at the end."""
@@ -304,7 +307,7 @@ def scene(cell: Cell, rollouts: Rollouts, folder: Path) -> Scene:
     if cell.is_external:
         hand_over(made.git)
         carry["carry"] = nobody
-    assert made.git.apply(check=_passes, **carry)["app"].end is End.DONE
+    assert made.git.apply(check=passes, **carry)["app"].end is End.DONE
     wait_for_endpoints(rollouts, _behind(cell))
     if cell.narrow:
         limit = {"type": "Container", "defaultRequest": {"cpu": "1000"}}
@@ -336,19 +339,21 @@ class Looking(Branch):
 
 def hand_over(git: GitRollouts) -> None:
     """From now on somebody else applies, and has done so once."""
-    git.remote.commit({"gitcd.yaml": _LAYOUT}, "Somebody else applies")
+    git.remote.commit({"gitcd.yaml": LAYOUT_OF_OTHERS}, "Somebody else applies")
     flags = ("apply", "--server-side", f"--field-manager={FLUX}", "-f", "-")
     git.cluster.plane.kubectl(*flags, stdin=git.remote.show(WORKLOAD).decode())
 
 
 @contextmanager
-def second_process(git: GitRollouts) -> Iterator[None]:
+def second_process(git: GitRollouts, *paths: str) -> Iterator[None]:
     """Somebody else applies the branch: whenever it has moved, and now and then besides."""
     plane, remote = git.cluster.plane, git.remote.path
-    words = ["bash", "-c", _APPLIER, "applier", str(remote), WORKLOAD, str(plane.binaries / "kubectl")]
+    words = ["bash", "-c", _APPLIER, "applier", str(remote), str(plane.binaries / "kubectl")]
     environment = {"PATH": os.environ["PATH"], "HOME": str(remote.parent)}
     with (remote.parent / "applier.log").open("wb") as log:
-        process = subprocess.Popen([*words, str(plane.admin.kubeconfig)], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*words, str(plane.admin.kubeconfig), *(paths or (WORKLOAD,))], env=environment, stdout=log, stderr=log
+        )
         try:
             yield
             assert process.poll() is None, (remote.parent / "applier.log").read_text()
@@ -400,7 +405,7 @@ def _service(namespace: str) -> Manifest:
     return as_manifest({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
 
 
-def _passes(question: Question) -> Measurement:
+def passes(question: Question) -> Measurement:
     return Measurement(question.now, Verdict.PASS)
 
 
@@ -476,7 +481,7 @@ def _has_no_node(scene: Scene) -> bool:
     return any(_condition(pod, "PodScheduled").get("reason") == "Unschedulable" for pod in scene.suspects)
 
 
-_SHOWN: dict[str, Callable[[Scene], bool]] = {
+SHOWN: dict[str, Callable[[Any], bool]] = {
     CRASH: _waits("CrashLoopBackOff"),
     PULL: _waits("ImagePullBackOff"),
     NEVER: _never_is_ready,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.support.controlplane import ControlPlane
 from tests.support.gitrollouts import GitRollouts, git_rollouts
 from tests.support.rollouts import Rollouts
 from tests.support.scenes import HOST, digest
+from tests.support.witness import PODS, SERVICES, witness
 
 FOLDER = "envs/dev/app"
 FAST = {"watch": "0s", "scaleDownDelay": "0s"}
@@ -180,3 +182,25 @@ def slots(rollouts: Rollouts, tmp_path: Path) -> Slots:
     made = slots_of(rollouts, tmp_path)
     made.git.apply()
     return made
+
+
+@pytest.fixture
+def outage() -> None:
+    """For tests in which a live Service is left without a ready pod: by hand, or by what breaks where it is live."""
+
+
+@pytest.fixture(autouse=True)
+def never_deserted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Watch, all through a test with two slots, that a live Service that once selected a ready pod always does."""
+    name = request.path.name
+    if "rollouts" not in request.fixturenames or not name.startswith("test_bluegreen") or "cells" in name:
+        yield
+        return
+    rollouts: Rollouts = request.getfixturevalue("rollouts")
+    with witness(rollouts.plane, rollouts.namespace, PODS, SERVICES) as seen:
+        yield
+    live = {each["metadata"]["name"] for each in seen.states(SERVICES)} - {"preview"}
+    assert live
+    for each in sorted(live):
+        counts = list(dropwhile(lambda count: count == 0, (ready for _, ready in seen.selected(each))))
+        assert (0 in counts) == ("outage" in request.fixturenames), (each, counts)

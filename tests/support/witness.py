@@ -18,7 +18,7 @@ from tests.support.containerversions import BASE
 from tests.support.controlplane import ControlPlane
 
 SLICES, PODS, DEPLOYMENTS, JOBS, SETS = "endpointslices", "pods", "deployments", "jobs", "replicasets"
-DECLARED, ROUTES = "containerversions", "httproutes"
+DECLARED, ROUTES, SERVICES = "containerversions", "httproutes", "services"
 _GROUPS = {
     SLICES: "/apis/discovery.k8s.io/v1",
     PODS: "/api/v1",
@@ -27,6 +27,7 @@ _GROUPS = {
     JOBS: "/apis/batch/v1",
     DECLARED: BASE,
     ROUTES: "/apis/gateway.networking.k8s.io/v1",
+    SERVICES: "/api/v1",
 }
 _LATE = 0.2  # seconds until the last event has come
 
@@ -51,8 +52,8 @@ class Watch:
         """From now on nothing is missed."""
         listed = self.plane.get(self.path)
         self.events += [("ADDED", each) for each in listed["items"]]
-        self._since = listed["metadata"]["resourceVersion"]
-        self._connection.request("GET", f"{self.path}?watch=1&resourceVersion={self._since}", headers=self._headers)
+        self.since = listed["metadata"]["resourceVersion"]
+        self._connection.request("GET", f"{self.path}?watch=1&resourceVersion={self.since}", headers=self._headers)
         self._thread.start()
 
     def stop(self) -> None:
@@ -124,6 +125,25 @@ class Witness:
             weights = now
         return gains
 
+    def selected(self, service: str) -> list[tuple[dict[str, str], int]]:
+        """What a Service selected, and how many ready pods that were, after every change of either."""
+        began = max(int(self.watches[kind].since) for kind in (PODS, SERVICES))
+        pods: dict[str, dict[str, Any]] = {}
+        selector: dict[str, str] = {}
+        found = []
+        for kind, type_, value in self._in_order(PODS, SERVICES):
+            name = value["metadata"]["name"]
+            if kind == PODS:
+                pods |= {name: value}
+                if type_ == "DELETED":
+                    del pods[name]
+            elif name == service:
+                selector = {} if type_ == "DELETED" else value["spec"].get("selector") or {}
+            if int(value["metadata"]["resourceVersion"]) > began or not found:
+                ready = [each for each in pods.values() if selector and _serves(each, selector)]
+                found.append((selector, len(ready)))
+        return found[1:]
+
     def _in_order(self, *kinds: str) -> list[tuple[str, str, dict[str, Any]]]:
         found = [(kind, *event) for kind in kinds for event in list(self.watches[kind].events)]
         return sorted(found, key=lambda each: int(each[2]["metadata"]["resourceVersion"]))
@@ -157,6 +177,14 @@ def witness(plane: ControlPlane, namespace: str, *kinds: str) -> Iterator[Witnes
 def _ready(value: dict[str, Any]) -> set[str]:
     endpoints = value.get("endpoints") or ()
     return {each["targetRef"]["uid"] for each in endpoints if each["conditions"].get("ready")}
+
+
+def _serves(pod: dict[str, Any], selector: dict[str, str]) -> bool:
+    """Whether a ready pod that is to stay is selected."""
+    conditions = pod["status"].get("conditions") or ()
+    is_ready = any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+    is_asked = selector.items() <= (pod["metadata"].get("labels") or {}).items()
+    return is_ready and is_asked and "deletionTimestamp" not in pod["metadata"]
 
 
 def _image(workload: dict[str, Any]) -> str:
