@@ -16,10 +16,18 @@ from gitcd.manifests.documents import Map, UnreadableError
 from gitcd.model.declaration import Origin
 from gitcd.model.faults import shown
 from gitcd.model.fields import DNS_LABEL
-from gitcd.model.live import Manifest, Ref
+from gitcd.model.live import Manifest, Ref, part
 from gitcd.model.site import Refusal
 
 _MAPS = ("annotations", "labels")
+_CONTAINERS = ("containers", "initContainers")
+_TEMPLATE = ("spec", "template")
+# Where the pods of built-in kinds are described; a Service has none, and a selector as they have.
+_PODS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Rollout", "Service"), _TEMPLATE),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "Pod": (),
+}
 ENCRYPTED = "sops"  # the top-level key that sops leaves in what it has encrypted
 
 _MAX_BYTES = 1 << 24  # definitions of custom kinds come in files of megabytes
@@ -125,9 +133,35 @@ def _object(origin: Origin, value: Map) -> Manifest | Refusal:
     metadata = value.get("metadata")
     if why := _unnamed(metadata):
         return Refusal(origin.path, origin.line, f"{kind}: {why}")
+    if wrong := next(_misshapen(str(kind), value), ""):
+        return Refusal(origin.path, origin.line, f"{kind}: {wrong}")
     group, _, version = str(api_version).rpartition("/")
     namespace, name = _texts(metadata)
     return Manifest(Ref(str(kind), namespace, name, group), version, value, origin)
+
+
+def _misshapen(kind: str, value: Map) -> Iterator[str]:
+    """Where an object is not of the shape that its kind has, as far as rollouts go by it."""
+    pods = _PODS.get(kind)
+    if pods is None:
+        return
+    for path in (("spec",), ("spec", "selector"), ("spec", "selector", "matchLabels"), *_ways(pods)):
+        above = part(value, *path[:-1])
+        if not isinstance(above.get(path[-1]) or {}, Mapping):
+            yield f"{'.'.join(path)} is no map"
+    spec = part(value, *pods, "spec")
+    for key in _CONTAINERS:
+        listed = spec.get(key) or []
+        if not (isinstance(listed, list) and all(isinstance(each, Mapping) for each in listed)):
+            yield f"{'.'.join((*pods, 'spec', key))} is no list of containers"
+
+
+def _ways(pods: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The paths down to a pod's template, and those of the maps in it."""
+    yield from (pods[: end + 1] for end in range(len(pods)))
+    yield from (
+        (*pods, *rest) for rest in (("metadata",), ("metadata", "labels"), ("metadata", "annotations"), ("spec",))
+    )
 
 
 def _texts(metadata: Any) -> tuple[str, str]:

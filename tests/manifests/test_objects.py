@@ -144,6 +144,29 @@ def test_labels_and_annotations_are_maps(key):
     assert one(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, {key}: }}\n")
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "reason"),
+    [
+        ("Deployment", "7", "spec is no map"),
+        ("Service", "{selector: [a]}", "spec.selector is no map"),
+        ("Deployment", "{selector: {matchLabels: a}}", "spec.selector.matchLabels is no map"),
+        ("StatefulSet", "{template: [a]}", "spec.template is no map"),
+        ("DaemonSet", "{template: {metadata: {labels: [a]}}}", "spec.template.metadata.labels is no map"),
+        ("Job", "{template: {spec: 1}}", "spec.template.spec is no map"),
+        ("Deployment", "{template: {spec: {containers: 7}}}", "spec.template.spec.containers is no list of containers"),
+        ("Pod", "{initContainers: [3, {name: a}]}", "spec.initContainers is no list of containers"),
+        ("CronJob", "{jobTemplate: {spec: []}}", ""),
+        ("CronJob", "{jobTemplate: {spec: [a]}}", "spec.jobTemplate.spec is no map"),
+        ("Widget", "{selector: text, template: text}", ""),
+        ("Deployment", "{selector: , template: {spec: {containers: }}}", ""),
+    ],
+)
+def test_what_rollouts_go_by_has_the_shape_of_its_kind(kind, spec, reason):
+    text = f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n"
+    found = one(text)
+    assert (found.reason if isinstance(found, Refusal) else "") == (f"{kind}: {reason}" if reason else "")
+
+
 def test_one_bad_document_leaves_the_others():
     found = objects(b"apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n---\n" + CONFIG)
     assert [type(each) for each in found] == [Refusal, Manifest]

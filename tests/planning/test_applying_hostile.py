@@ -18,6 +18,7 @@ from gitcd.planning.applying_fields import differs, fingerprint, lacks
 from gitcd.planning.applying_parts import autoscaled, autoscalers, carries, marked, without_replicas
 from gitcd.planning.applying_rules import barred, twice
 from gitcd.planning.applying_scope import labels_of
+from gitcd.rollout.facts import images
 from gitcd.usecases.apply_want import defined
 from gitcd.usecases.apply_write import Writer
 
@@ -81,6 +82,7 @@ def test_no_shape_of_a_manifest_breaks_what_is_decided_about_it(written: list[di
     for each in found:
         barred(each, "prod", (), {})
         carries(each, REPOSITORY)
+        images(each.value)
         labels_of(each)
         defined(each)
         without_replicas(each)
