@@ -55,7 +55,7 @@ class _Duration(click.ParamType[timedelta]):
               "judge.")  # fmt: skip
 @click.option("--wait/--no-wait", default=True, show_default=True,
               help="Wait until what was written is healthy; what was begun goes on with the next run.")  # fmt: skip
-@click.option("--budget", type=_Duration(), metavar="TIME", help="How long to wait at most, such as 4m; the next run "
+@click.option("--budget", type=_Duration(), metavar="TIME", help="How long the run waits at most, such as 4m; the next one "
               "goes on from there.")  # fmt: skip
 @click.option("--prune", is_flag=True, help="Delete what apply wrote once and git no longer has.")
 @click.option("--yes-prune", "prune_many", is_flag=True, help="With --prune: delete even more than 10 objects, or "

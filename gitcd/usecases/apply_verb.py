@@ -87,7 +87,8 @@ def _course(run: Workspace, mirror: Mirror, wish: Wish) -> _Course:
         check_selection(wish.selection, inputs)
     api = Api(find_access(wish.kubeconfig, wish.context), deadline=run.deadline)
     bounds = Bounds(frozenset(run.settings.allow.kinds), run.limits)
-    return _Course(run, mirror, mirror.tip, driven, inputs, Objects(api), bounds, wish)
+    until = ending(run, wish.budget, wait=wish.wait)
+    return _Course(run, mirror, mirror.tip, driven, inputs, Objects(api), bounds, wish, until)
 
 
 def _environments(course: _Course) -> list[str]:
@@ -107,7 +108,10 @@ class _Turn:
 
 @dataclass(frozen=True, slots=True)
 class _Course:
-    """What all environments of one run have in common. `tip` is what the branch named when it began."""
+    """What all environments of one run have in common.
+
+    `tip` is what the branch named when it began, `until` the moment of `time.monotonic()` at which all waiting ends.
+    """
 
     run: Workspace
     mirror: Mirror
@@ -117,6 +121,7 @@ class _Course:
     objects: Objects
     bounds: Bounds
     wish: Wish
+    until: float
 
     @property
     def commit(self) -> str:
@@ -176,7 +181,7 @@ class _Course:
             wish.namespace,
             run.run,
             self._rolling(say),
-            ending(run, wish.budget, wait=wish.wait),
+            self.until,
             partial(absent, run.ask),
             wish.dry_run,
             wait=wish.wait,
@@ -198,9 +203,8 @@ class _Course:
                 keep()
                 time.sleep(seconds)
 
-            until = ending(self.run, self.wish.budget, wait=self.wish.wait)
             tip = "" if self.wish.revision else self.tip
-            made = means(self.run, self.mirror, self.objects, writer, say, until=until, tip=tip)
+            made = means(self.run, self.mirror, self.objects, writer, say, until=self.until, tip=tip)
             return roll_out(releases, replace(made, sleep=sleep))
 
         return roll

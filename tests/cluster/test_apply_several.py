@@ -12,6 +12,7 @@ import pytest
 from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.objects import Objects
 from gitcd.errors import ConfigError
+from gitcd.usecases.apply_report import Report
 from tests.support.applying import config_map, declaration, deployment, documents, scene, uid_of
 from tests.support.containerversions import definition
 from tests.support.ecr import CREDENTIALS, StandIn
@@ -75,6 +76,19 @@ def test_a_kustomization_that_nothing_builds_stops_its_own_environment_only(both
     assert ran.code == 2
     assert outcomes(ran)["prod"] == (["Created"], [])
     assert "neither kustomize nor kubectl" in outcomes(ran)["dev"][1][0]
+
+
+def test_the_budget_is_that_of_the_whole_run(both, monkeypatch):
+    ends = []
+
+    def applied(_objects, environment, commit, want, how):
+        ends.append(how.until)
+        return Report(environment, commit, want)
+
+    monkeypatch.setattr("gitcd.usecases.apply_verb.apply_environment", applied)
+    both.apply("--all", "--budget", "1h")
+    assert len(ends) == 2
+    assert len(set(ends)) == 1
 
 
 def test_what_was_done_before_the_trouble_is_told_and_remembered(scene, monkeypatch):
