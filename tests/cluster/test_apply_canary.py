@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+
 import pytest
 
 from gitcd.cli import main
 from tests.support.applying import REPO, Scene, declaration, deployment, documents, scene
 from tests.support.audit import writes
-from tests.support.canaries import canary, install_routes, meanwhile, observed, step
+from tests.support.canaries import canary, install_routes, meanwhile, never_out, observed, step
 from tests.support.containerversions import definition
+from tests.support.witness import ROUTES
 
 __all__ = ["definition", "scene"]
 
@@ -49,11 +53,21 @@ def route(scene: Scene, **spec):
     }
 
 
-def begun(scene: Scene, strategy, *more) -> None:
+@pytest.fixture
+def watch() -> Iterator[ExitStack]:
+    """What is looked at until a test ends."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def begun(scene: Scene, watch: ExitStack, strategy, *more) -> None:
+    """From now on the first of the Services selects a ready pod all the time."""
     files = [declaration(scene.namespace, strategy=strategy), *more]
     scene.commit({f"{FOLDER}/cv.yaml": documents(*files), f"{FOLDER}/web.yaml": documents(web(scene, "1.0.0"))})
     ran = scene.apply()
     assert ran.code == 0, ran.err
+    kinds = (ROUTES,) if strategy["canary"].get("httpRoute") else ()
+    watch.enter_context(never_out(scene.plane, scene.namespace, more[0]["metadata"]["name"], *kinds))
 
 
 def move(scene: Scene, version: str) -> None:
@@ -69,8 +83,8 @@ def runs(scene: Scene) -> str:
     return scene.get("deployments", "web")["spec"]["template"]["spec"]["containers"][0]["image"]
 
 
-def test_a_canary_from_the_first_commit_to_rest(scene: Scene) -> None:
-    begun(scene, canary(step(50, "1s")), service(scene, "web"))
+def test_a_canary_from_the_first_commit_to_rest(scene: Scene, watch: ExitStack) -> None:
+    begun(scene, watch, canary(step(50, "1s")), service(scene, "web"))
     move(scene, "1.1.0")
     ran = scene.apply("-o", "table")
     assert ran.code == 0, ran.err
@@ -82,8 +96,8 @@ def test_a_canary_from_the_first_commit_to_rest(scene: Scene) -> None:
     assert writes(scene.plane.audit.since(mark, user=scene.plane.admin.name, agent="gitcd/")) == []
 
 
-def test_a_bad_canary_ends_with_exit_code_4_and_the_old_image(scene: Scene) -> None:
-    begun(scene, canary(step(50, "1s")), service(scene, "web"))
+def test_a_bad_canary_ends_with_exit_code_4_and_the_old_image(scene: Scene, watch: ExitStack) -> None:
+    begun(scene, watch, canary(step(50, "1s")), service(scene, "web"))
     move(scene, "bad-crash")
     ran = scene.apply()
     assert ran.code == 4, ran.err
@@ -97,8 +111,8 @@ def test_a_bad_canary_ends_with_exit_code_4_and_the_old_image(scene: Scene) -> N
     assert runs(scene) == image("1.2.0")
 
 
-def test_a_budget_leaves_a_canary_to_the_next_run(scene: Scene) -> None:
-    begun(scene, canary(step(50, "Approval")), service(scene, "web"))
+def test_a_budget_leaves_a_canary_to_the_next_run(scene: Scene, watch: ExitStack) -> None:
+    begun(scene, watch, canary(step(50, "Approval")), service(scene, "web"))
     move(scene, "1.1.0")
     assert scene.apply("--budget", "3s").code == 0
     assert copies(scene) == ["web-canary"]
@@ -112,8 +126,8 @@ def test_a_budget_leaves_a_canary_to_the_next_run(scene: Scene) -> None:
     assert runs(scene) == image("1.1.0")
 
 
-def test_a_copy_that_a_change_of_strategy_leaves_over_goes_with_the_next_run(scene: Scene) -> None:
-    begun(scene, canary(step(50, "Approval")), service(scene, "web"))
+def test_a_copy_that_a_change_of_strategy_leaves_over_goes_with_the_next_run(scene: Scene, watch: ExitStack) -> None:
+    begun(scene, watch, canary(step(50, "Approval")), service(scene, "web"))
     move(scene, "1.1.0")
     assert scene.apply("--budget", "2s").code == 0
     assert copies(scene) == ["web-canary"]
@@ -125,14 +139,14 @@ def test_a_copy_that_a_change_of_strategy_leaves_over_goes_with_the_next_run(sce
     assert runs(scene) == image("1.0.0")
 
 
-def test_a_route_is_git_s_again_when_its_canary_is_over(scene: Scene) -> None:
+def test_a_route_is_git_s_again_when_its_canary_is_over(scene: Scene, watch: ExitStack) -> None:
     install_routes(scene.plane)
     strategy = canary(step(50), httpRoute=ROUTED)
     services = (
         service(scene, "web-stable", **{"gitcd.io/track": "stable"}),
         service(scene, "web-canary", **{"gitcd.io/track": "canary"}),
     )
-    begun(scene, strategy, *services, route(scene))
+    begun(scene, watch, strategy, *services, route(scene))
     move(scene, "1.1.0")
     weights: list[tuple[int, int]] = []
     with meanwhile(lambda: observed(scene.plane, scene.namespace, "web", weights), 0.05):

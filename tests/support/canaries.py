@@ -102,32 +102,33 @@ class CanaryScene:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """What holds in every canary: the Service selects a ready pod all the time."""
-        with never_out(self.rollouts, self.service, *self.kinds) as seen:
+        with never_out(self.rollouts.plane, self.rollouts.namespace, self.service, *self.kinds) as seen:
             self.is_watched = True
             yield
             self.is_watched = False
         self.copies += seen.sizes("app-canary")
-        if ROUTES in self.kinds:
-            gains = seen.gains()
-            assert [each for each in gains if each[1] == 0] == [], gains
 
 
 @contextmanager
-def never_out(rollouts: Rollouts, service: str, *kinds: str) -> Iterator[Witness]:
+def never_out(plane: ControlPlane, namespace: str, service: str, *kinds: str) -> Iterator[Witness]:
     """Have every state of a Service's EndpointSlices seen; none of them may be without a ready pod."""
-    wait_for_endpoints(rollouts, service)
-    with witness(rollouts.plane, rollouts.namespace, SLICES, DEPLOYMENTS, *kinds) as seen:
+    wait_for_endpoints(plane, namespace, service)
+    with witness(plane, namespace, SLICES, DEPLOYMENTS, *kinds) as seen:
         yield seen
     counts = seen.ready(service)
     assert counts
     assert min(counts) >= 1, counts
+    if ROUTES in kinds:
+        gains = seen.gains()
+        assert [each for each in gains if each[1] == 0] == [], gains
 
 
-def wait_for_endpoints(rollouts: Rollouts, service: str) -> None:
+def wait_for_endpoints(plane: ControlPlane, namespace: str, service: str) -> None:
     """They come a moment after the pods."""
-    ref = Ref("Service", rollouts.namespace, service)
+    label = f"kubernetes.io/service-name%3D{service}"
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector={label}"
     for _ in range(200):
-        endpoints = [each for one in rollouts.objects.slices(ref) for each in one.get("endpoints") or ()]
+        endpoints = [each for one in plane.get(path)["items"] for each in one.get("endpoints") or ()]
         if any(each["conditions"].get("ready") for each in endpoints):
             return
         time.sleep(0.02)

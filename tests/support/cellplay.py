@@ -308,7 +308,7 @@ def scene(cell: Cell, rollouts: Rollouts, folder: Path) -> Scene:
         hand_over(made.git)
         carry["carry"] = nobody
     assert made.git.apply(check=passes, **carry)["app"].end is End.DONE
-    wait_for_endpoints(rollouts, _behind(cell))
+    wait_for_endpoints(rollouts.plane, rollouts.namespace, _behind(cell))
     if cell.narrow:
         limit = {"type": "Container", "defaultRequest": {"cpu": "1000"}}
         path = f"/api/v1/namespaces/{rollouts.namespace}/limitranges"
