@@ -55,8 +55,8 @@ class _Duration(click.ParamType[timedelta]):
               "judge.")  # fmt: skip
 @click.option("--wait/--no-wait", default=True, show_default=True,
               help="Wait until what was written is healthy; what was begun goes on with the next run.")  # fmt: skip
-@click.option("--budget", type=_Duration(), metavar="TIME", help="How long the run waits at most, such as 4m; the next one "
-              "goes on from there.")  # fmt: skip
+@click.option("--budget", type=_Duration(), metavar="TIME", help="How long the run waits at most, such as 4m; the "
+              "next one goes on from there.")  # fmt: skip
 @click.option("--prune", is_flag=True, help="Delete what apply wrote once and git no longer has.")
 @click.option("--yes-prune", "prune_many", is_flag=True, help="With --prune: delete even more than 10 objects, or "
               "more than 20% of those on record.")  # fmt: skip
@@ -171,7 +171,8 @@ def _summarise(console: Console, report: Report) -> None:
     for applied in (*report.results, *report.want.barred):
         _tell_applied(console, applied)
     for health in report.unhealthy:
-        console.error(f"{health.ref}: {health.message}", report="".join(f"  {line}\n" for line in health.log))
+        named = health.message if health.message.startswith(str(health.ref)) else f"{health.ref}: {health.message}"
+        console.error(named, report="".join(f"  {line}\n" for line in health.log))
     for rolled in report.rolled:
         _tell_rolled(console, rolled)
     _tell_left(console, report)
