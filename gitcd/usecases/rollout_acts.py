@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -11,10 +12,25 @@ from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.objects import ROLLOUT_MANAGER
 from gitcd.errors import TransientError
 from gitcd.model.live import Manifest, Ref
-from gitcd.rollout.actions import Action, Apply, Delete, Scale, Select, Weigh
+from gitcd.rollout.actions import Action, Apply, CommitSwitch, Delete, Scale, Select, Weigh
+from gitcd.rollout.facts import Facts
+from gitcd.rollout.table import Do
 from gitcd.usecases.rollout_means import Means
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What a run is to do now that all of its group do at a time, and what it saw."""
+
+    do: Do
+    facts: Facts
+
+    @property
+    def switches(self) -> bool:
+        """Whether a switch is to be committed."""
+        return CommitSwitch() in self.do.actions
 
 
 def act(action: Action, means: Means) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -27,26 +27,13 @@ from gitcd.rollout.record import Record, render
 from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import RETREAT, Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
 from gitcd.usecases.evidence import Onlooker, with_log
-from gitcd.usecases.rollout_acts import act
+from gitcd.usecases.rollout_acts import Meeting, act
 from gitcd.usecases.rollout_means import Means, Question
 
 _FRESH = timedelta(seconds=10)
 _MAX_NOTE = 1024  # bytes, as the API server counts them
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """What a run is to do now that all of its group do at a time, and what it saw."""
-
-    do: Do
-    facts: Facts
-
-    @property
-    def switches(self) -> bool:
-        """Whether a switch is to be committed."""
-        return CommitSwitch() in self.do.actions
 
 
 class Run:
@@ -172,6 +159,11 @@ class Run:
         return self._page.good
 
     @property
+    def _key(self) -> tuple[str, str]:
+        """What a record is of: how it is rolled out, and which digest."""
+        return self._table.strategy, self.release.digest
+
+    @property
     def _page(self) -> Page:
         return Page(self._progress.fields, self._progress.conditions) if self._progress else Page()
 
@@ -189,11 +181,11 @@ class Run:
                 self._enter(step, facts, is_held=deadline is None)
                 self.say(f"{step}: {why}" if why else step)
             case Failed(step, trouble):
-                if trouble.blames and not facts.record.is_of(self._table.strategy, self.release.digest):
+                if trouble.blames and not facts.record.is_of(*self._key):
                     self._enter(step, facts)  # it was so from the start: what goes back has to be on record
                 return Failed(step, self._with_log(trouble))
-            case Finished():
-                pass
+            case Finished() if self.release.spec.strategy.group and facts.record.is_of(*self._key):
+                self._enter(facts.record.step, facts, is_held=True)  # no time counts while it waits for the others
         return decision
 
     def _first_look(self) -> Facts | None:
@@ -236,7 +228,7 @@ class Run:
 
     def _enter(self, step: str, facts: Facts, *, is_held: bool = False) -> None:
         """Write down that a step has begun, or that its time stands still, before anything is done in it."""
-        before = facts.record if facts.record.is_of(self._table.strategy, self.release.digest) else Record()
+        before = facts.record if facts.record.is_of(*self._key) else Record()
         since = None if is_held else facts.since(step) if before.step == step and before.since else facts.now
         record = Record(
             self._table.strategy,
@@ -280,7 +272,7 @@ class Run:
 
     def _is_retreating(self, facts: Facts) -> bool:
         """Whether a run before this one was about to take it back: as the record and the cluster say alike."""
-        is_noted = facts.record.step == RETREAT and facts.record.is_of(self._table.strategy, self.release.digest)
+        is_noted = facts.record.step == RETREAT and facts.record.is_of(*self._key)
         return is_noted and not self.release.back and self._table.retreating(facts)
 
     def _still_failed(self, facts: Facts) -> Decision:

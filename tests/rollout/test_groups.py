@@ -147,6 +147,16 @@ def test_one_that_fails_before_the_switch_takes_all_back(group: Group, name: str
     assert set(ends(group.git.apply()).values()) == {End.IDLE}
 
 
+def test_no_time_counts_for_those_that_wait(group: Group) -> None:
+    """Else a pod that is replaced meanwhile would be taken for one that never came up."""
+    group.move(front="1.1.0", shop="1.1.0", till="bad-never")
+    rolled = group.git.apply(seconds=6)
+    assert set(ends(rolled).values()) == {End.PROGRESSING}, rolled
+    records = {name: group.cluster.status(name)["rollout"] for name in ("front", "shop", "till")}
+    assert records["shop"]["step"] == "Commit"
+    assert [name for name, each in records.items() if "stepStartedAt" in each] == ["till"]
+
+
 def test_one_that_fails_after_the_switch_takes_all_back(rollouts: Rollouts, tmp_path: Path) -> None:
     group = group_of(rollouts, tmp_path, watch="20s")
     group.move(front="1.1.0", shop="1.1.0", till="bad-later")
