@@ -81,9 +81,14 @@ class Leading:
         """Whether git has been switched, and the cluster has what gitcd, or whoever applies, brought before."""
         if not self.pair.is_switched or slots.live_slot(facts, self.pair) is not self.pair.old:
             return False
-        record = facts.record
-        is_begun = record.is_of(STRATEGY, self.release.digest) and record.step in _BEGUN
-        return self.release.external or is_begun or slots.is_set_by_us(live)
+        return self.release.external or slots.is_set_by_us(live) or self._has_begun(facts, live)
+
+    def _has_begun(self, facts: Facts, live: Json) -> bool:
+        """Whether the switch is on record, and nobody has set since then what the Service selects."""
+        record, set_at = facts.record, slots.selected_since(live)
+        if not (record.is_of(STRATEGY, self.release.digest) and record.step in _BEGUN):
+            return False
+        return set_at is None or record.since is None or set_at <= record.since
 
     def followed(self, facts: Facts) -> bool:
         """Whether the Service and what stands behind it are where a switch led that git had before it moved on."""

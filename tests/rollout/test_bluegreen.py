@@ -289,6 +289,27 @@ class TestCommitAndSwitch:
         assert "selects app=app, slot=green in the cluster and Deployment team/app-blue in git" in found.message
         assert world.writes == writes
 
+    @pytest.mark.parametrize("step", ["Commit", "Switch", "Watch"])
+    def test_one_that_somebody_takes_back_by_hand_while_it_is_switched_is_left_there(self, step):
+        """An outage may be why, and whoever looks at it is not to be overruled."""
+        world = World()
+        world.run(until="Switch")
+        world.turn()
+        assert (world.git_live, world.selects["app"]) == ("green", "green")
+        at(world, step)
+        world.now += timedelta(seconds=30)
+        world.turn_by_hand("blue")
+        world.settle()
+        writes = list(world.writes)
+        assert trouble(world.run(turns=3)).reason == "Drift"
+        assert (world.writes, world.selects["app"]) == (writes, "blue")
+
+    def test_a_service_that_gitcd_never_wrote_is_switched(self):
+        world = World()
+        world.selected["app"] = (START - timedelta(days=9), "kubectl-create")
+        assert isinstance(world.run(), Finished)
+        assert world.selects["app"] == "green"
+
     def test_a_service_that_leads_nowhere_stops_everything(self):
         world = brought()
         world.selects["app"], world.selected["app"] = "red", (world.now, "gitcd")
