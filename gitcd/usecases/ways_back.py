@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from gitcd.cluster.objects import Objects
 from gitcd.cluster.progress import read_progress, write_progress
 from gitcd.forge.protocol import Forge
-from gitcd.git.branch import Branch, read_branches
+from gitcd.git.branch import Branch, read_branches, replaced
 from gitcd.git.commit import Author, NewCommit, write_commits
 from gitcd.git.mirror import Mirror
-from gitcd.git.runner import ANY
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import FileChange
@@ -112,34 +111,18 @@ def _merged(
 
 def _files(mirror: Mirror, branch: Branch, tip: CommitTree) -> list[FileChange]:
     """What the branch changes; nothing where the tip has other files there than the branch was made on."""
-    base = branch.parents[0]
-    changed = _changed(mirror, base, branch.tip)
-    if changed is None:
-        mirror.origin.fetch_objects([base])
-        changed = _changed(mirror, base, branch.tip)
+    changed = replaced(mirror, branch.parents[0], branch.tip)
     if not changed:
         return []
     before, after = (tree.excerpt(changed.keys()) for tree in (tip, CommitTree(mirror.git, branch.tip)))
     now = {entry.path: entry.oid for entry in before.entries()}
-    if any(now.get(path, "") != oid for path, oid in changed.items()):
+    if any(now.get(path, "") != old for path, (old, _) in changed.items()):
         return []
     olds, news = _read(before), _read(after)
     return [
         FileChange(path, (news.get(path) or olds[path])[0], _bytes(olds, path), _bytes(news, path))
         for path in sorted(changed)
     ]
-
-
-def _changed(mirror: Mirror, base: str, commit: str) -> dict[str, str] | None:
-    """The object ids, before, of all files that differ (empty: there was none); None: the base is not here.
-
-    Its files need not be here.
-    """
-    result = mirror.git.run("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", base, commit, ok=ANY)
-    if result.status:
-        return None
-    words = iter(result.stdout.decode(errors="surrogateescape").split("\0")[:-1])
-    return {path: line.split()[2].strip("0") and line.split()[2] for line, path in zip(words, words, strict=True)}
 
 
 def _read(tree: CommitTree) -> _Files:

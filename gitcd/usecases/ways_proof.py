@@ -32,6 +32,7 @@ _MOST = 500  # commits of one declaration that are looked at
 _AT_ONCE = 20
 
 _Spot = tuple[str, int, str]
+_Value = tuple[str, str]  # tag and digest, or a text and nothing
 
 
 def is_proper(tree: Tree, inputs: Inputs, branch: Branch, files: Sequence[FileChange], recollect: Recollect) -> bool:
@@ -96,13 +97,22 @@ def _spot(site: Site) -> _Spot:
     return site.path, site.document, site.pointer
 
 
-def _values(surveyed: Surveyed) -> set[tuple[str, str]]:
+def _values(surveyed: Surveyed) -> set[_Value]:
     return {(site.tag, site.digest) if site.repository else (site.value or "", "") for site in surveyed.sites}
+
+
+def _unknown(values: set[_Value], known: set[_Value]) -> set[_Value]:
+    """The values that are none of the known ones, in whatever spelling: a tag may stand there with its digest now."""
+    tags, digests = {tag for tag, _ in known}, {digest for _, digest in known}
+    bare = {tag for tag, digest in known if not digest}
+    return {
+        (tag, digest) for tag, digest in values if not (digest in digests or tag in bare if digest else tag in tags)
+    }
 
 
 def _held_before(old: Surveyed, new: Surveyed, inputs: Inputs, recollect: Recollect) -> bool:
     """Whether git held every value before, in a place of the declaration."""
-    unknown = _values(new) - _values(old)
+    unknown = _unknown(_values(new), _values(old))
     if not unknown:
         return True
     history = recollect()
@@ -116,7 +126,7 @@ def _held_before(old: Surveyed, new: Surveyed, inputs: Inputs, recollect: Recoll
         found = past.surveyed([(subject, oid) for oid in oids])
         if isinstance(found, MissingHistory):
             raise missing(found.reason)
-        unknown -= {value for each in found.values() for value in _values(each)}
+        unknown = _unknown(unknown, {value for each in found.values() for value in _values(each)})
         if not unknown:
             return True
     return False

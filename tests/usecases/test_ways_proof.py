@@ -9,10 +9,11 @@ import pytest
 
 from gitcd.errors import TransientError
 from gitcd.git.tree import CommitTree
-from gitcd.usecases.deliver import NO_FORGE
+from gitcd.usecases.desk import NO_FORGE
 from gitcd.usecases.ways_back import drive
-from tests.support.repos import git
-from tests.support.scenes import AUTHOR, mirror_of, reference, run
+from tests.support.memoryforge import MemoryForge
+from tests.support.repos import git, make_bare
+from tests.support.scenes import AUTHOR, LAYOUT, Tags, app_files, mirror_of, reference, run
 from tests.usecases.test_pull_ways import (  # noqa: F401 - fixtures
     GREEN,
     OVER,
@@ -125,3 +126,16 @@ def test_without_history_nobody_can_tell(remote, back, monkeypatch):
     monkeypatch.setattr(ways_back, "recollected", lambda *_: lambda: MissingHistory("no route"))
     with pytest.raises(TransientError, match="no route"):
         followed(remote)
+
+
+def test_a_way_back_to_what_stood_there_without_a_digest_is_followed(tmp_path):
+    """It comes back with its digest."""
+    files = app_files("front")
+    remote = make_bare(tmp_path / "bare.git", {"gitcd.yaml": LAYOUT} | files)
+    tags = Tags({"team/front": ["1.0.0"]})
+    tags.move("team/front", "env-dev", "1.1.0")
+    assert run(remote.url, tags).commits
+    forge = MemoryForge(remote)
+    taken_back(remote, tags, forge, "front", protected=True)
+    assert reference("front", "1.0.0") in remote.show(FRONT, forge.pulls[0].branch)
+    assert followed(remote) == [forge.pulls[0].branch]
