@@ -1,12 +1,14 @@
 """A process that has loaded gitcd and starts command lines by forking: each is a process of its own, but quick to start.
 
-It reads one JSON request a line (`argv`, `env`, `cwd`, `tags`) and answers with two lines: the process id, and the exit
-status (negative: the signal that ended it). `tags` is a registry table that answers in place of a registry. Run as a
-script; `Zygote` is the other side.
+It reads one JSON request a line (`argv`, `env`, `cwd`, `tags`, `dies`) and answers with two lines: the process id, and
+the exit status (negative: the signal that ended it). `tags` is a registry table that answers in place of a registry;
+`dies` is the number of the write at which SIGKILL ends the process. Run as a script, with the modules to load beforehand;
+`Zygote` is the other side.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -49,9 +51,16 @@ class Running:
 
 
 class Zygote:
+    def __init__(self, *modules: str) -> None:
+        self._modules = modules
+
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, __file__, *self._modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
         return self
 
@@ -62,17 +71,23 @@ class Zygote:
         self._process.wait(timeout=30)
         self._process.stdout.close()
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], folder: Path, tags: Tags) -> Running:
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str], folder: Path, tags: Tags | None, dies: int = 0
+    ) -> Running:
         """Start one command line in an empty folder that keeps what it prints."""
         folder.mkdir(parents=True, exist_ok=True)
-        table = [(name, tag, version) for (name, tag), version in tags.moving.items()]
-        request = {"argv": list(argv), "env": dict(env), "cwd": str(folder), "versions": tags.versions, "moving": table}
+        request = {"argv": list(argv), "env": dict(env), "cwd": str(folder), "dies": dies}
+        if tags:
+            table = [(name, tag, version) for (name, tag), version in tags.moving.items()]
+            request["tags"] = {"versions": tags.versions, "moving": table}
         assert self._process.stdin
         self._process.stdin.write(json.dumps(request) + "\n")
         return Running(self, folder)
 
-    def run(self, argv: Sequence[str], env: Mapping[str, str], folder: Path, tags: Tags) -> Finished:
-        return self.start(argv, env, folder, tags).finish()
+    def run(
+        self, argv: Sequence[str], env: Mapping[str, str], folder: Path, tags: Tags | None, dies: int = 0
+    ) -> Finished:
+        return self.start(argv, env, folder, tags, dies).finish()
 
     def answer(self) -> int:
         assert self._process.stdout
@@ -83,10 +98,14 @@ def _become(request: Mapping[str, Any]) -> None:
     """Be the `gitcd` process that was asked for."""
     from gitcd.cli.main import main
     from gitcd.usecases.workspace import Workspace
+    from tests.support.dying import doom
     from tests.support.scenes import Tags
 
-    tags = Tags(request["versions"], {(name, tag): version for name, tag, version in request["moving"]})
-    Workspace.ask = lambda _, queries: tags(queries)  # type: ignore[method-assign]
+    if table := request.get("tags"):
+        tags = Tags(table["versions"], {(name, tag): version for name, tag, version in table["moving"]})
+        Workspace.ask = lambda _, queries: tags(queries)  # type: ignore[method-assign]
+    if request["dies"]:
+        doom(request["dies"])
     os.chdir(request["cwd"])
     for number, name in enumerate((os.devnull, "out", "err")):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -112,6 +131,8 @@ def _serve() -> None:
 
     assert tests.support.scenes.NOW
     assert git.__name__
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     assert gitcd.cli.reconcile.command
     for line in sys.stdin:
         pid = os.fork()
