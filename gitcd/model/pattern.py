@@ -217,6 +217,8 @@ class _Parser:
         found = _QUANTIFIER.match(self._text, self._at)
         if not found:
             return item
+        if found[0].startswith("{}"):  # which is no quantifier, but these two characters
+            raise self._unsupported()
         self._at = found.end()
         sign, least, comma, most = found.group(1, 2, 3, 4)
         if simple := {"*": (0, None), "+": (1, None), "?": (0, 1)}.get(sign):

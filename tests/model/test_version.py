@@ -185,6 +185,7 @@ class TestPattern:
             ("a*+", "possessive"),
             ("a^b", "only at the ends"),
             (r"\bword", "not supported"),
+            ("a{}", "not supported"),
             ("a" * 257, "longer than 256"),
             ("a{600}", f"more than {MAX_STATES}"),
             ("[[a]", "nested set"),
