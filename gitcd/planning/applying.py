@@ -40,12 +40,12 @@ _NAMED = 2  # parts of `Kind/name`
 class Wave:
     """Objects that may be written at once, when those of the waves before have been.
 
-    `awaited` are those of them that others are to come after: those have to be as they shall be first.
+    `after` names what single ones come after: that has to be as it shall be first.
     """
 
     stage: int
     manifests: tuple[Manifest, ...]
-    awaited: frozenset[Ref] = frozenset()
+    after: Mapping[Ref, tuple[Ref, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -89,13 +89,12 @@ def waves(manifests: Sequence[Manifest]) -> tuple[list[Wave], list[Problem]]:
     for ref, manifest in known.items():
         groups[ranks.rank(ref)].append(manifest)
     problems += [_circle(known[ref], cycle) for ref, cycle in ranks.cycles.items()]
-    awaited = {each for names in before.values() for each in names}
-    return [_wave(rank, groups[rank], awaited) for rank in sorted(groups)], problems
+    return [_wave(rank, groups[rank], before) for rank in sorted(groups)], problems
 
 
-def _wave(rank: int, manifests: Iterable[Manifest], awaited: set[Ref]) -> Wave:
+def _wave(rank: int, manifests: Iterable[Manifest], before: Mapping[Ref, Sequence[Ref]]) -> Wave:
     ordered = tuple(sorted(manifests, key=lambda each: each.ref))
-    return Wave(rank // _ROOM, ordered, frozenset(each.ref for each in ordered) & awaited)
+    return Wave(rank // _ROOM, ordered, {each.ref: tuple(before[each.ref]) for each in ordered if before[each.ref]})
 
 
 def _after(manifest: Manifest) -> list[str]:

@@ -21,13 +21,13 @@ from gitcd.planning.applying_scope import workloads_of
 from gitcd.rollout.facts import Facts, Release
 from gitcd.usecases.apply_answers import unseen
 from gitcd.usecases.apply_lease import Holds, held
-from gitcd.usecases.apply_look import Look, objects_of, take_look
+from gitcd.usecases.apply_look import Look, firsts, objects_of, take_look, turn_of
 from gitcd.usecases.apply_prune import Pruned, Pruner, nothing_left, rails_around
 from gitcd.usecases.apply_record import read_record, write_record
 from gitcd.usecases.apply_release import is_settled
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import Want, scaled
-from gitcd.usecases.apply_waves import Note, Progress, Waves
+from gitcd.usecases.apply_waves import Note, Progress, Waves, not_yet
 from gitcd.usecases.apply_write import DryRun, Writer
 from gitcd.usecases.rollout_team import End, Rolled
 
@@ -157,13 +157,13 @@ class _Run:
                 if trouble := self._hidden.get(each.ref):
                     self._progress.add(unseen(each, trouble))
         waves = Waves(self._objects, self._writer, self._how.until, keep)
-        turn = self._turn() if is_real else -1
+        turn = turn_of(self._want, self._due) if is_real else -1
         for number, wave in enumerate(self._want.waves):
             waves.write(wave, direct, self._live, self._progress)
             if number == turn:
-                self._roll()
+                self._roll(waves)
         if is_real and self._due and turn < 0:  # somebody else writes the workloads
-            self._roll()
+            self._roll(waves)
         if is_real and self._how.wait:
             waves.settle([ref for ref in direct if self._was_written(ref)], self._progress)
 
@@ -177,21 +177,11 @@ class _Run:
                 self._progress.leave(each, f"it is not clear what {part.identity} shall run")
         return left
 
-    def _turn(self) -> int:
-        """The wave after which releases are taken live: the last one that has a workload of theirs."""
-        workloads = {each.ref for release in self._due for each in release.workloads}
-        numbers = [
-            number
-            for number, wave in enumerate(self._want.waves)
-            if not workloads.isdisjoint(each.ref for each in wave.manifests)
-        ]
-        return max(numbers, default=-1)
-
     def _was_written(self, ref: Ref) -> bool:
         result = self._progress.results.get(ref)
         return result is not None and result.fate in {Fate.CREATED, Fate.CHANGED}
 
-    def _roll(self) -> None:
+    def _roll(self, waves: Waves) -> None:
         """Take the releases live; what is left of their manifests is written once they are."""
         free: list[Release] = []
         stopped = {
@@ -199,11 +189,12 @@ class _Run:
             for part in self._want.parts
             if isinstance(self._want.releases.get(part.identity), Failure)
         }
+        first = firsts(self._want, self._due)
+        waves.await_first((ref for refs in first.values() for ref in refs), self._progress)
         for release in self._due:
-            obstacles = [self._progress.obstacle(each) for each in release.workloads]
-            if obstacle := next(filter(None, obstacles), None):
+            if why := self._obstacle(release, first[release.identity]):
                 for each in objects_of(release):
-                    self._progress.leave(each, f"{obstacle.ref} comes first, and failed")
+                    self._progress.leave(each, why)
                 stopped.add(release.spec.strategy.group)
             else:
                 free.append(release)
@@ -211,6 +202,13 @@ class _Run:
         self._rolled = self._how.roll(free, self._writer, self._keep) if free else []
         for ended in self._rolled:
             self._complete(ended)
+
+    def _obstacle(self, release: Release, first: Sequence[Ref]) -> str:
+        """Why its turn has not come; empty: it has."""
+        if early := next((ref for ref in first if ref in self._progress.unwell), None):
+            return not_yet(early)
+        failed = next(filter(None, map(self._progress.obstacle, release.workloads)), None)
+        return f"{failed.ref} comes first, and failed" if failed else ""
 
     def _there(self, releases: Sequence[Release], stopped: Collection[str]) -> list[Release]:
         """The releases whose images can be pulled, as far as the registry tells; of a group all, or none.
@@ -235,6 +233,8 @@ class _Run:
                 self._carry(each)
             elif rolled.end is not End.ROLLED_BACK:
                 self._progress.leave(each, f"its rollout is {rolled.end}")
+            else:
+                self._progress.unwell.add(each.ref)
 
     def _carry(self, manifest: Manifest) -> None:
         before = self._live.get(manifest.ref)

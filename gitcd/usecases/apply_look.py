@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitcd.model.applied import Entry
+from gitcd.model.declaration import Identity
 from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_prune import leftovers
 from gitcd.rollout.facts import Release
@@ -53,6 +54,27 @@ def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> 
 def objects_of(release: Release) -> tuple[Manifest, ...]:
     """All that a rollout may have to do with."""
     return (*release.workloads, *release.others)
+
+
+def turn_of(want: Want, releases: Sequence[Release]) -> int:
+    """The wave after which releases are taken live: the last one that has a workload of theirs; -1: none has."""
+    workloads = {each.ref for release in releases for each in release.workloads}
+    numbers = [
+        number
+        for number, wave in enumerate(want.waves)
+        if not workloads.isdisjoint(each.ref for each in wave.manifests)
+    ]
+    return max(numbers, default=-1)
+
+
+def firsts(want: Want, releases: Sequence[Release]) -> dict[Identity, list[Ref]]:
+    """What the manifests of each release come after, but for what moves together with them."""
+    after = {ref: refs for wave in want.waves for ref, refs in wave.after.items()}
+    moving = {each.ref for release in releases for each in objects_of(release)}
+    return {
+        release.identity: [ref for each in objects_of(release) for ref in after.get(each.ref, ()) if ref not in moving]
+        for release in releases
+    }
 
 
 def _looked_at(want: Want, left: Sequence[Entry]) -> set[Ref]:

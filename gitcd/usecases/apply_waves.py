@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 from gitcd.cluster.api import Json
 from gitcd.cluster.objects import Objects
-from gitcd.errors import TransientError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate
 from gitcd.model.health import Health, State
 from gitcd.model.live import Manifest, Ref, part
@@ -35,6 +34,7 @@ class Progress:
     results: dict[Ref, Applied] = field(default_factory=dict)
     entries: dict[Ref, Entry] = field(default_factory=dict)
     unhealthy: list[Health] = field(default_factory=list)
+    unwell: set[Ref] = field(default_factory=set)  # what is not as it shall be, so that nothing comes after it
     _stopped: dict[str, Applied] = field(default_factory=dict)  # by folder, the first that failed
 
     def add(self, applied: Applied, entry: Entry | None = None) -> None:
@@ -43,6 +43,8 @@ class Progress:
             self.entries[applied.ref] = entry
         if applied.fate in BROKEN:
             self.stop(applied)
+        if applied.fate in BROKEN or applied.fate is Fate.LEFT:
+            self.unwell.add(applied.ref)
         self.note(applied)
 
     def stop(self, applied: Applied) -> None:
@@ -65,6 +67,11 @@ class Progress:
         self.add(Applied(manifest.ref, Fate.LEFT, manifest.origin, why))
 
 
+def not_yet(ref: Ref) -> str:
+    """Why nothing is begun that comes after this."""
+    return f"{ref} comes first, and is not as it shall be"
+
+
 def _bears(ground: Ref, ref: Ref) -> bool:
     if ground.kind == "Namespace":
         return ground.name == ref.namespace
@@ -85,21 +92,27 @@ class Waves:
     keep: Callable[[], None]
 
     def write(self, wave: Wave, work: Mapping[Ref, Manifest], live: Mapping[Ref, Json], progress: Progress) -> None:
-        """Write what of a wave is to be written, several at a time, and wait for what others come after."""
+        """Write what of a wave is to be written, several at a time, once that is well which it comes after."""
         self.keep()
         due = [work[each.ref] for each in wave.manifests if each.ref in work]
         free = [each for each in due if not self._is_stopped(each, progress)]
+        if wave.after and self.writer.dry_run is DryRun.NONE:
+            self.await_first([ref for each in free for ref in wave.after.get(each.ref, ())], progress)
+            free = [each for each in free if not self._is_early(each, wave.after.get(each.ref, ()), progress)]
         for applied, entry in self._written(free, live):
             progress.add(self._foreseen(applied, progress), entry)
         if self.writer.dry_run is not DryRun.NONE:
             return
         definitions = [each for each in free if each.ref.kind == _DEFINITION]
         self._await_served(definitions, progress)
-        self._await(sorted(wave.awaited & work.keys()), progress)
+
+    def await_first(self, refs: Iterable[Ref], progress: Progress) -> None:
+        """Wait for what others come after, whether this run has written it or one before."""
+        self._await(sorted(set(refs) - progress.unwell), progress)
 
     def settle(self, refs: Iterable[Ref], progress: Progress) -> None:
         """Wait until these are healthy, or will not become so by themselves."""
-        self._await([ref for ref in refs if ref.kind in _AWAITED], progress)
+        self._await([ref for ref in refs if ref.kind in _AWAITED and ref not in progress.unwell], progress)
 
     def _foreseen(self, applied: Applied, progress: Progress) -> Applied:
         """In a rehearsal, without what the server cannot know: that namespace or kind are there by then."""
@@ -116,6 +129,12 @@ class Waves:
         obstacle = progress.obstacle(manifest) if self.writer.dry_run is DryRun.NONE else None
         if obstacle:
             progress.leave(manifest, f"{obstacle.ref} comes first, and failed")
+        return obstacle is not None
+
+    def _is_early(self, manifest: Manifest, first: Iterable[Ref], progress: Progress) -> bool:
+        obstacle = next((ref for ref in first if ref in progress.unwell), None)
+        if obstacle:
+            progress.leave(manifest, not_yet(obstacle))
         return obstacle is not None
 
     def _written(
@@ -154,17 +173,14 @@ class Waves:
                     self._fail(with_log(self.objects, health), progress)
             waiting = [each.ref for each in found if each.state in {State.IN_PROGRESS, State.TERMINATING}]
             if waiting and time.monotonic() >= until:
-                late = next(each for each in found if each.ref in waiting)
-                self._fail(late, progress, f"not healthy in time: {late.message}")
+                for late in (each for each in found if each.ref in waiting):
+                    self._fail(late, progress, f"not healthy in time: {late.message}")
                 return
             if waiting:  # of the time at most half is for looking: the server has them to start
                 time.sleep(max(_POLL, time.monotonic() - began))
 
     def _fail(self, health: Health, progress: Progress, message: str = "") -> None:
         progress.unhealthy.append(health)
-        before = progress.results.get(health.ref)
-        origin = before.origin if before else None
-        text = message or health.message
-        if origin is None:
-            raise TransientError(f"{health.ref}: {text}")
-        progress.stop(Applied(health.ref, Fate.FAILED, origin, text))
+        progress.unwell.add(health.ref)
+        if before := progress.results.get(health.ref):
+            progress.stop(Applied(health.ref, Fate.FAILED, before.origin, message or health.message))

@@ -395,20 +395,32 @@ def test_what_failed_stops_what_depends_on_it_and_nothing_else(scene):
 
 @pytest.mark.slow
 def test_an_object_waits_for_what_it_comes_after(scene):
+    """In whatever folder, and in every run until that is well."""
     ns = scene.namespace
-    pod = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "registry.example.com/a:bad-job"}]}
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "migrate", "namespace": ns},
-        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
-    }
-    after = config_map(ns, "after", k="v")
-    after["metadata"]["annotations"] = {"gitcd/after": "Job/migrate"}
-    scene.commit({OTHER: documents(after, job)})
+
+    def job(name: str) -> bytes:
+        pod = {"restartPolicy": "Never", "containers": [{"name": "a", "image": f"registry.example.com/a:{name}"}]}
+        metadata = {"name": name, "namespace": ns}
+        spec = {"backoffLimit": 0, "template": {"spec": pod}}
+        return documents({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+
+    late, web = config_map(ns, "late", k="v"), deployment(ns)
+    for each in (late, web):
+        each["metadata"]["annotations"] = {"gitcd/after": "Job/bad-job"}
+    scene.commit({OTHER: job("bad-job"), "envs/prod/a.yaml": documents(late), APP: documents(declaration(ns), web)})
     ran = scene.apply("--all")
     assert ran.code == 4, ran.err
-    assert ran.results == {"Job/migrate": "Created", "ConfigMap/after": "Left"}
+    left = {"ConfigMap/late": "Left", "Deployment/web": "Left"}
+    assert ran.results == {"ContainerVersion/web": "Created", "Job/bad-job": "Created", **left}
+    assert ran.err.count("error:") == 1
+    again = scene.apply("--all")
+    assert (again.code, again.results) == (4, left), again.err
+    for each in (late, web):
+        each["metadata"]["annotations"] = {"gitcd/after": "Job/good"}
+    scene.commit({OTHER: job("good"), "envs/prod/a.yaml": documents(late), APP: documents(declaration(ns), web)})
+    ran = scene.apply("--all")
+    assert ran.code == 0, ran.err
+    assert ran.results == {"Job/good": "Created", "ConfigMap/late": "Created", "Deployment/web": "Created"}
 
 
 def test_new_kinds_are_served_before_they_are_used(scene):

@@ -75,7 +75,8 @@ class TestOrder:
         found, problems = waves([config, web, job])
         assert problems == []
         assert [[each.ref.name for each in wave.manifests] for wave in found] == [["migrate"], ["web"], ["late"]]
-        assert [{ref.name for ref in wave.awaited} for wave in found] == [{"migrate"}, {"web"}, set()]
+        after_them = [{one.name: [each.name for each in first] for one, first in wave.after.items()} for wave in found]
+        assert after_them == [{}, {"web": ["migrate"]}, {"late": ["web"]}]
 
     def test_a_name_of_nothing_is_a_problem(self):
         _, (problem,) = waves([after(manifest(), "Job/none")])
