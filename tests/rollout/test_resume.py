@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -94,7 +93,7 @@ def test_killed_between_revert_and_cluster_it_goes_back(one_app: GitRollouts) ->
 
 def test_a_budget_that_is_over_leaves_it_to_the_next_run(one_app: GitRollouts) -> None:
     one_app.move("bad-never")
-    rolled = one_app.apply(until=time.monotonic() + 1)["app"]
+    rolled = one_app.apply(seconds=2)["app"]
     assert rolled.end is End.PROGRESSING
     record = one_app.cluster.status("app")["rollout"]
     assert (record["step"], record["strategy"]) == ("Settle", "RollingUpdate")
