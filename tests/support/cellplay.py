@@ -41,14 +41,8 @@ from tests.support.canaries import RoutedScene, install_routes, meanwhile, obser
 from tests.support.cells import (
     BACK,
     CANARY,
-    CRASH,
-    HOMELESS,
-    JOB,
     LATER,
     LIVE,
-    NEVER,
-    PULL,
-    SLOW,
     STAYS,
     Cell,
     Change,
@@ -60,6 +54,7 @@ from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.mortal import Killed
 from tests.support.rollouts import Rollouts, as_manifest
 from tests.support.scenes import AUTHOR, context, digest, mirror_of
+from tests.support.symptoms import SHOWN, is_ready, of_job
 from tests.support.witness import DECLARED, DEPLOYMENTS, JOBS, PODS, ROUTES, SLICES, Witness, witness
 
 WORKLOAD = "envs/dev/app/workload.yaml"
@@ -420,73 +415,3 @@ def _image(workload: dict[str, Any]) -> str:
 
 def _image_of(pod: dict[str, Any]) -> str:
     return str(pod["spec"]["containers"][0]["image"])
-
-
-def of_job(pod: dict[str, Any]) -> bool:
-    return any(each["kind"] == "Job" for each in pod["metadata"].get("ownerReferences") or ())
-
-
-def is_ready(pod: dict[str, Any]) -> bool:
-    return _condition(pod, "Ready").get("status") == "True"
-
-
-def _condition(value: dict[str, Any], kind: str) -> dict[str, Any]:
-    return next((each for each in value["status"].get("conditions") or () if each["type"] == kind), {})
-
-
-def _containers(pod: dict[str, Any], state: str) -> list[dict[str, Any]]:
-    found = pod["status"].get("containerStatuses") or ()
-    return [each["state"][state] for each in found if state in each["state"]]
-
-
-def _waits(reason: str) -> Callable[[Scene], bool]:
-    return lambda scene: any(_is_waiting(pod, reason) for pod in scene.suspects)
-
-
-def _is_waiting(pod: dict[str, Any], reason: str) -> bool:
-    return any(each["reason"] == reason for each in _containers(pod, "waiting"))
-
-
-def _never_is_ready(scene: Scene) -> bool:
-    return any(_containers(pod, "running") and not is_ready(pod) for pod in scene.suspects)
-
-
-def _is_slow(scene: Scene) -> bool:
-    return any(
-        _seconds(pod["metadata"]["creationTimestamp"]) + 3 <= _seconds(started["startedAt"])
-        for pod in scene.suspects
-        for started in _containers(pod, "running")
-    )
-
-
-def _seconds(time_: str) -> float:
-    return datetime.fromisoformat(time_).timestamp()
-
-
-def _crashes_once_it_was_ready(scene: Scene) -> bool:
-    ready: set[str] = set()
-    for pod in scene.suspects:
-        if is_ready(pod):
-            ready.add(pod["metadata"]["uid"])
-        elif _is_waiting(pod, "CrashLoopBackOff") and pod["metadata"]["uid"] in ready:
-            return True
-    return False
-
-
-def _job_fails(scene: Scene) -> bool:
-    return any(_condition(each, "Failed").get("status") == "True" for each in scene.seen.states(JOBS))
-
-
-def _has_no_node(scene: Scene) -> bool:
-    return any(_condition(pod, "PodScheduled").get("reason") == "Unschedulable" for pod in scene.suspects)
-
-
-SHOWN: dict[str, Callable[[Any], bool]] = {
-    CRASH: _waits("CrashLoopBackOff"),
-    PULL: _waits("ImagePullBackOff"),
-    NEVER: _never_is_ready,
-    SLOW: _is_slow,
-    LATER: _crashes_once_it_was_ready,
-    JOB: _job_fails,
-    HOMELESS: _has_no_node,
-}
