@@ -29,6 +29,7 @@ from gitcd.planning.standing import IN_FORCE_FOR_NOW
 _LASTING = frozenset({OutcomeKind.CURRENT, OutcomeKind.SUSPENDED, OutcomeKind.PROMOTED})
 _SEAL_LENGTH = 16
 _BATCH = 256
+_UNRESOLVED = (None, None, None, None)
 ODD = (zlib.error, ValueError, LookupError, TypeError, AttributeError)
 
 _dump = json.JSONEncoder(separators=(",", ":")).encode
@@ -79,7 +80,7 @@ class Ledger:
             _unpack_layout(layout) if layout else None,
             tuple(warnings),
             [each and _unpack_outcome(each) for each in outcomes],
-            [_unpack_query(*each) for each in asked],
+            [_unpack_query(each) for each in asked],
         )
 
 
@@ -145,15 +146,14 @@ def _unpack_layout(plain: object) -> ConfigRepository:
 
 def _pack_query(query: Query, answered: str) -> list[Any]:
     follows = [schema.plain(each) for each in sorted(query.follows, key=repr)]
-    names = [query.repository.registry, query.repository.path]
-    return [names, sorted(query.tags), sorted(query.digests), follows, answered]
+    registry, path = query.repository.registry, query.repository.path
+    return [registry, path, sorted(query.tags), sorted(query.digests), follows, answered]
 
 
-def _unpack_query(
-    names: list[str], tags: list[str], digests: list[str], follows: list[object], answered: str
-) -> tuple[Query, str]:
+def _unpack_query(fact: Any) -> tuple[Query, str]:
+    registry, path, tags, digests, follows, answered = fact
     found = frozenset(_unpack_follow(each) for each in follows)
-    return Query(Repository(*names), frozenset(tags), frozenset(digests), found), answered
+    return Query(Repository(registry, path), frozenset(tags), frozenset(digests), found), answered
 
 
 def _unpack_follow(plain: object) -> Follow:
@@ -186,22 +186,18 @@ def _pack_outcome(outcome: Outcome | None) -> list[Any] | None:
     identity, origin, resolved = outcome.identity, outcome.origin, outcome.resolved
     pushed_at = resolved.pushed_at.isoformat() if resolved and resolved.pushed_at else ""
     return [
-        [identity.environment, identity.namespace, identity.name],
-        [origin.path, origin.line],
-        [resolved.tag, resolved.version, resolved.digest, pushed_at] if resolved else None,
-        [str(outcome.kind), outcome.image_repo, outcome.reason, outcome.message, outcome.remedy],
-        outcome.transient,
-        [outcome.old, outcome.old_digest, str(outcome.direction)],
-        outcome.places,
-        outcome.warnings,
+        *(identity.environment, identity.namespace, identity.name, origin.path, origin.line),
+        *((resolved.tag, resolved.version, resolved.digest, pushed_at) if resolved else _UNRESOLVED),
+        *(str(outcome.kind), outcome.image_repo, outcome.reason, outcome.message, outcome.remedy, outcome.transient),
+        *(outcome.old, outcome.old_digest, str(outcome.direction), outcome.places, outcome.warnings),
     ]
 
 
 def _unpack_outcome(fact: Any) -> Outcome:
-    identity, (path, line), resolved, (kind, *words), transient, (old, old_digest, direction), places, warnings = fact
-    image_repo, reason, message, remedy = words
+    environment, namespace, name, path, line, tag, version, digest, pushed_at, kind, *rest = fact
+    image_repo, reason, message, remedy, transient, old, old_digest, direction, places, warnings = rest
     return Outcome(
-        Identity(*identity),
+        Identity(environment, namespace, name),
         Origin(path, line),
         _KINDS[kind],
         image_repo,
@@ -209,7 +205,7 @@ def _unpack_outcome(fact: Any) -> Outcome:
         message,
         remedy,
         transient,
-        _unpack_resolved(*resolved) if resolved else None,
+        None if tag is None else _unpack_resolved(tag, version, digest, pushed_at),
         old,
         old_digest,
         _DIRECTIONS[direction],
