@@ -173,6 +173,8 @@ def _summarise(console: Console, report: Report) -> None:
     for health in report.unhealthy:
         named = health.message if health.message.startswith(str(health.ref)) else f"{health.ref}: {health.message}"
         console.error(named, report="".join(f"  {line}\n" for line in health.log))
+    for ref in report.overtaken:
+        console.say(f"{ref} is waited for no longer: a newer commit changes it")
     for rolled in report.rolled:
         _tell_rolled(console, rolled)
     _tell_left(console, report)

@@ -44,6 +44,8 @@ class How:
 
     `absent` answers which of them the registry lost.
 
+    `is_changing` tells whether a newer commit changes a file, so that what comes from it is waited for no longer.
+
     `state` says that another run would want the same; `narrowed`: only some declarations were asked for, so what is
     missing among their manifests says nothing.
     """
@@ -61,6 +63,7 @@ class How:
     state: str = ""
     kinds: frozenset[str] = frozenset()
     note: Note = field(default=lambda _: None)
+    is_changing: Callable[[str], bool] = lambda _: False
 
 
 def apply_environment(objects: Objects, environment: str, commit: str, want: Want, how: How) -> Report:
@@ -128,6 +131,7 @@ class _Run:
             self._same,
             pruned.refusal,
             self._error,
+            tuple(self._progress.overtaken),
         )
 
     @contextmanager
@@ -156,7 +160,7 @@ class _Run:
             for each in wave.manifests:
                 if trouble := self._hidden.get(each.ref):
                     self._progress.add(unseen(each, trouble))
-        waves = Waves(self._objects, self._writer, self._how.until, keep)
+        waves = Waves(self._objects, self._writer, self._how.until, keep, self._how.is_changing)
         turn = turn_of(self._want, self._due) if is_real else -1
         for number, wave in enumerate(self._want.waves):
             waves.write(wave, direct, self._live, self._progress)
@@ -272,7 +276,7 @@ class _Run:
         return (
             fine
             and self._error is None
-            and not self._progress.unhealthy
+            and not (self._progress.unhealthy or self._progress.overtaken)
             and not any(each.fate in broken for each in self._progress.results.values())
         )
 

@@ -19,7 +19,7 @@ from gitcd.usecases.rollout_team import End, Rolled
 class Report:
     """What came of one environment. `left_over` are objects that git no longer has, and that are still there.
 
-    `error` is what put an end to it before its end.
+    `error` is what put an end to it before its end, `overtaken` what a newer commit changes while it was waited for.
     """
 
     environment: str
@@ -33,6 +33,7 @@ class Report:
     unchanged: int = 0
     refusal: str = ""  # why nothing is pruned, although that was asked for
     error: GitcdError | None = None
+    overtaken: tuple[Ref, ...] = ()
 
     @property
     def code(self) -> ExitCode:
@@ -60,6 +61,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "rollouts": [_rolled(each) for each in report.rolled],
         "unhealthy": [_health(each) for each in report.unhealthy],
+        "overtaken": [_ref(each) for each in report.overtaken],
         "leftOver": [_ref(each) for each in report.left_over],
         "kept": [{**_ref(ref), "message": why} for ref, why in report.kept],
         "problems": problems(report),

@@ -22,6 +22,7 @@ from gitcd.planning.intake import read_inputs
 from gitcd.rollout.facts import Release
 from gitcd.usecases.apply import How, Keep, Roll, apply_environment
 from gitcd.usecases.apply_glance import is_as_it_was, state_of
+from gitcd.usecases.apply_newer import Newer
 from gitcd.usecases.apply_reading import Asked, Reading, read
 from gitcd.usecases.apply_release import Say, absent, ending, means
 from gitcd.usecases.apply_report import Report
@@ -60,7 +61,7 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
 
     What goes wrong with one is in its report, and the others go on. All that is asked of the repository is asked first;
     then others may have the copy of it, while the cluster is waited for. Where a newer commit puts an end to a rollout,
-    that commit follows, in what is left of the time.
+    or to waiting for what it changes, that commit follows, in what is left of the time.
 
     Raises:
         ConfigError: the cluster is not that of an environment, or something that was given is wrong.
@@ -73,7 +74,7 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
     mirror.give_back()
     for turn in turns:
         report = course.report(turn, note, say)
-        superseded |= any(each.end is End.SUPERSEDED for each in report.rolled)
+        superseded |= bool(report.overtaken) or any(each.end is End.SUPERSEDED for each in report.rolled)
         yield report
     if superseded and mirror.tip != course.tip and time.monotonic() < run.deadline:
         yield from apply(run, mirror, replace(wish, budget=_left(wish.budget, began)), note, say)
@@ -191,6 +192,7 @@ class _Course:
             state=self.state,
             kinds=self.bounds.kinds,
             note=note,
+            is_changing=(lambda _: False) if wish.revision else Newer(self.mirror, self.tip).changes,
         )
 
     def _rolling(self, say: Say) -> Roll:

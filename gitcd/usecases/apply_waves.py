@@ -34,6 +34,7 @@ class Progress:
     results: dict[Ref, Applied] = field(default_factory=dict)
     entries: dict[Ref, Entry] = field(default_factory=dict)
     unhealthy: list[Health] = field(default_factory=list)
+    overtaken: list[Ref] = field(default_factory=list)  # what a newer commit changes while it is waited for
     unwell: set[Ref] = field(default_factory=set)  # what is not as it shall be, so that nothing comes after it
     _stopped: dict[str, Applied] = field(default_factory=dict)  # by folder, the first that failed
 
@@ -84,12 +85,16 @@ def folder(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """Writes objects. `keep` is asked before each wave, and raises where this run must not go on."""
+    """Writes objects. `keep` is asked before each wave, and raises where this run must not go on.
+
+    `is_changing` tells whether a newer commit changes a file.
+    """
 
     objects: Objects
     writer: Writer
     until: float  # a moment of `time.monotonic()`
     keep: Callable[[], None]
+    is_changing: Callable[[str], bool] = lambda _: False
 
     def write(self, wave: Wave, work: Mapping[Ref, Manifest], live: Mapping[Ref, Json], progress: Progress) -> None:
         """Write what of a wave is to be written, several at a time, once that is well which it comes after."""
@@ -172,12 +177,20 @@ class Waves:
                 if health.state in {State.FAILED, State.MISSING}:
                     self._fail(with_log(self.objects, health), progress)
             waiting = [each.ref for each in found if each.state in {State.IN_PROGRESS, State.TERMINATING}]
+            overtaken = [ref for ref in waiting if self._is_overtaken(ref, progress)]
+            progress.overtaken += overtaken
+            progress.unwell.update(overtaken)
+            waiting = [ref for ref in waiting if ref not in overtaken]
             if waiting and time.monotonic() >= until:
                 for late in (each for each in found if each.ref in waiting):
                     self._fail(late, progress, f"not healthy in time: {late.message}")
                 return
             if waiting:  # of the time at most half is for looking: the server has them to start
                 time.sleep(max(_POLL, time.monotonic() - began))
+
+    def _is_overtaken(self, ref: Ref, progress: Progress) -> bool:
+        written = progress.results.get(ref)
+        return written is not None and self.is_changing(written.origin.path)
 
     def _fail(self, health: Health, progress: Progress, message: str = "") -> None:
         progress.unhealthy.append(health)

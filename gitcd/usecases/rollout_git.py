@@ -23,7 +23,7 @@ from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.takeback import Reverter
 from gitcd.usecases.workspace import Workspace
 
-_BRIEFLY = 1.0  # seconds to wait for another process that has the copy of the repository: the next look comes soon
+BRIEFLY = 1.0  # seconds to wait for another process that has the copy of the repository: the next look comes soon
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Branch:
     def _superseded(self, releases: Sequence[Release]) -> Iterable[Identity]:
         tip = self._mirror.origin.tip(self._mirror.branch)
         if tip != self._tip:
-            with self._mirror.claimed(_BRIEFLY):
+            with self._mirror.claimed(BRIEFLY):
                 tip = self._mirror.fetch()
                 identities = [each.identity for each in releases]
                 self._said, self._tip = self._read(tip, identities), tip

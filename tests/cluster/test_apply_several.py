@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -140,6 +142,35 @@ def test_whoever_loses_its_lease_goes_no_further(scene):
         scene.plane.kubectl("patch", "lease", "gitcd-prod", "-n", ns, "--type=merge", "-p", json.dumps({"spec": spec}))
         assert applying.wait(60) == 3
     assert "its Lease was lost to another run" in scene.talk.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("built", [False, True], ids=["plain", "kustomize"])
+def test_a_newer_commit_ends_the_wait_for_what_it_changes(scene, monkeypatch, built):
+    """Neither of two Deployments without a declaration ever becomes ready; the one that a commit mends is let go."""
+    monkeypatch.setattr("gitcd.usecases.apply_newer.TIP_EVERY", timedelta())
+    ns, broken = scene.namespace, "registry.example.com/team/web:bad-never"
+    files = {"envs/prod/web/kustomization.yaml": b"resources: [app.yaml]\n"} if built else {}
+    scene.commit({APP: documents(deployment(ns, image=broken)), **files})
+
+    def mend():
+        path = f"/apis/apps/v1/namespaces/{ns}/deployments"
+        while not scene.plane.get(path)["items"]:
+            time.sleep(0.1)
+        scene.commit({"envs/prod/other.yaml": documents(config_map(ns, "other", k="v"))})
+        time.sleep(1)
+        scene.commit({APP: documents(deployment(ns))})
+
+    with ThreadPoolExecutor(1) as aside:
+        mending = aside.submit(mend)
+        ran = scene.apply("--all", "--budget", "60s")
+        mending.result()
+    first, second = ran.environments
+    assert ran.code == 0, ran.err
+    assert [each["name"] for each in first["overtaken"]] == ["web"]
+    assert "is waited for no longer: a newer commit changes it" in ran.err
+    assert {each["name"]: each["result"] for each in second["objects"]} == {"web": "Changed", "other": "Created"}
+    assert scene.apply("--all").report["objects"] == []
 
 
 def wait_for(scene, text: str) -> None:
