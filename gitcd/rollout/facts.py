@@ -10,7 +10,7 @@ from typing import Any
 from gitcd.model import times
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.health import Around, Health
-from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.live import Json, Manifest, Ref, part
 from gitcd.model.verdict import Measurement, Tally
 from gitcd.rollout import record
 from gitcd.rollout.record import Record
@@ -114,16 +114,15 @@ class Facts:
 
 def template(value: Json) -> Json:
     """The pod template of a workload; empty for what has none."""
-    for key in _TEMPLATES.get(str(value.get("kind")), _USUAL):
-        value = value.get(key) or {}
-    return value
+    return part(value, *_TEMPLATES.get(str(value.get("kind")), _USUAL))
 
 
 def containers(value: Json) -> Iterator[Json]:
     """The containers of a workload's pods, init containers too."""
-    spec: Mapping[str, Any] = template(value).get("spec") or {}
+    spec = part(template(value), "spec")
     for key in _CONTAINERS:
-        yield from spec.get(key) or ()
+        found = spec.get(key)
+        yield from (each for each in found if isinstance(each, Mapping)) if isinstance(found, list | tuple) else ()
 
 
 def images(value: Json) -> dict[str, str]:
