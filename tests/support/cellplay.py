@@ -340,7 +340,7 @@ def hand_over(git: GitRollouts) -> None:
 
 
 @contextmanager
-def second_process(git: GitRollouts, *paths: str) -> Iterator[None]:
+def second_process(git: GitRollouts, *paths: str) -> Iterator[subprocess.Popen[bytes]]:
     """Somebody else applies the branch: whenever it has moved, and now and then besides."""
     plane, remote = git.cluster.plane, git.remote.path
     words = ["bash", "-c", _APPLIER, "applier", str(remote), str(plane.binaries / "kubectl")]
@@ -350,7 +350,7 @@ def second_process(git: GitRollouts, *paths: str) -> Iterator[None]:
             [*words, str(plane.admin.kubeconfig), *(paths or (WORKLOAD,))], env=environment, stdout=log, stderr=log
         )
         try:
-            yield
+            yield process
             assert process.poll() is None, (remote.parent / "applier.log").read_text()
         finally:
             process.terminate()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP, Signals
 from threading import Event, Thread
 from typing import Any
 
@@ -55,6 +57,7 @@ class SlotScene:
     seen: Witness = field(default_factory=lambda: Witness({}))
     told: list[str] = field(default_factory=list)
     commits: list[str] = field(default_factory=list)  # of reconciles
+    applier: subprocess.Popen[bytes] | None = None  # of whom everything comes that gitcd does not write
 
     def play(self) -> Rolled:
         git, cell = self.slots.git, self.cell
@@ -62,7 +65,7 @@ class SlotScene:
             kinds = (SERVICES, PODS, DEPLOYMENTS, JOBS, DECLARED)
             self.seen = stack.enter_context(witness(self.slots.plane, self.slots.namespace, *kinds))
             if cell.is_external:
-                stack.enter_context(second_process(git, *_FILES))
+                self.applier = stack.enter_context(second_process(git, *_FILES))
             if cell.new:
                 git.remote.commit({_FILES[1]: changed(git.remote.show(_FILES[1]), *cell.new)})
             before = git.remote.count()
@@ -76,8 +79,11 @@ class SlotScene:
 
     def _roll(self) -> Rolled:
         if self.cell.dies:
-            with pytest.raises(Killed):
-                self._apply(tell=self._die)
+            try:
+                with pytest.raises(Killed):
+                    self._apply(tell=self._die)
+            finally:
+                self._signal(SIGCONT)
             until(self.shows, "the fault is never seen")
         if self.cell.then:
             self.slots.git.tags.move("team/app", "env-dev", self.cell.then)
@@ -94,8 +100,14 @@ class SlotScene:
         self.told.append(text)
 
     def _die(self, _: object, text: str) -> None:
+        if text == "commit the switch":
+            self._signal(SIGSTOP)  # who applies must not be there before this run is gone
         if re.search(self.cell.dies, text):
             raise Killed
+
+    def _signal(self, number: Signals) -> None:
+        if self.applier:
+            self.applier.send_signal(number)
 
     def _again(self, rolled: Rolled) -> None:
         """Whoever comes later finds nothing to do."""
