@@ -97,7 +97,7 @@ def _run(
 def _registry(workspace: Workspace, arguments: Mapping[str, Any]) -> EcrTags:
     """The registry as the operator's settings say, and the flags above them."""
     from gitcd.registry.tags import EcrTags
-    from gitcd.usecases.workspace import registry_settings
+    from gitcd.usecases.registry_access import registry_settings
 
     given = {name: arguments[name] for name in ("region", "profile", "role_arn") if arguments[name]}
     return EcrTags(replace(registry_settings(workspace.settings), **given))

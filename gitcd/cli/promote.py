@@ -139,8 +139,8 @@ def rehearsed(console: Console, form: Any, plan: Plan, *, check: bool) -> int:
 def _settled(console: Console, form: Any, run: Workspace, arguments: dict[str, Any]) -> int:
     from gitcd.registry.any_tags import AnyTags
     from gitcd.usecases.keeping import source_of
+    from gitcd.usecases.registry_access import registry_settings
     from gitcd.usecases.settle_tags import settle
-    from gitcd.usecases.workspace import registry_settings
 
     ecr_changes.check_outputs(arguments, form)
     with run.open() as target:

@@ -76,8 +76,8 @@ def _request(console: Console, arguments: dict[str, Any]) -> RollbackRequest:
 
 def _sources(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Sources:
     from gitcd.registry.any_tags import AnyTags
+    from gitcd.usecases.registry_access import registry_settings
     from gitcd.usecases.rollback import Sources
-    from gitcd.usecases.workspace import registry_settings
 
     def good(identity: Identity) -> str:
         from gitcd.cluster.access import find_access

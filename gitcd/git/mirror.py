@@ -43,11 +43,13 @@ class Mirror:
         extent: str = SHALLOW,
         memory: Memory = FORGETFUL,
         default: str | None = None,
+        known: str = "",
         lock: Lock | None = None,
     ) -> None:
         """`extent` is the option of git-fetch that says how much of the history and of the files is brought.
 
-        `memory` keeps what the branch's blobs hold. `default` is the remote's default branch, where that was asked.
+        `memory` keeps what the branch's blobs hold. `default` is the remote's default branch, where that was asked,
+        and `known` the commit that the branch named when it was: the first fetch need not ask again.
         `lock` is what keeps other processes from a kept copy.
         """
         self.git_dir = git_dir
@@ -57,6 +59,7 @@ class Mirror:
         self.tip = ""  # what was fetched last, or landed since; empty before the first fetch
         self._extent = extent
         self._default = default
+        self._known = known
         self._lock = lock
         self._claim = threading.RLock()
 
@@ -76,7 +79,7 @@ class Mirror:
             TransientError: the remote cannot be reached.
         """
         if self._default is None:
-            self._default = self.origin.default_branch()
+            self._default, _ = self.origin.head()
         return "" if self._default in {"", self.branch} else self.branch
 
     def fetch(self) -> str:
@@ -90,7 +93,7 @@ class Mirror:
         return self.tip
 
     def _fetched(self) -> str:
-        tip = self.origin.tip(self.branch)
+        tip, self._known = self._known or self.origin.tip(self.branch), ""
         if not tip:
             raise self._no_branch()
         held = self._held() if self._sound() else ""
@@ -220,12 +223,12 @@ def open_mirror(
             folder, lock = stack.enter_context(private_folder()), None
         scratch = folder if not cache_dir else stack.enter_context(private_folder())
         access = access_to(remote, scratch, credentials, ssh, https)
-        default = None if branch else _default_branch(Origin(Git(), remote, access, timeout=timeout))
+        default, known = (None, "") if branch else _head(Origin(Git(), remote, access, timeout=timeout))
         branch = default or branch
         git_dir = folder / f"{_name(branch)}.git"
         memory = FileMemory(git_dir.with_suffix(".memory")) if cache_dir else None
         origin = Origin(Git(git_dir), remote, access, timeout=timeout)
-        mirror = Mirror(git_dir, origin, branch, memory=memory or FORGETFUL, default=default, lock=lock)
+        mirror = Mirror(git_dir, origin, branch, memory=memory or FORGETFUL, default=default, known=known, lock=lock)
         try:
             yield mirror
             if memory:
@@ -251,9 +254,10 @@ def kept_copy(remote: Remote, branch: str, cache_dir: Path) -> tuple[CommitTree,
     return None
 
 
-def _default_branch(origin: Origin) -> str:
-    if name := origin.default_branch():
-        return check_branch(name)
+def _head(origin: Origin) -> tuple[str, str]:
+    branch, commit = origin.head()
+    if branch:
+        return check_branch(branch), commit
     raise ConfigError(f"{origin.remote} does not say which branch is its default", remedy="name one with --branch")
 
 

@@ -70,11 +70,12 @@ class Origin:
         lines = (line.partition("\t") for line in result.stdout.decode(errors="surrogateescape").splitlines())
         return {ref.removeprefix("refs/heads/"): oid for oid, _, ref in lines if _OID.fullmatch(oid)}
 
-    def default_branch(self) -> str:
-        """The branch that the remote's HEAD names; empty if it does not say. Raises as `tip` does."""
+    def head(self) -> tuple[str, str]:
+        """The branch that the remote's HEAD names, and its commit; empty as far as it does not say. Raises as `tip`."""
         answer = self._ask("ls-remote", "--quiet", "--symref", "--", self.remote.address, "HEAD").stdout.decode()
-        match = re.match(r"ref: refs/heads/(\S+)\tHEAD$", answer, re.MULTILINE)
-        return match[1] if match else ""
+        branch = re.match(r"ref: refs/heads/(\S+)\tHEAD$", answer, re.MULTILINE)
+        commit = re.search(rf"^({_OID.pattern})\tHEAD$", answer, re.MULTILINE)
+        return branch[1] if branch else "", commit[1] if commit else ""
 
     def fetch(self, branch: str, *options: str) -> None:
         """Bring the branch into the local `refs/heads/<branch>`, wherever that stood.

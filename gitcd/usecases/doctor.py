@@ -23,8 +23,9 @@ from gitcd.planning.intake import read_inputs
 from gitcd.planning.survey import survey
 from gitcd.registry.settings import RegistrySettings
 from gitcd.usecases.checks import Check, Verdict, counted, failures
+from gitcd.usecases.registry_access import registry_settings
 from gitcd.usecases.upkeep import Asked, check_lifecycle, check_mutability
-from gitcd.usecases.workspace import Target, Workspace, registry_settings
+from gitcd.usecases.workspace import Target, Workspace
 
 _PATIENCE = 120.0  # seconds for all previews together; ECR takes a few for each
 

@@ -30,8 +30,9 @@ from gitcd.usecases.planner import make_plan
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.pulls import fails
 from gitcd.usecases.reconcile import with_failure, with_messages
+from gitcd.usecases.registry_access import registry_settings
 from gitcd.usecases.tagging import as_error, is_absent, parse_repository
-from gitcd.usecases.workspace import Target, Workspace, registry_settings
+from gitcd.usecases.workspace import Target, Workspace
 
 # The version is a tag in which a git hash stands anywhere, as cvmanager had it.
 _VERSION_SYNTAX = ".*[0-9a-f]{5,40}.*"

@@ -34,7 +34,7 @@ Came = TypeVar("Came")
 def with_git(means: Means, run: Workspace, mirror: Mirror, tip: str = "") -> Means:
     """The same means, with a branch to commit to; `tip` is what it named when the run began."""
     from gitcd.registry.tags import EcrTags
-    from gitcd.usecases.workspace import registry_settings
+    from gitcd.usecases.registry_access import registry_settings
 
     registry = EcrTags(registry_settings(run.settings))
     sources = Sources(lambda: run.history(mirror), registry.manifests)

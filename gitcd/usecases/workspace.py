@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitcd import redact
 from gitcd.errors import ConfigError
 from gitcd.git.commit import Author
 from gitcd.git.history import History, MissingHistory, ensure_history, local_history
@@ -22,18 +22,14 @@ from gitcd.model import layout
 from gitcd.model.evidence import Inspected, Inspection
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Failure, Query
-from gitcd.model.settings import RegistryAccess, Settings
-from gitcd.registry.label_memory import LabelMemory
-from gitcd.registry.parallel import in_parallel
-from gitcd.registry.registries import Registries
-from gitcd.registry.resolver import resolve
-from gitcd.registry.settings import Access, RegistrySettings
+from gitcd.model.settings import Settings
 from gitcd.usecases import identity
 from gitcd.usecases.context import EVERYTHING, Context, Selection, default_line
 
 if TYPE_CHECKING:
     from gitcd.planning.limits import Limits
     from gitcd.registry.labels import ImageSource
+    from gitcd.registry.registries import Registries
 
 Target = WorkTree | Mirror
 
@@ -45,11 +41,19 @@ class Workspace:
         self.settings = settings
         self.now = now or datetime.now(UTC)
         self.run = f"{self.now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        kept = cache_dir(settings)
-        self._registry = Registries(registry_settings(settings), LabelMemory(kept / "image-labels" if kept else None))
         self._answers: Answers | None = None
         self._inspected: Inspected | None = None
         self._deadline = time.monotonic() + settings.deadlines.run.total_seconds()
+
+    @cached_property
+    def _registry(self) -> Registries:
+        """All registries, once one of them is asked."""
+        from gitcd.registry.label_memory import LabelMemory
+        from gitcd.registry.registries import Registries
+        from gitcd.usecases.registry_access import registry_settings
+
+        kept = cache_dir(self.settings)
+        return Registries(registry_settings(self.settings), LabelMemory(kept / "image-labels" if kept else None))
 
     @property
     def author(self) -> Author:
@@ -87,7 +91,7 @@ class Workspace:
     @property
     def registry_calls(self) -> int:
         """How many requests the registry was sent."""
-        return self._registry.calls
+        return self._registry.calls if "_registry" in vars(self) else 0
 
     @contextmanager
     def open(self, *, local: bool = True) -> Iterator[Target]:
@@ -131,6 +135,8 @@ class Workspace:
 
     def ask(self, queries: Sequence[Query]) -> Answers:
         """Ask what was not asked before in this run: a tag has one digest for the whole of it."""
+        from gitcd.registry.resolver import resolve
+
         self._answers = resolve(
             queries,
             self._registry,
@@ -155,6 +161,8 @@ class Workspace:
 
     def sources(self, images: Sequence[tuple[Repository, str]]) -> dict[tuple[Repository, str], ImageSource | Failure]:
         """Where images, by repository and digest, were built from; what has no answer at the deadline is left out."""
+        from gitcd.registry.parallel import in_parallel
+
         wanted = list(dict.fromkeys(images))
         asked = in_parallel(
             lambda image: self._registry.source(*image), wanted, self.settings.ecr.workers, self._deadline
@@ -212,44 +220,5 @@ def cache_dir(settings: Settings) -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def registry_settings(settings: Settings) -> RegistrySettings:
-    """The operator's settings as the registry floor takes them.
-
-    Raises:
-        ConfigError: a password is not where the settings say.
-    """
-    return RegistrySettings(
-        endpoint_url=settings.ecr.endpoint_url,
-        region=settings.ecr.region,
-        access={_key(each): _access(each) for each in settings.registries},
-        allowed=settings.allow.registries,
-    )
-
-
-def _key(entry: RegistryAccess) -> str:
-    """The account, or the host in the spelling of repositories: `docker.io` has another one."""
-    return Repository.parse(f"{entry.host}/any").registry if entry.host else entry.account
-
-
-def _access(entry: RegistryAccess) -> Access:
-    password = os.environ.get(entry.password_env, "") if entry.password_env else ""
-    if entry.password_env and not password:
-        message = f"the registry {entry.host} takes its password from {entry.password_env}, which is not set"
-        raise ConfigError(message, remedy=f"Set {entry.password_env}.")
-    redact.register(password)
-    return Access(
-        entry.role_arn,
-        entry.external_id,
-        entry.endpoint_url,
-        entry.kind,
-        entry.username,
-        password,
-        entry.plain_http,
-    )
-
-
 def _looks_local(text: str) -> bool:
     return text.startswith((".", "/", "~")) or ":" not in text
-
-
-__all__ = ["Target", "Workspace", "cache_dir", "locate", "registry_settings"]

@@ -8,7 +8,8 @@ from gitcd.errors import ConfigError, TransientError
 from gitcd.git.worktree import WorkTree
 from gitcd.model.reference import Repository
 from gitcd.model.settings import Deadlines, RegistryAccess, Settings
-from gitcd.usecases.workspace import Workspace, locate, registry_settings
+from gitcd.usecases.registry_access import registry_settings
+from gitcd.usecases.workspace import Workspace, locate
 from tests.support.repos import make_bare, make_worktree
 from tests.support.scenes import LAYOUT, app_files
 
