@@ -132,19 +132,24 @@ def _shard(arguments: Mapping[str, Any]) -> Shard | None:
     count: int | None = arguments.get("shards")
     if shard and count is not None:
         raise click.UsageError("--shard and --shards exclude each other")
-    if shard is None and count is None:
+    if count is not None:
+        shard = _own_index(count), count
+    if shard is None:
         return None
     from gitcd.planning.shards import Shard
 
-    if count is None:
-        return Shard(*shard) if shard else None
+    return Shard(*shard)
+
+
+def _own_index(count: int) -> int:
+    """Which of so many parts an Indexed Job has made this one."""
     index = os.environ.get("JOB_COMPLETION_INDEX", "")
     if not (index.isdecimal() and int(index) < count):
         said = f"is {index}" if index else "is not set"
         raise click.UsageError(
             f"--shards {count} takes which one from JOB_COMPLETION_INDEX, a number below it; that variable {said}"
         )
-    return Shard(int(index), count)
+    return int(index)
 
 
 def cluster(run: Workspace, arguments: Mapping[str, Any]) -> ClusterSource | None:

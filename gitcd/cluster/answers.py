@@ -192,10 +192,18 @@ def trouble(answer: Answer | Exception, server: str) -> TransientError:
     return TransientError(f"{server} {what} {words(answer)}", remedy="Run again.")
 
 
-def untrusted(server: str, error: Exception) -> GitcdError:
-    """What is wrong where TLS fails: certificates, unless the connection merely broke off."""
+def is_untrusted(error: Exception) -> bool:
+    """Whether TLS fails for the certificates' sake, and not because the connection merely broke off."""
+    from urllib3.exceptions import SSLError
+
     told = (*error.args, error.__cause__, error.__context__)
-    if any(isinstance(each, ssl.SSLEOFError | ssl.SSLZeroReturnError) for each in told):
+    has_ended = any(isinstance(each, ssl.SSLEOFError | ssl.SSLZeroReturnError) for each in told)
+    return isinstance(error, SSLError) and not has_ended
+
+
+def unanswered(error: Exception, server: str) -> GitcdError:
+    """What is wrong where there was no answer."""
+    if not is_untrusted(error):
         return trouble(error, server)
     return ConfigError(
         f"{server} shows a certificate that is not trusted: {redact.clean(str(error))[:_SHOWN]}",

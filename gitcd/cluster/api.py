@@ -135,10 +135,8 @@ class Api:
                 return data.decode(errors="replace")
             finally:
                 response.close()
-        except urllib3.exceptions.SSLError as error:
-            raise answers.untrusted(self.server, error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise answers.trouble(error, self.server) from error
+            raise answers.unanswered(error, self.server) from error
 
     def knock(self, path: str, seconds: float, most: Callable[[int, str], int]) -> Heard | Unheard:
         """What somebody behind the server answers, to whom it forwards the question; see `asking.ask`."""
@@ -178,10 +176,8 @@ class Api:
                 yield from map(answers.event, answers.lines(response.stream(_CHUNK)))
             finally:
                 response.close()
-        except urllib3.exceptions.SSLError as error:
-            raise answers.untrusted(self.server, error) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise answers.trouble(error, self.server) from error
+            raise answers.unanswered(error, self.server) from error
 
     def _items(self, path: str, query: dict[str, str | int], *, namespaced: bool) -> Iterator[Json]:
         limit = PAGE
@@ -229,11 +225,9 @@ class Api:
             self._warn(request, response.headers.getlist("Warning"))
             data = answers.whole(response, self.server)
             return Answer(response.status, answers.value(data, response.status), answers.seconds(response.headers))
-        except urllib3.exceptions.SSLError as error:
-            if isinstance(found := answers.untrusted(self.server, error), TransientError):
-                return error
-            raise found from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if answers.is_untrusted(error):
+                raise answers.unanswered(error, self.server) from error
             return error
 
     def _send(self, request: _Request, timeout: urllib3.Timeout, **how: Any) -> urllib3.BaseHTTPResponse:

@@ -120,12 +120,6 @@ def _ids(line: str) -> tuple[str, str]:
     return old if old.strip("0") else "", new if new.strip("0") else ""
 
 
-def differing(mirror: Mirror, branch: Branch, base: str) -> set[str]:
-    """The files that a branch and the base do not have alike, whoever has changed them."""
-    found = mirror.git.run("diff-tree", "-r", "--no-renames", "--name-only", "-z", base, branch.tip).stdout
-    return {os.fsdecode(path) for path in found.split(b"\0") if path}
-
-
 def _entry(file: FileChange, digits: int) -> list[bytes]:
     """Mode and object id of a file as git tells them; zeros where it is removed. `digits` tells the kind of ids."""
     if file.after is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gitcd.manifests.collect import Collector, text_of
 from gitcd.manifests.cursor import Cursor
+from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.model.site import Form
 
-_FILES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 _KEYS = ("name", "newName", "newTag", "digest")
 
 
@@ -21,7 +21,7 @@ def find(item: Cursor, collector: Collector) -> None:
 def _entries(item: Cursor, kind: str, api_version: str) -> list[Cursor]:
     if kind == "Kustomization" and api_version.startswith("kustomize.toolkit.fluxcd.io/"):
         images = item.at("spec", "images")
-    elif kind in {"Kustomization", "Component"} or (not kind and item.document.path.rpartition("/")[2] in _FILES):
+    elif kind in {"Kustomization", "Component"} or (not kind and is_kustomization(item.document.path)):
         images = item.get("images")
     else:
         images = None

@@ -16,18 +16,15 @@ from gitcd.manifests.documents import Map, UnreadableError
 from gitcd.model.declaration import Origin
 from gitcd.model.faults import shown
 from gitcd.model.fields import DNS_LABEL
-from gitcd.model.live import Manifest, Ref, part
+from gitcd.model.live import Manifest, Ref, part, template_at
 from gitcd.model.site import Refusal
 
 _MAPS = ("annotations", "labels")
 _CONTAINERS = ("containers", "initContainers")
-_TEMPLATE = ("spec", "template")
-# Where the pods of built-in kinds are described; a Service has none, and a selector as they have.
-_PODS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Rollout", "Service"), _TEMPLATE),
-    "CronJob": ("spec", "jobTemplate", "spec", "template"),
-    "Pod": (),
-}
+# Kinds that have pods; a Service has none, and a selector as they have.
+_SHAPED = frozenset(
+    {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout", "Service"}
+)
 ENCRYPTED = "sops"  # the top-level key that sops leaves in what it has encrypted
 
 _MAX_BYTES = 1 << 24  # definitions of custom kinds come in files of megabytes
@@ -142,9 +139,9 @@ def _object(origin: Origin, value: Map) -> Manifest | Refusal:
 
 def _misshapen(kind: str, value: Map) -> Iterator[str]:
     """Where an object is not of the shape that its kind has, as far as rollouts go by it."""
-    pods = _PODS.get(kind)
-    if pods is None:
+    if kind not in _SHAPED:
         return
+    pods = template_at(kind)
     for path in (("spec",), ("spec", "selector"), ("spec", "selector", "matchLabels"), *_ways(pods)):
         above = part(value, *path[:-1])
         if not isinstance(above.get(path[-1]) or {}, Mapping):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from gitcd.manifests.collect import Collector
 from gitcd.manifests.cursor import Cursor
+from gitcd.model.live import template_at
 from gitcd.model.site import Service
 
-_TEMPLATES = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
-_USUAL = ("spec", "template")
 _LISTS = {"containers": False, "initContainers": True, "ephemeralContainers": False}
 
 
@@ -26,7 +25,7 @@ def find(item: Cursor, collector: Collector) -> None:
 
 def template(item: Cursor) -> Cursor | None:
     """What holds the pod's metadata and spec: the object itself for a Pod."""
-    found = item.at(*_TEMPLATES.get(item.value("kind"), _USUAL))
+    found = item.at(*template_at(item.value("kind")))
     return found if found and found.get("spec") else None
 
 

@@ -10,12 +10,19 @@ from gitcd.model.declaration import Origin
 
 Json = Mapping[str, Any]  # an object as the API has it
 
+_TEMPLATES: Mapping[str, tuple[str, ...]] = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
+
 
 def part(value: object, *steps: str) -> Json:
     """The map that lies there; an empty one where there is none, whatever people have written instead."""
     for step in steps:
         value = value.get(step) if isinstance(value, Mapping) else None
     return value if isinstance(value, Mapping) else {}
+
+
+def template_at(kind: str) -> tuple[str, ...]:
+    """Where objects of this kind say what their pods are like, if they have any."""
+    return _TEMPLATES.get(kind, ("spec", "template"))
 
 
 @dataclass(frozen=True, slots=True, order=True)

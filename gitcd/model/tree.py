@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -50,6 +50,19 @@ class MemoryTree:
     def read(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes]]:
         for entry in entries:
             yield entry, self.files[entry.path]
+
+
+def upward(path: str) -> Iterator[str]:
+    """A path, and the folders that it lies in up to the root, which is empty."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+    yield ""
+
+
+def lies_in(path: str, places: Collection[str]) -> bool:
+    """Whether it is one of these files and folders, or lies below one."""
+    return any(each in places for each in upward(path))
 
 
 def blob_id(data: bytes) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gitcd.model.declaration import Spec
-from gitcd.model.live import Json, Manifest, Ref, part
+from gitcd.model.live import Json, Manifest, Ref, part, template_at
 from gitcd.model.reference import Reference, Repository
 from gitcd.planning.applying_fields import NOISE, fields_of
 
@@ -15,8 +15,6 @@ ENVIRONMENT = "gitcd.io/environment"  # the annotation that says whose an object
 
 _AUTOSCALER = "HorizontalPodAutoscaler"
 _LISTS = ("containers", "initContainers")
-_TEMPLATES: Mapping[str, tuple[str, ...]] = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
-_USUAL = ("spec", "template")
 _OF_IMAGES = frozenset({".", "f:name", "f:image"})  # of a container, by which it is told from others
 
 # Who wrote fields before the server kept account of them, or by `kubectl apply` without --server-side.
@@ -82,7 +80,7 @@ def carries(manifest: Manifest, repository: Repository, name: str = "") -> bool:
 
 def images_alone(manifest: Manifest, spec: Spec) -> Manifest:
     """The same object, but with nothing of it except the images that a declaration is about."""
-    steps = _TEMPLATES.get(manifest.ref.kind, _USUAL)
+    steps = template_at(manifest.ref.kind)
     pod: dict[str, Any] = {}
     name = spec.container.name if spec.container else ""
     for key, container in _images(manifest, spec.repository, name):
@@ -115,7 +113,7 @@ def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _images(manifest: Manifest, repository: Repository, name: str) -> Iterator[tuple[str, Json]]:
-    pod = part(manifest.value, *_TEMPLATES.get(manifest.ref.kind, _USUAL), "spec")
+    pod = part(manifest.value, *template_at(manifest.ref.kind), "spec")
     for key in _LISTS:
         listed = pod.get(key)
         for each in listed if isinstance(listed, list) else ():

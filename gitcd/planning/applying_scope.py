@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitcd.model.declaration import Identity
-from gitcd.model.live import Manifest, Ref, part
+from gitcd.model.live import Manifest, Ref, part, template_at
 from gitcd.planning.applying_parts import carries, in_namespace
 from gitcd.planning.matching import Declared
 
@@ -113,8 +113,7 @@ def _is_workload(manifest: Manifest, declared: Declared) -> bool:
 
 def labels_of(manifest: Manifest) -> list[Mapping[str, str]]:
     """Its own labels, and those of its pods."""
-    steps = ("spec", "jobTemplate", "spec", "template") if manifest.ref.kind == "CronJob" else ("spec", "template")
-    return [part(manifest.value, *above, "metadata", "labels") for above in ((), steps)]
+    return [part(manifest.value, *above, "metadata", "labels") for above in ((), template_at(manifest.ref.kind))]
 
 
 def workloads_of(found: Iterable[Part]) -> Mapping[Ref, Part]:

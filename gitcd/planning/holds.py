@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gitcd.model.declaration import Identity
-from gitcd.model.hold import Hold
+from gitcd.model.hold import Hold, Reject
 from gitcd.model.site import Form, Site
 from gitcd.planning.moments import moment
 from gitcd.planning.wanted import Wanted
@@ -51,12 +51,18 @@ def applies(hold: Hold | None, digest: str, now: datetime) -> Held | None:
     if hold.freeze and not _is_over(hold.until, now):
         until = f" until {hold.until}" if hold.until else ""
         return Held("Frozen", f"frozen{until}{_said(hold.by, hold.reason)}")
-    rejected = next((each for each in hold.reject if each.digest == digest and not _is_over(each.until, now)), None)
+    rejected = rejection(hold, digest, now)
     if rejected is None:
         return None
     until = f" until {rejected.until}" if rejected.until else ""
     said = _said(rejected.by or hold.by, rejected.reason or hold.reason)
     return Held("Rejected", f"{rejected.version or rejected.digest} is rejected{until}{said}")
+
+
+def rejection(hold: Hold | None, digest: str, now: datetime) -> Reject | None:
+    """What a hold file says that keeps this digest out now, be there a freeze or not."""
+    found = (each for each in hold.reject if each.digest == digest) if hold else ()
+    return next((each for each in found if not _is_over(each.until, now)), None)
 
 
 def _is_over(until: str, now: datetime) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gitcd.manifests import kustomizations
 from gitcd.manifests.foreign import Object, as_list, as_map, find_sites, read_value
 from gitcd.model.reference import ReferenceError as NotAReference
 from gitcd.model.reference import Repository
@@ -19,7 +20,6 @@ from gitcd.model.site import Form, Site
 from gitcd.planning.drafting import NoCounterpartError, repository_of
 from gitcd.planning.image_updater import Image, Watched
 
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _DEFAULT_NAME, _DEFAULT_TAG = "image.name", "image.tag"
 _STEP = re.compile(r"([^\[\]]+)|\[(\d+)\]")
 
@@ -42,7 +42,7 @@ def targets(watched: Watched) -> list[str]:
         return [watched.application.origin.path]
     kind, _, place = target.partition(":")
     if kind == "kustomization":
-        return [_joined(folder, place, name) for name in _KUSTOMIZATIONS]
+        return [_joined(folder, place, name) for name in kustomizations.NAMES]
     if kind == "helmvalues":
         return [_joined(folder, place or "values.yaml")]
     application = watched.application

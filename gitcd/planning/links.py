@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable
 
-from gitcd.model.tree import Mode, Tree
+from gitcd.model.tree import Mode, Tree, upward
 
 
 def linked_declarations(tree: Tree, paths: Iterable[str]) -> tuple[str, ...]:
@@ -14,7 +14,7 @@ def linked_declarations(tree: Tree, paths: Iterable[str]) -> tuple[str, ...]:
     if not links:
         return ()
     declaring = set(paths)
-    above = {parent for path in declaring for parent in _parents(path)}
+    above = {parent for path in declaring for parent in upward(posixpath.dirname(path))}
     warnings = []
     for entry, data in tree.read(links):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), data.decode(errors="replace")))
@@ -24,8 +24,3 @@ def linked_declarations(tree: Tree, paths: Iterable[str]) -> tuple[str, ...]:
                 "there alone"
             )
     return tuple(warnings)
-
-
-def _parents(path: str) -> Iterable[str]:
-    while path := posixpath.dirname(path):
-        yield path

@@ -19,6 +19,7 @@ from gitcd.model.plan import BROKEN, Outcome, OutcomeKind, Plan
 
 if TYPE_CHECKING:  # names of branches are asked for in every run, what stands on them in few
     from gitcd.planning.decide import Decision
+    from gitcd.planning.matching import Declared
     from gitcd.planning.scopes import Scopes
 
 FOLDER = "gitcd/"
@@ -95,13 +96,19 @@ def routes(movers: Sequence[Decision], scopes: Scopes) -> dict[Identity, str]:
     return chosen
 
 
+def asks_for_pull(declared: Declared, scopes: Scopes) -> bool:
+    """Whether a declaration may move by a pull request only, by its own word or its environment's."""
+    own, common = declared.declaration.spec.delivery, scopes.layout_of(declared.identity.environment).delivery
+    return "PullRequest" in {common.mode, own.mode if own else ""}
+
+
 def _branch(mover: Decision, scopes: Scopes) -> str:
     """Where the declaration goes by itself; empty: straight to the base."""
     declared = mover.surveyed.declared
     environment = scopes.layout_of(declared.identity.environment)
     own, common = declared.declaration.spec.delivery, environment.delivery
     asked = mover.aim is not None and mover.aim.by_pull
-    if not asked and "PullRequest" not in {common.mode, own.mode if own else ""}:
+    if not (asked or asks_for_pull(declared, scopes)):
         return ""
     group = (own.group if own else "") or common.group or EACH
     name = f"{declared.identity.namespace}.{declared.identity.name}" if group == EACH else group

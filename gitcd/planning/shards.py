@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gitcd.model.declaration import Identity
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Declared
-from gitcd.planning.pulls import EACH
+from gitcd.planning.pulls import EACH, asks_for_pull
 from gitcd.planning.scopes import Scopes
 
 Bond = tuple[str, ...]
@@ -89,5 +89,5 @@ def _bonds(declared: Declared, scopes: Scopes) -> Iterator[Bond]:
         yield environment, "rollout", spec.strategy.group
     common, own = scopes.layout_of(environment).delivery, spec.delivery
     group = (own.group if own else "") or common.group or EACH
-    if group != EACH and "PullRequest" in {common.mode, own.mode if own else ""}:
+    if group != EACH and asks_for_pull(declared, scopes):
         yield environment, "pull request", group

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.live import Json, Manifest, Ref, part
 from gitcd.rollout.facts import Facts, images
-from gitcd.rollout.health.reading import annotation, mapping, number, text
+from gitcd.rollout.health.reading import annotation, number, text
 
 TRACK = "gitcd.io/track"
 _CANARY = "canary"
@@ -55,7 +55,7 @@ class Copy:
                 },
                 "ownerReferences": _owners(live),
             },
-            "spec": _tracked(mapping(base, "spec")),
+            "spec": _tracked(part(base, "spec")),
         }
         return replace(self.stable, ref=self.ref, value=value)
 
@@ -80,7 +80,7 @@ class Copy:
 
 def pod_labels(workload: Manifest) -> Json:
     """The labels of the pods that a workload makes."""
-    return mapping(workload.value, "spec", "template", "metadata", "labels")
+    return part(workload.value, "spec", "template", "metadata", "labels")
 
 
 def _named(name: str) -> str:
@@ -92,25 +92,25 @@ def _named(name: str) -> str:
 
 def _tracked(spec: Json) -> dict[str, Any]:
     """The spec of a Deployment with another selector, which its own pods alone meet."""
-    template, selector = mapping(spec, "template"), mapping(spec, "selector")
-    metadata = mapping(template, "metadata")
+    template, selector = part(spec, "template"), part(spec, "selector")
+    metadata = part(template, "metadata")
     kept = {key: value for key, value in spec.items() if key != "replicas"}
     return {
         **kept,
-        "selector": {**selector, "matchLabels": {**mapping(selector, "matchLabels"), TRACK: _CANARY}},
+        "selector": {**selector, "matchLabels": {**part(selector, "matchLabels"), TRACK: _CANARY}},
         "template": {
             **template,
-            "metadata": {**metadata, "labels": {**mapping(metadata, "labels"), TRACK: _CANARY}},
+            "metadata": {**metadata, "labels": {**part(metadata, "labels"), TRACK: _CANARY}},
         },
     }
 
 
 def _with_images(live: Json, wanted: Mapping[str, str]) -> Json:
     """A Deployment of the cluster with other images."""
-    spec = mapping(live, "spec")
-    pod = mapping(spec, "template", "spec")
+    spec = part(live, "spec")
+    pod = part(spec, "template", "spec")
     changed = {key: [_with_image(each, wanted) for each in pod[key]] for key in _CONTAINERS if pod.get(key)}
-    return {**live, "spec": {**spec, "template": {**mapping(spec, "template"), "spec": {**pod, **changed}}}}
+    return {**live, "spec": {**spec, "template": {**part(spec, "template"), "spec": {**pod, **changed}}}}
 
 
 def _with_image(container: Json, wanted: Mapping[str, str]) -> Json:

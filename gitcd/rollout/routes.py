@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gitcd.model.live import Json
-from gitcd.rollout.health.reading import mapping, number, objects, text
+from gitcd.model.live import Json, part
+from gitcd.rollout.health.reading import number, objects, text
 
 GROUP = "gateway.networking.k8s.io"
 TRANSIENT = "gitcd-rollout"  # the field manager of weights while a rollout is under way
@@ -81,7 +81,7 @@ def leaving(route: Json) -> tuple[dict[str, Any], ...]:
 
 def selects(service: Json, labels: Json) -> bool:
     """Whether a Service selects pods of these labels."""
-    selector = mapping(service, "spec", "selector")
+    selector = part(service, "spec", "selector")
     return bool(selector) and selector.items() <= labels.items()
 
 

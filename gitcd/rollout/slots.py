@@ -9,11 +9,11 @@ from typing import Any
 
 from gitcd.model import times
 from gitcd.model.health import Around
-from gitcd.model.live import Json, Manifest
+from gitcd.model.live import Json, Manifest, part
 from gitcd.model.registry import Failure
 from gitcd.rollout.facts import Facts, Release, images, template
 from gitcd.rollout.health import pods, service
-from gitcd.rollout.health.reading import is_leaving, mapping, objects, text
+from gitcd.rollout.health.reading import is_leaving, objects, text
 
 STRATEGY = "ServiceBlueGreen"
 _SLOTS = 2
@@ -83,11 +83,11 @@ def holds(slot: Manifest, release: Release, digest: str = "") -> bool:
 
 def labels_of(slot: Manifest) -> Json:
     """The labels of the pods that a slot makes."""
-    return mapping(template(slot.value), "metadata", "labels")
+    return part(template(slot.value), "metadata", "labels")
 
 
 def selector_of(value: Json) -> Json:
-    return mapping(value, "spec", "selector")
+    return part(value, "spec", "selector")
 
 
 def ready_pods(facts: Facts, pair: Pair, slot: Manifest) -> list[Json]:
@@ -141,12 +141,12 @@ def selected_since(value: Json) -> datetime | None:
 def owners(value: Json, field: str) -> Iterator[Mapping[str, Any]]:
     """The entries of managedFields that own a field of the spec."""
     for each in objects(value, "metadata", "managedFields"):
-        if field in mapping(each, "fieldsV1", "f:spec"):
+        if field in part(each, "fieldsV1", "f:spec"):
             yield each
 
 
 def _is_asked(pod: Json, selector: Json) -> bool:
-    return selector.items() <= mapping(pod, "metadata", "labels").items()
+    return selector.items() <= part(pod, "metadata", "labels").items()
 
 
 def _pods(facts: Facts, slot: Manifest) -> tuple[Json, ...]:

@@ -127,7 +127,7 @@ class _Run:
             tuple(self._rolled),
             tuple(self._progress.unhealthy),
             tuple(ref for ref, _ in self._pruning.doomed if ref not in gone),
-            pruned.kept if self._how.prune else self._forgotten,
+            pruned.kept or self._forgotten,
             self._same,
             pruned.refusal,
             self._error,
@@ -202,7 +202,7 @@ class _Run:
                 stopped.add(release.spec.strategy.group)
             else:
                 free.append(release)
-        free = self._there(free, stopped - {""})
+        free = self._there(free, stopped)
         self._rolled = self._how.roll(free, self._writer, self._keep) if free else []
         for ended in self._rolled:
             self._complete(ended)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -21,14 +19,15 @@ from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.manifests.objects import read_objects
 from gitcd.model.live import Manifest
 from gitcd.model.site import Refusal
-from gitcd.model.tree import Entry, Mode, Tree
+from gitcd.model.tree import Entry, Tree, lies_in
 from gitcd.planning.scopes import is_safe
+from gitcd.planning.screening import REGULAR
+from gitcd.usecases.bounded import End, run
 
-_SECONDS, _POLL = 60.0, 0.05
+_SECONDS = 60.0
 _MOST, _MOST_WORDS = 1 << 24, 1 << 16  # bytes
 _SHOWN = 512
 _PROGRAMS = (("kustomize", "build"), ("kubectl", "kustomize"))
-_FILES = frozenset({Mode.FILE, Mode.EXECUTABLE})
 # What a kustomization names stands in the repository: nothing is fetched for it, by http or by git.
 _NOWHERE = "http://127.0.0.1:9"
 _ENVIRONMENT = {"HTTP_PROXY": _NOWHERE, "HTTPS_PROXY": _NOWHERE, "NO_PROXY": "", "GIT_ALLOW_PROTOCOL": "none"}
@@ -46,12 +45,12 @@ def build(tree: Tree, roots: Sequence[str]) -> Built:
         TransientError: the disk is full.
     """
     command = _command(roots[0])
-    files = {each.path: each for each in tree.entries() if each.mode in _FILES and is_safe(each.path)}
+    files = {each.path: each for each in tree.entries() if each.mode in REGULAR and is_safe(each.path)}
     read = tree.read([each for path, each in files.items() if is_kustomization(path)])
-    known = [kustomizations.read(entry.path, data) for entry, data in read]
+    known = {each.folder: each for each in (kustomizations.read(entry.path, data) for entry, data in read)}
     needed = {root: kustomizations.needed(root, known, files) for root in roots}
     places = {place for each in needed.values() if not isinstance(each, Refusal) for place in each}
-    with _exported(tree, [each for path, each in files.items() if _lies_in(path, places)]) as folder:
+    with _exported(tree, [each for path, each in files.items() if lies_in(path, places)]) as folder:
         return [
             (root, [each] if isinstance(each, Refusal) else _built(command, folder, root))
             for root, each in needed.items()
@@ -66,10 +65,6 @@ def _command(example: str) -> tuple[str, ...]:
         f"{example} has to be built, and there is neither kustomize nor kubectl",
         remedy="Install one of them where gitcd finds it (PATH).",
     )
-
-
-def _lies_in(path: str, places: Iterable[str]) -> bool:
-    return any(not place or path == place or path.startswith(f"{place}/") for place in places)
 
 
 @contextmanager
@@ -89,40 +84,19 @@ def _built(command: tuple[str, ...], folder: Path, path: str) -> list[Manifest |
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), **_ENVIRONMENT}
     words = [*command, str((folder / path).parent)]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as talk:
-        why = _run(words, environment, out, talk)
-        if why is None:
-            why = _told(talk, folder)
-        if why:
-            return [Refusal(path, 0, why)]
-        out.seek(0)
-        return read_objects(path, out.read())
+        end = run(words, environment, out, talk, until=time.monotonic() + _SECONDS, most=_MOST)
+        if end is End.WELL:
+            out.seek(0)
+            return read_objects(path, out.read())
+        return [Refusal(path, 0, _told(end, talk, folder))]
 
 
-def _run(words: Sequence[str], environment: Mapping[str, str], out: IO[bytes], talk: IO[bytes]) -> str | None:
-    """Run it to its end, with all that it starts; empty: it went well, None: it failed, else what is wrong with it."""
-    end = time.monotonic() + _SECONDS
-    process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=out, stderr=talk, env=environment, start_new_session=True
-    )
-    try:
-        while process.poll() is None:
-            if time.monotonic() > end:
-                return f"it was not built within {_SECONDS:.0f} seconds"
-            if os.fstat(out.fileno()).st_size > _MOST:
-                break
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_POLL)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if os.fstat(out.fileno()).st_size > _MOST:
+def _told(end: End, talk: IO[bytes], folder: Path) -> str:
+    """Why it cannot be built; where the program failed, in its words."""
+    if end is End.LATE:
+        return f"it was not built within {_SECONDS:.0f} seconds"
+    if end is End.TOO_MUCH:
         return f"what it builds has more than {_MOST >> 20} MiB"
-    return None if process.returncode else ""
-
-
-def _told(talk: IO[bytes], folder: Path) -> str:
-    """Why it cannot be built, in the program's words."""
     talk.seek(0)
     said = talk.read(_MOST_WORDS).decode(errors="replace").replace(f"{folder}/", "").replace(str(folder), ".")
     words = " ".join(redact.clean(said).split())

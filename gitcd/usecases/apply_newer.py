@@ -22,6 +22,7 @@ class Newer:
 
     mirror: Mirror
     commit: str
+    _tip: str = ""  # which `_changed` is about; empty: `commit`
     _asked: float = field(default_factory=time.monotonic)
     _changed: frozenset[str] = frozenset()
 
@@ -43,8 +44,9 @@ class Newer:
 
     def _ask(self) -> None:
         mirror = self.mirror
-        if mirror.origin.tip(mirror.branch) == self.commit:
+        if mirror.origin.tip(mirror.branch) == (self._tip or self.commit):
             return
         with mirror.claimed(BRIEFLY):
-            changed = CommitTree(mirror.git, mirror.fetch()).changes_since(self.commit)
+            self._tip = mirror.fetch()
+            changed = CommitTree(mirror.git, self._tip).changes_since(self.commit)
         self._changed = frozenset(each.path for each in changed or ())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from posixpath import dirname
 
 from gitcd.manifests import kustomizations
@@ -11,13 +12,13 @@ from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.manifests.objects import read_objects
 from gitcd.model.live import Manifest
 from gitcd.model.site import Refusal
-from gitcd.model.tree import Entry, Mode, Tree
+from gitcd.model.tree import Entry, Tree, lies_in, upward
 from gitcd.planning.applying_scope import Source
 from gitcd.planning.scopes import Scopes, is_manifest, is_safe
+from gitcd.planning.screening import REGULAR
 from gitcd.usecases.apply_kustomize import build
 
 _JSON = ".json"
-_FILES = frozenset({Mode.FILE, Mode.EXECUTABLE})
 _CHART = "Chart.yaml"
 
 
@@ -39,8 +40,8 @@ def read_environment(tree: Tree, scopes: Scopes, environment: str, beside: Colle
     entries = [each for each in tree.entries() if _is_of(each, scopes, environment)]
     kustomized = _kustomizations(tree, [each for each in entries if is_kustomization(each.path)])
     charts = sorted({dirname(each.path) for each in entries if _name(each) == _CHART})
-    passed = [*kustomized.parts, *charts]
-    plain = [each for each in entries if _is_plain(each) and not _below(each.path, passed)]
+    passed = {*kustomized.parts, *charts}
+    plain = [each for each in entries if _is_plain(each) and not lies_in(each.path, passed)]
     known = {each.path for each in plain}
     plain += [each for each in tree.entries() if each.path in beside and each.path not in known]
     found = [(entry.path, read_objects(entry.path, data)) for entry, data in tree.read(plain)]
@@ -53,7 +54,7 @@ def read_environment(tree: Tree, scopes: Scopes, environment: str, beside: Colle
 
 
 def _is_of(entry: Entry, scopes: Scopes, environment: str) -> bool:
-    if entry.mode not in _FILES or not is_safe(entry.path):
+    if entry.mode not in REGULAR or not is_safe(entry.path):
         return False
     return not scopes.environments or scopes.environment_of(entry.path) == environment
 
@@ -68,10 +69,6 @@ def _name(entry: Entry) -> str:
     return entry.path.rpartition("/")[2]
 
 
-def _below(path: str, folders: Iterable[str]) -> bool:
-    return any(not folder or path == folder or path.startswith(f"{folder}/") for folder in folders)
-
-
 @dataclass(frozen=True, slots=True)
 class _Kustomizations:
     """`roots` are files of those that are built by themselves; `parts` files and folders that belong to any."""
@@ -83,16 +80,17 @@ class _Kustomizations:
 def _kustomizations(tree: Tree, entries: Sequence[Entry]) -> _Kustomizations:
     """Those that are neither below another nor a part of one are built by themselves."""
     files: dict[str, str] = {}
-    components: set[str] = set()
     used: set[str] = set()
+    parts: set[str] = set()
     for entry, data in tree.read(entries):
         found = kustomizations.read(entry.path, data)
         used |= found.targets.keys()
         files[found.folder] = entry.path
-        components |= {found.folder} if found.is_component else set()
+        parts |= {found.folder} if found.is_component else set()
+    parts |= used
     roots = [
         path
         for folder, path in files.items()
-        if folder not in used | components and not any(_below(path, [other]) for other in files if other != folder)
+        if folder not in parts and files.keys().isdisjoint(islice(upward(folder), 1, None))
     ]
     return _Kustomizations(tuple(sorted(roots)), frozenset(files) | used)

@@ -82,7 +82,7 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
 
 def _course(run: Workspace, mirror: Mirror, wish: Wish) -> _Course:
     tree = revision(mirror, wish.revision)
-    driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: _forge(run, mirror))
+    driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: _forge(run, mirror), run.now)
     inputs = read_inputs(driven.tree, mirror.memory)
     if wish.selection.apps:
         check_selection(wish.selection, inputs)

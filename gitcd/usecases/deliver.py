@@ -45,8 +45,8 @@ class _Delivery:
         return self.mirror.branch
 
     def stands(self) -> list[Stand]:
-        selection, of_tree = self.context.selection, self.context.is_of_tree
-        return stands(self.mirror, self.planned, selection, self.desk.author, of_tree=of_tree)
+        context, author = self.context, self.desk.author
+        return stands(self.mirror, self.planned, context.selection, author, context.now, of_tree=context.is_of_tree)
 
     def round(self, found: Iterable[Stand]) -> list[Step]:
         """Read, close what is to be closed, push everything at once, then open and update."""

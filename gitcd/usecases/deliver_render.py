@@ -9,22 +9,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import dirname, join
 
 from gitcd.git.paths import check_path
 from gitcd.git.tree import CommitTree
+from gitcd.manifests.kustomizations import NAMES, is_kustomization
 from gitcd.model.plan import FileChange, PlannedPull
-from gitcd.model.tree import Mode
+from gitcd.model.tree import Mode, upward
+from gitcd.planning.screening import REGULAR
 from gitcd.rendering.diff import unified
 from gitcd.rendering.pull import RenderedObject
 from gitcd.rendering.pull_markup import code
+from gitcd.usecases.bounded import End, run
 
-_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MOST_ROOTS = 20
 _MOST_BYTES = 64 << 20  # of the repository, and of what is built
 _TIMEOUT = 60.0  # seconds, for all builds of one pull request
@@ -60,7 +62,7 @@ def render(tree: CommitTree, pull: PlannedPull) -> Rendered:
     program = next((found for name in ("kustomize", "kubectl") if (found := shutil.which(name))), "")
     if not program:
         return Rendered(note="kustomize renders these files, and is not installed where gitcd runs.")
-    regular = [entry for entry in entries if entry.mode in {Mode.FILE, Mode.EXECUTABLE}]
+    regular = [entry for entry in entries if entry.mode in REGULAR]
     if sum(entry.size for entry in regular) > _MOST_BYTES or len(roots) > _MOST_ROOTS:
         return Rendered(note="What kustomize makes of these files is too much to be shown.")
     with tempfile.TemporaryDirectory(prefix="gitcd-build-") as folder:
@@ -87,18 +89,14 @@ class _Builder:
         output = self.folder / "built"
         with output.open("wb") as stdout, (self.folder / "said").open("wb") as stderr:
             command = [self.program, verb, f"./{root}" if root else "."]
-            try:
-                done = subprocess.run(
-                    command, cwd=self.copy, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-                    timeout=max(0.0, self.deadline - time.monotonic()), check=False,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                return "it takes too long"
-        if done.returncode:
-            said = (self.folder / "said").read_bytes()[:2000].decode(errors="replace").replace(str(self.copy), "")
-            return said.strip().removeprefix("error: ") or f"it ended with status {done.returncode}"
-        if output.stat().st_size > _MOST_BYTES:
+            end = run(command, environment, stdout, stderr, until=self.deadline, most=_MOST_BYTES, folder=self.copy)
+        if end is End.LATE:
+            return "it takes too long"
+        if end is End.TOO_MUCH:
             return "it made too much"
+        if end is End.FAILED:
+            said = (self.folder / "said").read_bytes()[:2000].decode(errors="replace").replace(str(self.copy), "")
+            return said.strip().removeprefix("error: ") or "it failed without a word"
         return dict(_objects(output.read_text(errors="replace")))
 
 
@@ -145,18 +143,15 @@ def _objects(text: str) -> Iterator[tuple[str, bytes]]:
 
 def _root(path: str, known: set[str]) -> str | None:
     """The closest folder above with a kustomization; None where there is none."""
-    folder = path.rpartition("/")[0]
-    while True:
-        if any((f"{folder}/{name}" if folder else name) in known for name in _FILES):
+    for folder in upward(dirname(path)):
+        if any(join(folder, name) in known for name in NAMES):
             return folder
-        if not folder:
-            return None
-        folder = folder.rpartition("/")[0]
+    return None
 
 
 def _write(folder: Path, path: str, data: bytes | None) -> None:
     file = folder / check_path(path)
-    if data is None or _FETCHED.search(data) or (file.name in _FILES and _ADDRESS.search(data)):
+    if data is None or _FETCHED.search(data) or (is_kustomization(path) and _ADDRESS.search(data)):
         file.unlink(missing_ok=True)
         return
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -86,13 +86,17 @@ OTHERS: Mapping[str, Served] = {
 _WRITING = ("get", "list", "create", "patch")
 # Deleted without --prune: the copy that a canary made, a Job that is made anew, a pod that keeps a StatefulSet stuck.
 _FREED = ("Deployment", "Job", "Pod")
-# How it goes with what was written, and what went wrong; the outcome is told to the declaration.
+# Telling a declaration its outcome.
+TELLING = (
+    Permission(GROUP, f"{PLURAL}/status", ("patch",)),
+    Permission("events.k8s.io", "events", ("create",)),
+)
+# How it goes with what was written, and what went wrong.
 _LOOKING = (
     Permission("", "pods/log", ("get",)),
     Permission("", "events", ("list",)),
     Permission("discovery.k8s.io", "endpointslices", ("list",)),
-    Permission(GROUP, f"{PLURAL}/status", ("patch",)),
-    Permission("events.k8s.io", "events", ("create",)),
+    *TELLING,
 )
 
 

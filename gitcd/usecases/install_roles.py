@@ -8,13 +8,8 @@ from gitcd.model import legacy
 from gitcd.model.crd import GROUP, PLURAL
 from gitcd.rendering.install import Permission, Scope
 from gitcd.usecases.apply_record import record_name
-from gitcd.usecases.install_rights import Kinds
+from gitcd.usecases.install_rights import TELLING, Kinds
 
-# Telling a declaration its outcome.
-_TELLING = (
-    Permission(GROUP, f"{PLURAL}/status", ("patch",)),
-    Permission("events.k8s.io", "events", ("create",)),
-)
 # `get` is for a status that somebody else changed meanwhile: it is looked at again before it is written.
 _READING = Permission(GROUP, PLURAL, ("get", "list"))
 _WATCHING = Permission(GROUP, PLURAL, ("get", "list", "watch"))
@@ -66,7 +61,7 @@ def to_keep_records(name: str, home: str, environments: Sequence[str]) -> Scope:
 
 def for_declarations(name: str, namespaces: Sequence[str], *, watches: bool, old_kinds: bool) -> Iterator[Scope]:
     """To read declarations in these namespaces, or in all where none is named, and to tell them the outcome."""
-    rules = [_WATCHING, *_TELLING, *_LISTING] if watches else [_READING, *_TELLING]
+    rules = [_WATCHING, *TELLING, *_LISTING] if watches else [_READING, *TELLING]
     rules += _OLD_KINDS if old_kinds else ()
     if not namespaces:
         yield Scope("ClusterRole", name, "", tuple(rules))

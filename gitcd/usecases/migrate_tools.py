@@ -10,6 +10,7 @@ from gitcd.errors import ConfigError
 from gitcd.git.worktree import WorkTree
 from gitcd.manifests import to_yaml
 from gitcd.manifests.foreign import Mark, Object, find_marks, find_sites, read_objects
+from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.model.declaration import Origin
 from gitcd.model.layout import FILE_NAME
 from gitcd.model.migration import Draft, Drafted, Note
@@ -80,7 +81,7 @@ def _files(tree: Tree) -> Iterator[tuple[Entry, bytes]]:
     wanted = [
         entry
         for entry in tree.entries()
-        if is_readable(entry) and (entry.path.endswith(_YAML) or entry.path.rpartition("/")[2] == "Kustomization")
+        if is_readable(entry) and (entry.path.endswith(_YAML) or is_kustomization(entry.path))
     ]
     return tree.read(wanted)
 

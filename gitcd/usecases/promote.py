@@ -22,6 +22,7 @@ from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.overview import standing
 from gitcd.planning.promotion import Aim, Matching, aims, match, source_queries
+from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.survey import survey
 from gitcd.rendering.messages import commit_message
@@ -162,7 +163,7 @@ def preview_promotion(mirror: Mirror, context: Context, request: Promotion, reco
     planned = with_promoted(planned, request, pen)
     if not planned.plan.pulls:
         return planned
-    return pulls.foretold(planned, pulls.stands(mirror, planned, request.selection, pen.author))
+    return pulls.foretold(planned, pulls.stands(mirror, planned, request.selection, pen.author, context.now))
 
 
 def with_promoted(planned: Planned, request: Promotion, pen: Pen) -> Planned:
@@ -212,8 +213,7 @@ def _check_commits(matching: Matching, scopes: Scopes, request: Promotion) -> No
         ConfigError: something may move by a pull request only.
     """
     for declared in (pair.target for pair in matching.pairs if request.selection.takes(pair.target.identity)):
-        delivery, own = scopes.layout_of(request.target).delivery, declared.declaration.spec.delivery
-        if "PullRequest" in {delivery.mode, own.mode if own else ""}:
+        if asks_for_pull(declared, scopes):
             raise ConfigError(
                 f"{declared.identity} is delivered by pull request, and --commit would pass by its reviewers",
                 remedy="Leave --commit out.",

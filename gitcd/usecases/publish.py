@@ -20,6 +20,7 @@ from gitcd.model.registry import Failure
 ATTEMPTS = 8
 _FIRST_PAUSE = 0.1  # seconds; doubled for every further attempt
 _LONGEST_PAUSE = 3.0
+_PROPOSED = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
 
 Work = TypeVar("Work")
 
@@ -38,6 +39,11 @@ class Published(Generic[Work]):
     def is_idle(self) -> bool:
         """Whether all was found as it should be."""
         return not (self.commits or self.failure or any(pull.act is not PullAct.UNCHANGED for pull in self.pulls))
+
+    @property
+    def proposal(self) -> Delivered | None:
+        """The first pull request that proposes by now what it should; None: there is none."""
+        return next((pull for pull in self.pulls if pull.act in _PROPOSED), None)
 
 
 def publish(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from gitcd.git.branch import Branch, carries, differing, read_branches
+from gitcd.git.branch import Branch, carries, read_branches, replaced
 from gitcd.git.commit import Author
 from gitcd.git.mirror import Mirror
 from gitcd.model.declaration import Identity
@@ -49,7 +50,7 @@ def proposals(mirror: Mirror) -> tuple[Branch, ...]:
 
 
 def stands(
-    mirror: Mirror, planned: Planned, selection: Selection, author: Author, *, of_tree: bool = True
+    mirror: Mirror, planned: Planned, selection: Selection, author: Author, now: datetime, *, of_tree: bool = True
 ) -> list[Stand]:
     """Every branch of a pull request that there is or that should be.
 
@@ -73,27 +74,28 @@ def stands(
         stand = Stand(name, pulls.get(name), there.get(name), fate=_obstructed(obstacle) if obstacle else CARRY_ON)
         found.append(_judged(stand, mirror, outcomes, author, gone))
     ways = [each for each in heads.values() if each.name not in pulls and each.is_by(author)]
-    found += _spent(ways, mirror, planned, selection, gone)
+    spent = (each for each in ways if _is_mine(each, planned, selection))
+    found += _spent(spent, mirror, planned, gone, now)
     return [each for each in found if each.pull or not each.foreign]
 
 
+def _is_mine(branch: Branch, planned: Planned, selection: Selection) -> bool:
+    part = planned.part
+    return all(selection.takes(each) and (part is None or each in part.identities) for each in branch.carried)
+
+
 def _spent(
-    branches: Iterable[Branch],
-    mirror: Mirror,
-    planned: Planned,
-    selection: Selection,
-    gone: Callable[[Identity], bool],
+    branches: Iterable[Branch], mirror: Mirror, planned: Planned, gone: Callable[[Identity], bool], now: datetime
 ) -> Iterator[Stand]:
     """Those branches that took declarations back or over, and that nobody needs any more."""
-    line, part = mirror.line(), planned.part
+    line = mirror.line()
     ways = [each for each in branches if is_way_back(each.name, line) or is_way_over(each.name, line)]
     if not ways:
         return
     from gitcd.usecases.pulls_ways import fate_of_way
 
     for branch in ways:
-        mine = all(selection.takes(each) and (part is None or each in part.identities) for each in branch.carried)
-        if mine and (found := fate_of_way(mirror, branch, planned.inputs, gone)):
+        if found := fate_of_way(mirror, branch, planned.inputs, gone, now):
             yield Stand(branch.name, None, branch, fate=found)
 
 
@@ -138,7 +140,8 @@ def _is_merged(mirror: Mirror, branch: Branch, outcomes: Mapping[Identity, Outco
     if not is_merged(branch.digests, outcomes):
         return False
     places = {place.rpartition(":")[0] for each in branch.carried for place in outcomes[each].places}
-    return differing(mirror, branch, mirror.tip).isdisjoint(places | {hold_path(each) for each in branch.carried})
+    files = places | {hold_path(each) for each in branch.carried}
+    return files.isdisjoint(replaced(mirror, mirror.tip, branch.tip))
 
 
 def foretold(planned: Planned, found: Iterable[Stand]) -> Planned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from datetime import datetime
 
 from gitcd.errors import GitcdError
 from gitcd.git.branch import Branch, replaced
@@ -14,6 +15,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.hold import hold_path
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Entry, Mode, Tree
+from gitcd.planning.holds import rejection
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overlay import Overlay
@@ -28,20 +30,24 @@ _Oids = Mapping[str, str]
 _log = logging.getLogger(__name__)
 
 
-def fate_of_way(mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Identity], bool]) -> Fate | None:
+def fate_of_way(
+    mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Identity], bool], now: datetime
+) -> Fate | None:
     """What may become of it; None: it may still be merged, or nobody can tell, so it is left alone.
 
     It is of no use any more where the base says what it does, where its declarations have moved on, and where it would
     switch to what a hold keeps out.
     """
     try:
-        return _fate(mirror, branch, inputs, is_gone)
+        return _fate(mirror, branch, inputs, is_gone, now)
     except GitcdError as error:
         _log.info("whether %s is of use is not known: %s", branch.name, error.message)
         return None
 
 
-def _fate(mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Identity], bool]) -> Fate | None:
+def _fate(
+    mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Identity], bool], now: datetime
+) -> Fate | None:
     declared = [each for each in inputs.declared if each.identity in branch.carried]
     known = {each.identity for each in declared}
     if any(each not in known and not is_gone(each) for each in branch.carried):
@@ -58,7 +64,7 @@ def _fate(mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Ide
     if here == after:
         return _close(branch.carried, "is current") if _holds_as_much(mirror, branch, inputs) else None
     is_over = is_way_over(branch.name, mirror.line())
-    if is_over and (found := _held_off(branch, inputs)):
+    if is_over and (found := _held_off(branch, inputs, now)):
         return found
     before = _states(survey(declared, _with(mirror, tip, since), inputs.scopes))
     if any(here[each] == before[each] for each in here):
@@ -70,12 +76,11 @@ def _close(identities: Collection[Identity], why: str) -> Fate:
     return Fate(close=True, reason=together(dict.fromkeys(sorted(identities), why)))
 
 
-def _held_off(branch: Branch, inputs: Inputs) -> Fate | None:
+def _held_off(branch: Branch, inputs: Inputs, now: datetime) -> Fate | None:
     """The end of a switch to what is held off, if it is."""
     for identity, digest in branch.digests.items():
-        hold = inputs.holds.get(identity)
-        if why := [each.reason for each in hold.reject if each.digest == digest] if hold else []:
-            because = f": {why[0]}" if why[0] else ""
+        if rejected := rejection(inputs.holds.get(identity), digest, now):
+            because = f": {rejected.reason}" if rejected.reason else ""
             return _close([identity], f"is not switched to what its hold keeps out{because}")
     return None
 

@@ -34,7 +34,7 @@ def preview(
         from gitcd.usecases import pulls
 
         return pulls.foretold(
-            planned, pulls.stands(mirror, planned, context.selection, author, of_tree=context.is_of_tree)
+            planned, pulls.stands(mirror, planned, context.selection, author, context.now, of_tree=context.is_of_tree)
         )
     return planned
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitcd.errors import TransientError
-from gitcd.git.history import Landed, MissingHistory
+from gitcd.git.history import History, Landed, MissingHistory
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import standing
 from gitcd.usecases.rollback_slots import Way, is_slotted, names
-from gitcd.usecases.status_past import Past, Subject
+from gitcd.usecases.status_past import Past, Recollect, Subject
 
-_MOST = 500  # commits of one declaration that are looked at
+MOST = 500  # commits of one declaration that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def trail_of(past: Past, subject: Subject) -> list[Stage]:
     Raises:
         TransientError: history is not to be had.
     """
-    trail = past.trail(subject)[:_MOST]
+    trail = past.trail(subject)[:MOST]
     found = surveyed_at(past, [(subject, landed.commit.oid) for landed in trail])
     return [Stage(landed, surveyed) for landed, surveyed in zip(trail, found, strict=True)]
 
@@ -42,12 +42,23 @@ def surveyed_at(past: Past, asked: Sequence[tuple[Subject, str]]) -> list[Survey
     """
     found = past.surveyed(asked)
     if isinstance(found, MissingHistory):
-        raise missing(found.reason)
+        raise _missing(found.reason)
     return [found[subject.identity, oid] for subject, oid in asked]
 
 
-def missing(reason: str) -> TransientError:
-    """That nobody can tell what to go back to."""
+def known(recollect: Recollect) -> History:
+    """The history that is needed to go back.
+
+    Raises:
+        TransientError: it is not to be had.
+    """
+    found = recollect()
+    if isinstance(found, History):
+        return found
+    raise _missing(found.reason if found else "there is no git history")
+
+
+def _missing(reason: str) -> TransientError:
     return TransientError(f"history, which says what to go back to, is missing: {reason}", remedy="Run again.")
 
 

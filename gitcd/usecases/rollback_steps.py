@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gitcd.errors import RefusedError
-from gitcd.git.history import History, Landed
+from gitcd.git.history import Landed
 from gitcd.model.declaration import Identity
 from gitcd.model.memory import Memory
 from gitcd.model.tree import Tree
@@ -15,9 +15,10 @@ from gitcd.planning.limits import limit
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import Standing, standing
 from gitcd.planning.promotion import Aim
+from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
 from gitcd.usecases.context import Context
-from gitcd.usecases.rollback_past import Stage, came_after, missing, surveyed_at, trail_of
+from gitcd.usecases.rollback_past import Stage, came_after, known, surveyed_at, trail_of
 from gitcd.usecases.rollback_slots import Retreat, Way, is_slotted, retreat_along, retreat_of
 from gitcd.usecases.rollback_targets import (
     Former,
@@ -122,11 +123,7 @@ def find_unit(tree: Tree, inputs: Inputs, identity: Identity, context: Context, 
 
 def asks_for_pulls(unit: Unit, inputs: Inputs) -> bool:
     """Whether a part of the unit may move by a pull request only: then all of it does."""
-    for each in unit.members:
-        identity, own = each.declared.identity, each.declared.declaration.spec.delivery
-        if "PullRequest" in {inputs.scopes.layout_of(identity.environment).delivery.mode, own.mode if own else ""}:
-            return True
-    return False
+    return any(asks_for_pull(each.declared, inputs.scopes) for each in unit.members)
 
 
 def _bonds(surveyed: Surveyed) -> Iterable[object]:
@@ -148,9 +145,7 @@ class _Ground:
 
 def find_steps(unit: Unit, inputs: Inputs, context: Context, request: RollbackRequest, sources: Sources) -> list[Step]:
     """Where each goes: the leader as it is asked, the others to what they held before what it leaves came in."""
-    history = sources.recollect()
-    if not isinstance(history, History):
-        raise missing(history.reason if history else "there is no git history")
+    history = known(sources.recollect)
     ground = _Ground(inputs, context, request, sources)
     subjects = [Subject.of(each) for each in unit.members]
     past = Past(history, inputs.scopes, subjects)

@@ -101,7 +101,7 @@ def is_back(found: Sequence[Former], hold: Hold | None, now: datetime) -> bool:
     if hold is None or len(found) < _ROUND:
         return False
     present, left, *before = found
-    is_held_off = holds.applies(replace(hold, freeze=False), left.digest, now) is not None
+    is_held_off = holds.rejection(hold, left.digest, now) is not None
     return is_held_off and any((each.digest or each.images) == (present.digest or present.images) for each in before)
 
 

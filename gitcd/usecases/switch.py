@@ -22,7 +22,6 @@ from gitcd.model.plan import (
     Plan,
     PlannedCommit,
     PlannedPull,
-    PullAct,
     Resolved,
 )
 from gitcd.model.registry import Answer, Answers, Failure, Image, Query
@@ -42,11 +41,11 @@ from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.rollback_hold import Rejection, hold_change
+from gitcd.usecases.rollback_slots import Way, retreat_of
 from gitcd.usecases.switch_aims import last_move
 from gitcd.usecases.switch_pair import Pair, pair_of
 
 BY = "gitcd apply"
-_THERE = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
 
 Releases = Callable[[str, Collection[Identity]], Iterable[Release]]
 
@@ -107,7 +106,8 @@ class Switcher:
         """Commit that the other slot is live again, or that the idle one holds what it held; and the hold, with it.
 
         Raises:
-            RefusedError: the failed image stands in no slot any more, or there is nothing to go back to.
+            MovedError: the failed image stands in no slot any more.
+            RefusedError: there is nothing to go back to.
             TransientError: the remote is in trouble.
         """
         text = plain_line(redact.clean(reason))
@@ -124,7 +124,7 @@ class Switcher:
         """What the commit says that was made, or proposed; the tip's word where nothing was left to do."""
         commit = published.commits[-1] if published.commits else self.mirror.tip
         if published.work.plan.pulls:
-            pull = next((each for each in published.pulls if each.act in _THERE), None)
+            pull = published.proposal
             if pull is None:
                 return _not_proposed(published)
             commit = read_branches(self.mirror)[pull.branch].tip
@@ -200,26 +200,16 @@ class Switcher:
             )
 
     def _back(self, pair: Pair, failed: Release, reason: str) -> _Move:
-        live, idle = pair.stand.live, pair.stand.idle
-        if failed.digest not in {live.identifier, idle.identifier}:
-            raise RefusedError(f"{failed.identity} moved meanwhile", remedy="Look at `gitcd history`.")
-        if pair.stand.is_even:
-            raise RefusedError(
-                "both slots hold the image that failed, so there is nothing to go back to",
-                remedy="Push an image that works, and move the tag to it.",
-            )
-        is_live = failed.digest == live.identifier
-        kept, left = (idle, live) if is_live else (live, idle)
-        files = pair.switched() if is_live else pair.refilled()
-        digest = self._lasting_digest(pair, left)
-        rejection = Rejection(digest, left.tag, reason, BY, self.now(), "")
+        retreat = retreat_of(pair.surveyed, failed.digest)
+        files = pair.switched() if retreat.way is Way.SWITCH else pair.refilled()
+        digest = self._lasting_digest(pair, retreat.left)
+        rejection = Rejection(digest, retreat.left.tag, reason, BY, self.now(), "")
         hold = hold_change(pair.tree, pair.identity, pair.hold, [rejection]) if digest else None
-        return _Move((*files, *([hold] if hold else [])), left, kept)
+        return _Move((*files, *([hold] if hold else [])), retreat.left, retreat.kept)
 
     def _digest(self, pair: Pair, image: Held) -> str:
         """The digest of what a slot holds; where git names a tag alone, as the registry says. Empty: nobody knows."""
-        answer = self._named(pair, image)
-        return image.digest or (answer.digest if isinstance(answer, Image) else "")
+        return _digest_in(image, self._named(pair, image))
 
     def _lasting_digest(self, pair: Pair, image: Held) -> str:
         """The same; where the registry cannot be asked, as the commit says that brought it. Empty: it has none.
@@ -229,7 +219,7 @@ class Switcher:
         """
         answer = self._named(pair, image)
         if not (isinstance(answer, Failure) and answer.transient):
-            return self._digest(pair, image)
+            return _digest_in(image, answer)
         history = ensure_history(self.mirror, self.mirror.tip)
         last = None if isinstance(history, MissingHistory) else last_move(history, pair.surveyed)
         if last and (last.verb == VERB if image == pair.stand.live else leads_to_idle(last, pair.stand)):
@@ -266,6 +256,10 @@ class Switcher:
             old_digest=self._digest(pair, move.old),
             changes=tuple(Change(each.path, 0, "", move.old.tag, move.new.tag) for each in move.files),
         )
+
+
+def _digest_in(image: Held, answer: Answer | None) -> str:
+    return image.digest or (answer.digest if isinstance(answer, Image) else "")
 
 
 def _plan(inputs: Inputs, plan: Plan) -> Planned:

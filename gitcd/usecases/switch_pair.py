@@ -12,6 +12,7 @@ from gitcd.model.registry import Failure
 from gitcd.model.tree import Entry, Tree
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
+from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import Standing, image_changes, standing, switch_changes
 from gitcd.usecases.holding import find_identity
@@ -38,9 +39,7 @@ class Pair:
 
     @property
     def by_pull(self) -> bool:
-        own = self.surveyed.declared.declaration.spec.delivery
-        layout = self.inputs.scopes.layout_of(self.identity.environment)
-        return "PullRequest" in {layout.delivery.mode, own.mode if own else ""}
+        return asks_for_pull(self.surveyed.declared, self.inputs.scopes)
 
     def switched(self) -> tuple[FileChange, ...]:
         """The files with the Services leading to the other slot.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -12,8 +12,7 @@ from gitcd import redact
 from gitcd.errors import ConfigError, RefusedError, TransientError
 from gitcd.git.branch import read_branches
 from gitcd.git.mirror import Mirror
-from gitcd.model.declaration import Identity
-from gitcd.model.plan import Plan, PullAct
+from gitcd.model.plan import Plan
 from gitcd.model.reference import is_digest
 from gitcd.model.registry import Answers, Failure, Query
 from gitcd.planning.pulls import way_back
@@ -25,17 +24,12 @@ from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published
 from gitcd.usecases.rollback import MovedError, RollbackRequest, Sources, preview_rollback, rollback
 from gitcd.usecases.rollout_means import TakenBack
-from gitcd.usecases.switch import Switcher
-
-BY = "gitcd apply"
+from gitcd.usecases.switch import BY, Releases, Switcher
 
 _log = logging.getLogger(__name__)
-_THERE = frozenset({PullAct.OPENED, PullAct.UPDATED, PullAct.UNCHANGED})
-
 _BROUGHT = Failure("NotTakenBack", "it is what the rollback that waits to be merged brings")
 
 Came = TypeVar("Came")
-Releases = Callable[[str, Collection[Identity]], Iterable[Release]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +140,7 @@ class Reverter:
         if published.commits:
             commit = published.commits[-1]
             return TakenBack(tuple(self.releases(commit, moved)), commit)
-        pull = next((each for each in published.pulls if each.act in _THERE), None)
+        pull = published.proposal
         if pull is None:
             told = next((each.reason for each in published.pulls if each.reason), "")
             return TakenBack(refusal=Failure("NotTakenBack", told or _why_not(plan)))

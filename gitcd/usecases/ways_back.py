@@ -19,12 +19,12 @@ from gitcd.model.plan import FileChange
 from gitcd.model.pull import PullRequest, PullState
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Mode
+from gitcd.planning.holds import rejection
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.pulls import is_way_back, is_way_over
 from gitcd.rollout import book
 from gitcd.rollout.facts import Release
-from gitcd.rollout.releases import rejected_by
 from gitcd.rollout.table import Trouble
 from gitcd.usecases.rollout_releases import releases_at
 from gitcd.usecases.rollout_team import End, Rolled
@@ -61,7 +61,9 @@ class Drive:
         return tuple(each for each in self.ways if each.declined)
 
 
-def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], Forge | Failure]) -> Drive:
+def drive(
+    mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], Forge | Failure], now: datetime
+) -> Drive:
     """The tip with the ways back that wait for it. One whose files have changed since is overtaken, and counts no more.
 
     Nor does a switch to what a hold keeps out, be it one that waits to be merged itself; nor a branch that holds other
@@ -82,8 +84,8 @@ def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], 
         files = _files(mirror, branch, tree)
         if not files:
             continue
-        inputs = read_inputs(tree)
-        if branch in over and _is_held_off(inputs, branch):
+        inputs = read_inputs(tree, mirror.memory)
+        if branch in over and _is_held_off(inputs, branch, now):
             continue
         if not is_proper(tree, inputs, branch, files, recollected(mirror, tree.commit)):
             _log.warning("%s is not followed: it holds other things than gitcd would have written", branch.name)
@@ -93,9 +95,9 @@ def drive(mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], 
     return Drive(tree, tuple(ways))
 
 
-def _is_held_off(inputs: Inputs, branch: Branch) -> bool:
+def _is_held_off(inputs: Inputs, branch: Branch, now: datetime) -> bool:
     """Whether the tree holds off what the branch brings."""
-    return any(digest in rejected_by(inputs.holds.get(identity)) for identity, digest in branch.digests.items())
+    return any(rejection(inputs.holds.get(identity), digest, now) for identity, digest in branch.digests.items())
 
 
 def _merged(

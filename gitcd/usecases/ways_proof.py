@@ -6,11 +6,10 @@ merged it, so it may bring nothing but images that git held there before, and Se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gitcd.errors import GitcdError
 from gitcd.git.branch import Branch
-from gitcd.git.history import History, MissingHistory
 from gitcd.manifests import EditRefused, write
 from gitcd.model.hold import hold_path
 from gitcd.model.plan import FileChange
@@ -22,13 +21,10 @@ from gitcd.planning.matching import Surveyed
 from gitcd.planning.overlay import Overlay
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import standing
-from gitcd.usecases.rollback_past import missing
-from gitcd.usecases.status_past import Past, Subject
+from gitcd.usecases.rollback_past import MOST, known, surveyed_at
+from gitcd.usecases.status_past import Past, Recollect, Subject
 from gitcd.usecases.switch_pair import pair_of
 
-Recollect = Callable[[], History | MissingHistory | None]
-
-_MOST = 500  # commits of one declaration that are looked at
 _AT_ONCE = 20
 
 _Spot = tuple[str, int, str]
@@ -115,18 +111,12 @@ def _held_before(old: Surveyed, new: Surveyed, inputs: Inputs, recollect: Recoll
     unknown = _unknown(_values(new), _values(old))
     if not unknown:
         return True
-    history = recollect()
-    if not isinstance(history, History):
-        raise missing(history.reason if history else "there is no git history")
     subject = Subject.of(old)
-    past = Past(history, inputs.scopes, [subject])
-    trail = past.trail(subject)[:_MOST]
+    past = Past(known(recollect), inputs.scopes, [subject])
+    trail = past.trail(subject)[:MOST]
     for start in range(0, len(trail), _AT_ONCE):
-        oids = [each.commit.oid for each in trail[start : start + _AT_ONCE]]
-        found = past.surveyed([(subject, oid) for oid in oids])
-        if isinstance(found, MissingHistory):
-            raise missing(found.reason)
-        unknown = _unknown(unknown, {value for each in found.values() for value in _values(each)})
+        found = surveyed_at(past, [(subject, each.commit.oid) for each in trail[start : start + _AT_ONCE]])
+        unknown = _unknown(unknown, {value for each in found for value in _values(each)})
         if not unknown:
             return True
     return False

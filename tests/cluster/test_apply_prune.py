@@ -151,6 +151,20 @@ def test_what_is_never_deleted_is_told_once_and_then_forgotten(scene):
     assert (again.code, again.err) == (0, f"prod at {scene.remote.tip[:12]}: 1 unchanged\n")
 
 
+def test_what_is_never_deleted_is_told_even_where_nothing_else_is_left(scene):
+    ns = scene.namespace
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "kept", "namespace": ns}
+    written = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim}
+    scene.commit({"envs/prod/a.yaml": documents(written)})
+    scene.apply("--all")
+    scene.commit({"envs/prod/a.yaml": None})
+    ran = scene.apply("--all", "--prune")
+    assert ran.code == 5
+    assert "prod has no manifest left, and everything would be deleted" in ran.err
+    assert "objects of kind PersistentVolumeClaim are never deleted" in ran.err
+
+
 def test_what_is_on_its_way_out_already_counts_as_gone(scene):
     ns = scene.namespace
     slow = config_map(ns, "slow", k="v")

@@ -7,7 +7,7 @@ import ssl
 import pytest
 from urllib3.exceptions import SSLError
 
-from gitcd.cluster.answers import untrusted
+from gitcd.cluster.answers import unanswered
 from gitcd.errors import ConfigError, TransientError
 
 
@@ -21,4 +21,4 @@ from gitcd.errors import ConfigError, TransientError
     ],
 )
 def test_a_connection_that_breaks_off_is_no_matter_of_certificates(trouble, kind):
-    assert type(untrusted("https://api.example.com", SSLError(trouble))) is kind
+    assert type(unanswered(SSLError(trouble), "https://api.example.com")) is kind

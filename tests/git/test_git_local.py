@@ -7,6 +7,7 @@ import pytest
 from gitcd.errors import ConfigError
 from gitcd.git.history import History, MissingHistory, local_history
 from gitcd.git.mirror import open_mirror
+from gitcd.git.origin import Origin
 from gitcd.git.probe import push_permission
 from gitcd.git.remote import Remote
 from gitcd.model.declaration import Identity
@@ -53,6 +54,15 @@ def test_without_a_branch_the_remote_s_own_is_used(tmp_path):
     bare = make_bare(tmp_path / "bare", {"a": b"1"}, branch="trunk")
     with open_mirror(Remote.parse(bare.url), "") as mirror:
         assert (mirror.branch, mirror.fetch()) == ("trunk", bare.tip)
+
+
+def test_the_default_branch_and_its_tip_are_asked_for_at_once(tmp_path, monkeypatch):
+    bare, asked, ask = make_bare(tmp_path / "bare", {"a": b"1"}), [], Origin._ask
+    monkeypatch.setattr(Origin, "_ask", lambda self, *words: asked.append(words[0]) or ask(self, *words))
+    with open_mirror(Remote.parse(bare.url), "", cache_dir=tmp_path) as mirror:
+        assert (mirror.fetch(), asked) == (bare.tip, ["ls-remote"])
+        bare.commit({"a": b"2"})
+        assert (mirror.fetch(), asked) == (bare.tip, ["ls-remote"] * 2)
 
 
 def test_F12_a_remote_without_a_default_branch_asks_for_one(tmp_path):

@@ -9,58 +9,40 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP, Signals
-from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from gitcd.usecases.rollout_team import End, Rolled
-from gitcd.usecases.verifying import Measuring
-from tests.support.cellplay import (
-    FLUX,
-    LAYOUT_OF_OTHERS,
-    SHOWN,
-    changed,
-    nobody,
-    numberless,
-    of_job,
-    passes,
-    second_process,
-    until,
-)
-from tests.support.cells import BACK, LATER, LIVE, STAYS, replicas, smoke
+from tests.support.applier import FLUX, hand_over, nobody, second_process
+from tests.support.cells import BACK, LIVE, replicas, smoke
 from tests.support.containerversions import manifest
 from tests.support.gitrollouts import git_rollouts
 from tests.support.mortal import Killed
+from tests.support.played import Played, changed, narrow, passes, until
 from tests.support.rollouts import Rollouts
-from tests.support.scenes import digest
 from tests.support.slotcells import SlotCell
 from tests.support.slotrollouts import FAST, FOLDER, Slots, image, service, slot
-from tests.support.witness import DECLARED, DEPLOYMENTS, JOBS, PODS, SERVICES, Witness, witness
+from tests.support.witness import DECLARED, DEPLOYMENTS, JOBS, PODS, SERVICES, witness
 
 _OBJECTS = ("blue", "green", "app", "preview")
 _FILES = tuple(f"{FOLDER}/{each}.yaml" for each in _OBJECTS)
-_ENDS = {LIVE: End.DONE, BACK: End.ROLLED_BACK, STAYS: End.FAILED}
 
 
 @dataclass
-class SlotScene:
+class SlotScene(Played):
     """1.0.0 is in both slots, blue is live. `play` lets the tag move on."""
 
     cell: SlotCell
-    slots: Slots
-    seen: Witness = field(default_factory=lambda: Witness({}))
-    told: list[str] = field(default_factory=list)
-    commits: list[str] = field(default_factory=list)  # of reconciles
+    slots: Slots = field(kw_only=True)
     applier: subprocess.Popen[bytes] | None = None  # of whom everything comes that gitcd does not write
 
     def play(self) -> Rolled:
-        git, cell = self.slots.git, self.cell
+        git, cell = self.git, self.cell
         with ExitStack() as stack:
             kinds = (SERVICES, PODS, DEPLOYMENTS, JOBS, DECLARED)
             self.seen = stack.enter_context(witness(self.slots.plane, self.slots.namespace, *kinds))
@@ -70,7 +52,7 @@ class SlotScene:
                 git.remote.commit({_FILES[1]: changed(git.remote.show(_FILES[1]), *cell.new)})
             before = git.remote.count()
             git.tags.move("team/app", "env-dev", cell.version)
-            stack.enter_context(self._reconciled())
+            stack.enter_context(self._reconciled(2 if cell.then else 1))
             rolled = self._roll()
             self._again(rolled)
         bumps, switches = (2 if cell.then else 1), int(cell.switched or cell.ending == LIVE)
@@ -86,18 +68,9 @@ class SlotScene:
                 self._signal(SIGCONT)
             until(self.shows, "the fault is never seen")
         if self.cell.then:
-            self.slots.git.tags.move("team/app", "env-dev", self.cell.then)
+            self.git.tags.move("team/app", "env-dev", self.cell.then)
             until(lambda: len(self.commits) > 1, "the next version is never committed")
         return self._apply()
-
-    def _apply(self, **how: Any) -> Rolled:
-        check = Measuring(self.slots.git.cluster.objects).answer
-        if self.cell.is_external:
-            how["carry"] = nobody
-        return self.slots.git.apply(**{"check": check, "tell": self._hear, **how})["app"]
-
-    def _hear(self, _: object, text: str) -> None:
-        self.told.append(text)
 
     def _die(self, _: object, text: str) -> None:
         if text == "commit the switch":
@@ -113,85 +86,29 @@ class SlotScene:
         """Whoever comes later finds nothing to do."""
         if self.cell.is_external:
             until(self._is_as_git_says, "somebody else never applies")
-        before = self.slots.git.remote.tip, self.slots.states()
-        assert self.slots.git.reconcile().is_idle
+        before = self.git.remote.tip, self.slots.states()
+        assert self.git.reconcile().is_idle
         assert self._apply().end is (End.FAILED if rolled.end is End.FAILED else End.IDLE)
-        assert (self.slots.git.remote.tip, self.slots.states()) == before
+        assert (self.git.remote.tip, self.slots.states()) == before
 
     def _is_as_git_says(self) -> bool:
         return all(self.slots.version(each) == self.slots.version(each, "git") for each in ("blue", "green"))
 
-    @contextmanager
-    def _reconciled(self) -> Iterator[None]:
-        """Every second, until the block ends; it begins once the first one has committed."""
-        over, failures = Event(), []
-
-        def work() -> None:
-            try:
-                while not over.is_set():
-                    self.commits.extend(self.slots.git.reconcile().commits)
-                    over.wait(1)
-            except BaseException as error:
-                failures.append(error)
-                raise
-
-        thread = Thread(target=work)
-        thread.start()
-        try:
-            until(lambda: self.commits or failures, "nothing is committed")
-            yield
-        finally:
-            over.set()
-            thread.join()
-        assert failures == []
-        assert len(self.commits) == (2 if self.cell.then else 1), "a reconcile takes each version up once"
-
     # What git and the API server say
-
-    @property
-    def suspects(self) -> list[dict[str, Any]]:
-        """All states of the pods that shall have the fault: those of a check, or of the new version."""
-        is_check = self.cell.step == "Verify" and self.cell.fault != LATER
-        states = self.seen.states(PODS)
-        return [each for each in states if (of_job(each) if is_check else _image_of(each) == image(self.cell.version))]
-
-    @property
-    def recorded(self) -> set[str]:
-        """The steps that were on record at any time, of what was newest then."""
-        records = [(each.get("status") or {}).get("rollout") or {} for each in self.seen.states(DECLARED)]
-        new = digest(f"team/app:{self.cell.then or self.cell.version}")
-        return {numberless(each["step"]) for each in records if each.get("newDigest") == new}
-
-    def shows(self) -> bool:
-        """Whether the API server has shown the fault."""
-        return SHOWN[self.cell.fault](self)
 
     def told_by_git(self, name: str, *path: str) -> list[str]:
         """What one value of a file was in git, one after the other."""
         file = f"{FOLDER}/{name}.yaml"
-        commits = self.slots.git.remote.git("log", "--reverse", "--format=%H", "main", "--", file).split()
-        found = [_at(json.loads(self.slots.git.remote.show(file, each)), *path) for each in commits]
+        commits = self.git.remote.git("log", "--reverse", "--format=%H", "main", "--", file).split()
+        found = [_at(json.loads(self.git.remote.show(file, each)), *path) for each in commits]
         return [each for before, each in zip([None, *found], found, strict=False) if each != before]
 
-    def check(self, rolled: Rolled) -> None:
-        """Everything that has to be so at the end."""
-        assert rolled.end is _ENDS[self.cell.ending], rolled
-        assert self.shows(), "the fault was not there"
-        self._check_where(rolled)
-        self._check_git()
-        self._check_cluster()
-        self._check_service()
+    @property
+    def newest(self) -> str:
+        return self.cell.then or self.cell.version
 
-    def _check_where(self, rolled: Rolled) -> None:
-        failed = {each.split()[2].rstrip(":") for each in self.told if each.startswith("failed at ")}
-        assert self.cell.step in failed | self.recorded, "the step was never taken"
-        if self.cell.ending == LIVE:
-            assert failed == set()
-            return
-        assert rolled.trouble is not None
-        assert rolled.trouble.reason == self.cell.reason, rolled.trouble
-        first = next(each for each in self.told if each.startswith("failed at "))
-        assert first.startswith(f"failed at {self.cell.fails_at or self.cell.step}: "), self.told
+    def _check_failed(self, failed: list[str], at: str) -> None:
+        assert failed[0] == at, self.told
 
     def _check_git(self) -> None:
         is_back, switched = self.cell.ending == BACK, self.cell.switched
@@ -200,11 +117,6 @@ class SlotScene:
         assert self.told_by_git("preview", "spec", "selector", "slot") == [_other(each) for each in live]
         assert self.in_git("green") == [image("1.0.0"), image(self.cell.version), image("1.0.0")][: 2 + self._refilled]
         assert self.in_git("blue") == [image("1.0.0"), *([image(self.cell.then)] if self.cell.then else [])]
-        path = f".gitcd/holds/dev/{self.slots.namespace}.app.yaml"
-        assert bool(self.slots.git.remote.git("ls-tree", "main", path)) == is_back
-        if is_back:
-            assert [each.digest for each in self.slots.git.hold().reject] == [digest(f"team/app:{self.cell.version}")]
-            assert "Gitcd-Verb: rollback" in self.slots.git.remote.git("log", "-1", "--format=%B", "main")
 
     @property
     def _refilled(self) -> bool:
@@ -266,13 +178,11 @@ def slot_scene(cell: SlotCell, rollouts: Rollouts, folder: Path) -> SlotScene:
     found = Slots(git_rollouts(rollouts, folder, {"app": files}), rollouts.plane, namespace)
     carry: dict[str, Any] = {}
     if cell.is_external:
-        found.git.remote.commit({"gitcd.yaml": LAYOUT_OF_OTHERS}, "Somebody else applies")
-        flags = ("apply", "--server-side", f"--field-manager={FLUX}", "-f", "-")
-        rollouts.plane.kubectl(*flags, stdin="\n---\n".join(found.git.remote.show(each).decode() for each in _FILES))
+        hand_over(found.git, *_FILES)
         carry["carry"] = nobody
     assert found.git.apply(check=passes, **carry)["app"].end is End.DONE
     _arrange(cell, found)
-    return SlotScene(cell, found)
+    return SlotScene(cell, found.git, slots=found)
 
 
 def _arrange(cell: SlotCell, slots: Slots) -> None:
@@ -281,9 +191,7 @@ def _arrange(cell: SlotCell, slots: Slots) -> None:
         path = f"/api/v1/namespaces/{slots.namespace}/services/preview?fieldManager=gitcd"
         slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": "blue"}}}, kind="merge-patch+json")
     if cell.narrow:
-        limit = {"type": "Container", "defaultRequest": {"cpu": "1000"}}
-        path = f"/api/v1/namespaces/{slots.namespace}/limitranges"
-        slots.plane.request("POST", path, {"metadata": {"name": "wide"}, "spec": {"limits": [limit]}})
+        narrow(slots.plane, slots.namespace)
 
 
 def _at(value: Any, *path: str) -> str:
@@ -294,7 +202,3 @@ def _at(value: Any, *path: str) -> str:
 
 def _other(name: str) -> str:
     return "green" if name == "blue" else "blue"
-
-
-def _image_of(pod: dict[str, Any]) -> str:
-    return str(pod["spec"]["containers"][0]["image"])

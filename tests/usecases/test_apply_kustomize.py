@@ -99,6 +99,34 @@ def test_nothing_is_looked_for_outside_the_repository(kustomize, tmp_path, writt
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "patches: [{{path: '{0}'}}]",
+        "transformers: ['{0}']",
+        "openapi: {{path: '{0}'}}",
+        "configMapGenerator: [{{name: a, files: ['key={0}']}}]",
+    ],
+)
+def test_no_field_has_anything_fetched_from_this_machine_either(kustomize, tmp_path, field):
+    kustomize(f"touch {tmp_path}/run")
+    text = field.format("http://127.0.0.1:8001/x")
+    ((_, found),) = build(tree(**{"a/kustomization.yaml": text}), ["a/kustomization.yaml"])
+    assert "http://127.0.0.1:8001/x, which is not in the repository" in reason(found)
+    assert not (tmp_path / "run").exists()
+
+
+def test_addresses_that_are_text_alone_are_no_obstacle(kustomize):
+    kustomize(f"cat <<'X'\n{CONFIG}X")
+    text = (
+        "commonAnnotations: {docs: 'https://example.com'}\n"
+        "configMapGenerator: [{name: a, literals: ['URL=https://example.com']}]\n"
+        "patches: [{patch: '- {op: add, path: /data/url, value: https://example.com}'}]\n"
+    )
+    ((_, (found,)),) = build(tree(**{"a/kustomization.yaml": text}), ["a/kustomization.yaml"])
+    assert isinstance(found, Manifest)
+
+
 def test_only_what_it_reaches_is_copied(kustomize, tmp_path):
     kustomize(f"cd $2/..; find . -type f | sort > {tmp_path}/copied")
     files = {
@@ -117,8 +145,8 @@ def test_only_what_it_reaches_is_copied(kustomize, tmp_path):
 
 
 def test_folders_that_name_each_other_end():
-    known = [
-        kustomizations.read("kustomization.yaml", b"resources: [a]\n"),
-        kustomizations.read("a/kustomization.yaml", b"bases: [..]\nresources: 7\n"),
-    ]
+    known = {
+        "": kustomizations.read("kustomization.yaml", b"resources: [a]\n"),
+        "a": kustomizations.read("a/kustomization.yaml", b"bases: [..]\nresources: 7\n"),
+    }
     assert kustomizations.needed("kustomization.yaml", known, set()) == {"", "a"}

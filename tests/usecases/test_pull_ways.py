@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -127,6 +128,14 @@ def test_a_switch_to_what_somebody_holds_off_is_closed(remote, tags, forge):
     remote.commit({".gitcd/holds/dev/team.app.yaml": reject.encode()}, "Hold it")
     assert acts(reconciled(remote, tags, forge)) == {OVER: PullAct.CLOSED}
     assert "dev/team/app is not switched to what its hold keeps out: slow" in forge.comments[-1][1]
+
+
+def test_a_switch_to_what_was_held_off_for_a_time_that_is_over_stays_open(remote, tags, forge):
+    until = f"{NOW - timedelta(minutes=1):%FT%TZ}"
+    reject = f"reject: [{{digest: '{digest('team/app:1.1.0')}', version: 1.1.0, until: '{until}'}}]\n"
+    remote.commit({".gitcd/holds/dev/team.app.yaml": reject.encode()}, "Hold it for a while")
+    assert acts(reconciled(remote, tags, forge)) == {}
+    assert forge.head(OVER)
 
 
 def test_a_switch_whose_slot_has_moved_on_is_closed(remote, tags, forge):

@@ -7,9 +7,13 @@ import pytest
 from gitcd.errors import TransientError
 from gitcd.model.declaration import Identity
 from gitcd.model.registry import Answers, Failure
+from gitcd.rollout.table import Trouble
 from gitcd.usecases.promote import Pen
+from gitcd.usecases.rollback import Sources
 from gitcd.usecases.rollout_git import Branch
+from gitcd.usecases.rollout_means import TakenBack
 from gitcd.usecases.switch import Switcher
+from gitcd.usecases.takeback import Reverter
 from tests.support.repos import make_bare
 from tests.support.scenes import AUTHOR, HOST, LAYOUT, NOW, Tags, context, digest, mirror_of, run
 from tests.usecases.test_switch_runs import DECLARATION, service, workload
@@ -70,4 +74,17 @@ def test_where_git_does_not_say_it_either_nothing_is_taken_back_yet(scene):
         assert release.digest == "1.2.0"
         with pytest.raises(TransientError, match=r"1\.2\.0 cannot be held off yet"):
             switcher.take_back(release, "it crashes")
+    assert remote.tip == tip
+
+
+def test_what_stands_in_no_slot_any_more_is_superseded_and_not_refused(scene):
+    remote, tags = scene
+    with switching(remote, tags) as (release, switcher):
+        green = remote.show("envs/dev/green.yaml")
+        remote.commit({"envs/dev/green.yaml": green.replace(b"1.1.0", b"1.2.0")}, "By hand")
+        tip, sources = remote.tip, Sources(lambda: None, lambda *_: {})
+        reverter = Reverter(
+            switcher.mirror, switcher.context, sources, switcher.pen, switcher.releases, lambda: NOW, switcher
+        )
+        assert reverter.take_back(release, Trouble("CrashLoopBackOff", "it crashes"), "") == TakenBack(superseded=True)
     assert remote.tip == tip

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
@@ -32,7 +33,7 @@ OUR_NAME = {"NAME": AUTHOR.name, "EMAIL": AUTHOR.email}
 def followed(remote):
     """The branches that the cluster is driven by."""
     with mirror_of(remote.url) as mirror:
-        found = drive(mirror, CommitTree(mirror.git, mirror.fetch()), AUTHOR, lambda: NO_FORGE)
+        found = drive(mirror, CommitTree(mirror.git, mirror.fetch()), AUTHOR, lambda: NO_FORGE, datetime.now(UTC))
         return [each.branch for each in found.ways]
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gitcd.model.health import Health
-from gitcd.model.live import Json
+from gitcd.model.live import Json, part
 from gitcd.rollout.health.look import Complaint, Look, counts
 from gitcd.rollout.health.pods import worst
-from gitcd.rollout.health.reading import annotation, condition, flag, has_number, mapping, number, owned, says, text
+from gitcd.rollout.health.reading import annotation, condition, flag, has_number, number, owned, says, text
 
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = "pod-template-hash"
@@ -46,9 +46,9 @@ def new_replica_set(deployment: Json, replica_sets: list[Json]) -> Json | None:
 
 def _template(value: Json) -> tuple[Json, object]:
     """Template without the label that the controller adds."""
-    labels = dict(mapping(value, "spec", "template", "metadata", "labels"))
+    labels = dict(part(value, "spec", "template", "metadata", "labels"))
     labels.pop(_HASH, None)
-    return mapping(value, "spec", "template", "spec"), labels
+    return part(value, "spec", "template", "spec"), labels
 
 
 def _shortage(look: Look, complaint: Complaint | None) -> Health | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from gitcd.model.health import Health
-from gitcd.model.live import Json
+from gitcd.model.live import Json, part
 from gitcd.rollout.health.look import Complaint, Look, line, word
-from gitcd.rollout.health.reading import condition, dig, flag, is_leaving, mapping, moment, number, objects, says, text
+from gitcd.rollout.health.reading import condition, dig, flag, is_leaving, moment, number, objects, says, text
 
 PATIENCE = timedelta(seconds=15)  # that kstatus grants a scheduler
 _LONGEST = 256  # characters of what a kubelet says
@@ -65,7 +65,7 @@ def _complaints(pod: Json, name: str, look: Look, retries_are_fatal: bool) -> It
             )
     yield from _unscheduled(pod, name, look)
     for status in _containers(pod):
-        ended = mapping(status, "state", "terminated")
+        ended = part(status, "state", "terminated")
         if ended and number(ended, "exitCode", default=-1) != 0:
             yield Complaint(
                 name,
@@ -100,7 +100,7 @@ def _unscheduled(pod: Json, name: str, look: Look) -> Iterator[Complaint]:
 
 def _why_waiting(status: Json) -> str:
     said = line(text(status, "state", "waiting", "message"), _LONGEST)
-    ended = mapping(status, "lastState", "terminated")
+    ended = part(status, "lastState", "terminated")
     return "; ".join(filter(None, (said, _how_ended(ended) if ended else "")))
 
 

@@ -35,11 +35,6 @@ def has_number(value: object, *path: str) -> bool:
     return isinstance(found, int) and not isinstance(found, bool)
 
 
-def mapping(value: object, *path: str) -> Json:
-    found = dig(value, *path)
-    return found if isinstance(found, dict) else _NOTHING
-
-
 def objects(value: object, *path: str) -> Sequence[Json]:
     """The mappings of a list."""
     found = dig(value, *path)

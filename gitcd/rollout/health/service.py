@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gitcd.model.health import Health
-from gitcd.model.live import Json
+from gitcd.model.live import Json, part
 from gitcd.rollout.health.look import Look
-from gitcd.rollout.health.reading import annotation, dig, label, mapping, objects, text
+from gitcd.rollout.health.reading import annotation, dig, label, objects, text
 
 AWAIT_LOAD_BALANCER = "gitcd.io/await-load-balancer"  # an annotation of the Service; `true`: wait for its address
 _SERVICE_NAME = "kubernetes.io/service-name"
@@ -20,7 +20,7 @@ def judge(look: Look) -> Health:
         return look.current()
     if kind == "LoadBalancer" and _lacks_address(value):
         return look.progressing("NoAddress", "its load balancer has no address yet")
-    if not mapping(value, "spec", "selector"):
+    if not part(value, "spec", "selector"):
         return look.current()
     found = endpoints(value, look.around.slices)
     if not found:
