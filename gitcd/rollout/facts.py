@@ -10,13 +10,11 @@ from typing import Any
 from gitcd.model import times
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.health import Around, Health
-from gitcd.model.live import Json, Manifest, Ref, part
+from gitcd.model.live import Json, Manifest, Ref, part, template_at
 from gitcd.model.verdict import Measurement, Tally
 from gitcd.rollout import record
 from gitcd.rollout.record import Record
 
-_TEMPLATES: Mapping[str, tuple[str, ...]] = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
-_USUAL = ("spec", "template")
 _TELLING = frozenset({"f:template", "f:jobTemplate", "f:selector"})  # what a step waits for, once it is set
 _CONTAINERS = ("containers", "initContainers")
 
@@ -114,7 +112,7 @@ class Facts:
 
 def template(value: Json) -> Json:
     """The pod template of a workload; empty for what has none."""
-    return part(value, *_TEMPLATES.get(str(value.get("kind")), _USUAL))
+    return part(value, *template_at(str(value.get("kind"))))
 
 
 def containers(value: Json) -> Iterator[Json]:

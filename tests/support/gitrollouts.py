@@ -82,7 +82,9 @@ class GitRollouts:
             return {each.release.identity.name: each for each in rolled}
 
     def driven(self, mirror: Mirror) -> Drive:
-        return drive(mirror, CommitTree(mirror.git, mirror.fetch()), AUTHOR, lambda: self.forge or NO_FORGE, datetime.now(UTC))
+        return drive(
+            mirror, CommitTree(mirror.git, mirror.fetch()), AUTHOR, lambda: self.forge or NO_FORGE, datetime.now(UTC)
+        )
 
     def protect(self) -> MemoryForge:
         """From now on the branch moves by the forge's button alone."""
