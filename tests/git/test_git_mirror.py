@@ -141,6 +141,16 @@ def _damage(folder: Path, how: str) -> None:
             (folder / "config").write_text("[core\n")
 
 
+def test_F21_a_truncated_pack_is_seen_where_nothing_is_fetched(remote: Bare, tmp_path: Path) -> None:
+    remote.commit({f"f{n}": os.urandom(500) for n in range(200)})
+    with opened(remote, tmp_path / "cache") as mirror:
+        mirror.fetch()
+        folder = mirror.git_dir
+    _damage(folder, "pack")
+    with opened(remote, tmp_path / "cache") as mirror:
+        assert len(content(mirror, mirror.fetch())) == 203
+
+
 def test_F21_a_blob_found_corrupt_later_costs_one_run(remote: Bare, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with pytest.raises(CorruptError), opened(remote, cache) as mirror:  # noqa: PT012 - the context manager is tested

@@ -234,6 +234,18 @@ def test_F20_no_process_is_left_after_the_deadline(mirror: Mirror, remote: Bare,
     assert not _alive(pid)
 
 
+def test_F20_what_does_not_listen_is_ended_by_force(mirror: Mirror, remote: Bare, tmp_path: Path) -> None:
+    tip = mirror.fetch()
+    remote.hook("pre-receive", f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 20 & wait; sleep 20")
+    with open_mirror(Remote.parse(remote.url), "main", timeout=1) as hurried:
+        push(hurried.origin, bump(hurried, hurried.fetch()), "main", expected=tip, attempts=1)
+    pid = (tmp_path / "pid").read_text().strip()
+    deadline = time.monotonic() + 5
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(pid)
+
+
 def test_a_remote_that_is_gone_leaves_no_false_report(mirror: Mirror, remote: Bare) -> None:
     tip = mirror.fetch()
     oid = bump(mirror, tip)
@@ -270,6 +282,24 @@ def test_T29_no_push_is_ever_forced(mirror: Mirror, remote: Bare, processes: lis
         assert len(operands) == 2
         assert operands[1].endswith(":refs/heads/main")
         assert not operands[1].startswith(("+", ":"))
+
+
+def test_T2_operands_of_the_remote_stand_behind_two_dashes(
+    mirror: Mirror, remote: Bare, processes: list[list[str]]
+) -> None:
+    tip = mirror.fetch()
+    oid = bump(mirror, tip)
+    push(mirror.origin, oid, "main", expected=tip)
+    mirror.origin.head()
+    mirror.origin.fetch_tips(["main"])
+    mirror.origin.push_leased([("gitcd/bump", oid, "")])
+    talking = [words for words in processes if remote.url in words]
+    assert {next(verb for verb in ("ls-remote", "fetch", "push") if verb in words) for words in talking} == {
+        "ls-remote", "fetch", "push"
+    }  # fmt: skip
+    for words in talking:
+        assert words.index("--") + 1 == words.index(remote.url), words
+        assert not [word for word in words[words.index("--") + 1 :] if word.startswith("-")], words
 
 
 def _alive(pid: str) -> bool:

@@ -312,6 +312,15 @@ def test_T18_bombs_cost_little(name: str) -> None:
     assert result.sites or result.refusals or name in {"keys", "config map", "anchors", "plain text"}
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}"), ("- ", "")])
+def test_T18_nobody_nests_deeper_than_64_levels(opening: str, closing: str) -> None:
+    def nested(levels: int) -> str:
+        return f"x:\n  {opening * (levels - 1)}1{closing * (levels - 1)}\n{IMAGE}"
+
+    assert reasons(nested(64)) == []
+    assert reasons(nested(65)) == [(2, "is nested more than 64 levels deep")]
+
+
 @pytest.mark.parametrize("width", [1, 9])
 def test_T18_writing_among_many_aliases_is_bounded(width: int) -> None:
     lines = ["image: &i r.example/a/b:v1", f"a0: &a0 [{','.join(['*i'] * width)}]"]

@@ -22,6 +22,7 @@ from tests.support.ecr import OCI_INDEX, StandIn
 
 APP = "team/app"
 DIGEST = "sha256:" + "ab" * 32
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 
 def failure(registry: Ecr, repository: Repository, identifier: str = "prod") -> Failure:
@@ -52,6 +53,13 @@ class TestCalls:
         answers = registry.look_up(ecr.repository(APP), ["prod", "nope", DIGEST])
         assert isinstance(answers["prod"], Image)
         assert [call.operation for call in ecr.calls] == ["DescribeImages", "BatchGetImage", "DescribeImages"]
+
+    def test_F8_indexes_are_asked_for_too_where_an_id_is_missing(self, ecr: StandIn, registry: Ecr) -> None:
+        digest = ecr.put_index(APP, tags=["prod"])
+        answers = registry.look_up(ecr.repository(APP), ["prod", "nope"])
+        assert isinstance(answers["prod"], Image)
+        assert answers["prod"].digest == digest
+        assert {OCI_INDEX, DOCKER_LIST} <= set(ecr.calls[1].body["acceptedMediaTypes"])
 
     def test_nothing_left_to_ask_saves_the_third_call(self, ecr: StandIn, registry: Ecr) -> None:
         ecr.put(APP, tags=["prod"])
@@ -130,6 +138,11 @@ class TestFaults:
         answer = failure(registry, ecr.repository(APP))
         assert (answer.reason, answer.transient) == ("Throttled", True)
         assert len(ecr.calls) == 8
+
+    def test_F1_a_proxy_that_throttles_in_its_own_words_is_transient(self, ecr: StandIn, registry: Ecr) -> None:
+        ecr.fail("*", "SlowDownPlease", status=429, times=-1)
+        answer = failure(registry, ecr.repository(APP))
+        assert (answer.reason, answer.transient) == ("Throttled", True)
 
     def test_F2_an_expired_token_is_refreshed_once_and_its_source_named(self, ecr: StandIn, registry: Ecr) -> None:
         ecr.fail("*", "ExpiredTokenException", times=-1)
