@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 _AGAIN = frozenset({429, 500, 502, 503, 504})  # the states of HTTP after which asking once more may help
 # What an API server answers with 500, although the object is at fault: server-side apply of what its schema lacks.
 # Source: managedfields/internal/structuredmerge.go in apimachinery.
-_AT_FAULT = ("failed to create typed patch object", "error decoding from json")
+_AT_FAULT = ("failed to create typed patch object", "error decoding from json", "denied the request")
+# What it answers where a webhook that has to let every request pass does not answer.
+# Source: webhook/errors.go in apiserver, and the dispatchers.
+_WEBHOOK = re.compile(r'failed calling webhook "([^"]*)": (?:failed to call webhook: )?(.*)')
 _LONGEST_LINE = 1 << 24  # bytes
 # bytes; an object has 3 MiB at most, a page of usual ones has as much, and one of the largest would not fit into memory
 _LONGEST_ANSWER = 1 << 23
@@ -101,6 +105,11 @@ def may_pass(answer: Answer) -> bool:
     """Whether asking once more may help."""
     text = _message(answer)
     return answer.status in _AGAIN and not any(words in text for words in _AT_FAULT)
+
+
+def is_webhook(answer: Answer | Exception) -> bool:
+    """Whether the server is well, and somebody whom it asks is not."""
+    return isinstance(answer, Answer) and bool(_WEBHOOK.search(_message(answer)))
 
 
 def no(answer: Answer, server: str) -> Exception:
@@ -188,6 +197,9 @@ def _causes(answer: Answer) -> tuple[Cause, ...]:
 
 
 def trouble(answer: Answer | Exception, server: str) -> TransientError:
+    if isinstance(answer, Answer) and (found := _WEBHOOK.search(_message(answer))):
+        message = f"the admission webhook {found[1]} cannot be asked, and nothing passes without it: {found[2]}"
+        return TransientError(message, remedy="See that what stands behind it runs, then run again.")
     what = "answers" if isinstance(answer, Answer) else "cannot be reached:"
     return TransientError(f"{server} {what} {words(answer)}", remedy="Run again.")
 

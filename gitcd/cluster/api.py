@@ -29,6 +29,7 @@ APPLY = "application/apply-patch+yaml"  # JSON is YAML, too
 _JSON_PATCH = "application/json-patch+json"
 _JSON = "application/json"
 _PATIENCE = 30.0  # seconds for one request with all its repetitions
+_WEBHOOK_PATIENCE = 3.0  # seconds, where the server is well and an admission webhook is not
 _CONNECT, _READ = 5.0, 30.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _RELISTS = 3
@@ -198,7 +199,8 @@ class Api:
             query["continue"] = following
 
     def _ask(self, request: _Request) -> Json:
-        ends = min(time.monotonic() + self._patience, self._deadline)
+        begun = time.monotonic()
+        ends = min(begun + self._patience, self._deadline)
         pause = _FIRST_PAUSE
         while True:
             answer = self._attempt(request, ends)
@@ -207,6 +209,8 @@ class Api:
                     return answer.value
                 if not answers.may_pass(answer):
                     raise answers.refusal(answer, self.server)
+            if answers.is_webhook(answer):  # this one alone is stuck: it shall not keep others for long
+                ends = min(ends, begun + _WEBHOOK_PATIENCE)
             wait = max(pause * random.uniform(0.5, 1), answers.wish(answer))  # noqa: S311 - jitter, no secret
             if time.monotonic() + wait >= ends:
                 raise answers.trouble(answer, self.server)

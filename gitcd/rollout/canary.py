@@ -17,7 +17,7 @@ from gitcd.rollout import copies, rolling, routes
 from gitcd.rollout.actions import Action, Apply, Delete, Scale
 from gitcd.rollout.checks import checking
 from gitcd.rollout.copies import Copy
-from gitcd.rollout.facts import Facts, Release, images
+from gitcd.rollout.facts import Facts, Release
 from gitcd.rollout.health.reading import number, owned, text
 from gitcd.rollout.routes import Split
 from gitcd.rollout.shares import Routing, Share
@@ -188,8 +188,7 @@ class _Canary:
         if facts.good != self.release.digest or self.stable.ref not in facts.around:
             return False
         mine = owned(facts.around[self.stable.ref].replica_sets, facts.live[self.stable.ref])
-        wanted = images(self.stable.value).items()
-        return any(wanted <= images(each).items() for each in mine)
+        return any(facts.runs(self.stable, each) for each in mine)
 
     def failure(self, facts: Facts) -> Trouble | None:
         """The copy will not become healthy by itself."""

@@ -11,12 +11,15 @@ from gitcd.model import times
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.health import Around, Health
 from gitcd.model.live import Json, Manifest, Ref, part, template_at
+from gitcd.model.reference import ReferenceError, split_reference  # noqa: A004 - the model's own word
 from gitcd.model.verdict import Measurement, Tally
 from gitcd.rollout import record
 from gitcd.rollout.record import Record
 
 _TELLING = frozenset({"f:template", "f:jobTemplate", "f:selector"})  # what a step waits for, once it is set
 _CONTAINERS = ("containers", "initContainers")
+
+Renamed = Mapping[tuple[Ref, str], str]  # what admission has made of an image that git names, in a workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Facts:
     of those of earlier runs.
 
     `live` holds what is there of the release's objects and of transient ones; what is not there is not in it. `good`
-    is the digest that the status says was found healthy last.
+    is the digest that the status says was found healthy last. `renamed` is what admission makes of images.
     """
 
     release: Release
@@ -88,6 +91,7 @@ class Facts:
     earlier: Mapping[str, Tally] = field(default_factory=dict)
 
     @property
+    renamed: Renamed = field(default_factory=dict)
     def pending(self) -> tuple[Manifest, ...]:
         """The workloads that do not run the images of the commit yet."""
         return tuple(each for each in self.release.workloads if self.is_pending(each))
@@ -95,7 +99,20 @@ class Facts:
     def is_pending(self, manifest: Manifest) -> bool:
         """Whether a workload of the cluster lacks an image that its manifest names."""
         live = self.live.get(manifest.ref)
-        return live is None or not images(manifest.value).items() <= images(live).items()
+        return live is None or not self.runs(manifest, live)
+
+    def runs(self, manifest: Manifest, live: Json) -> bool:
+        """Whether an object has the images of a manifest, or what admission makes of them, such as those of a mirror.
+
+        What that is, is known from the answer to gitcd's own write; where somebody else writes, a digest says enough.
+        """
+        there = images(live)
+        return all(self._is(manifest.ref, image, there.get(name, "")) for name, image in images(manifest.value).items())
+
+    def _is(self, ref: Ref, image: str, there: str) -> bool:
+        if self.renamed.get((ref, image)) == there:
+            return is_alike(image, there)
+        return image == there or (self.release.external and _has_digest_of(image, there))
 
     def since(self, step: str) -> datetime:
         """Since when a step has been going on: never before its objects became what they are, nor in times to come."""
@@ -132,6 +149,24 @@ def changed_at(value: Json) -> datetime | None:
     """When a pod template, or what a Service selects, was last set by its owner, as the API server remembers."""
     entries = (value.get("metadata") or {}).get("managedFields") or ()
     owners = (each for each in entries if not each.get("subresource") and _owns_any(each.get("fieldsV1") or {}))
+def is_alike(image: str, there: str) -> bool:
+    """Whether what admission made of an image can be the same one under another name: nothing in it says otherwise."""
+    (_, tag, digest), (_, other_tag, other) = _parts(image), _parts(there)
+    return digest == other if digest and other else tag == other_tag or not (tag and other_tag)
+
+
+def _has_digest_of(image: str, there: str) -> bool:
+    digest = _parts(image)[2]
+    return bool(digest) and digest == _parts(there)[2]
+
+
+def _parts(image: str) -> tuple[str, str, str]:
+    try:
+        return split_reference(image)
+    except ReferenceError:
+        return image, "", ""
+
+
     return max((time for each in owners if (time := times.parsed(each.get("time")))), default=None)
 
 

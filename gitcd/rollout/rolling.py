@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gitcd.model.health import Health, State
+from gitcd.model.live import Manifest
 from gitcd.rollout.actions import Action, Apply
 from gitcd.rollout.checks import checking
-from gitcd.rollout.facts import Facts, Release
+from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.stuck import freeing
 from gitcd.rollout.table import Step, Table, Trouble
 
@@ -88,9 +89,15 @@ def _free(facts: Facts) -> tuple[Action, ...]:
 
 
 def _did_not_arrive(facts: Facts) -> Trouble:
-    late = ", ".join(str(each.ref) for each in facts.pending)
+    late = ", ".join(f"{each.ref}{_instead(each, facts)}" for each in facts.pending)
     message = f"{late} does not run what the commit says; whoever applies this environment has not brought it"
     return Trouble("NotApplied", message, blames=False)
+
+
+def _instead(manifest: Manifest, facts: Facts) -> str:
+    there = images(facts.live.get(manifest.ref, {}))
+    others = sorted(each for name, image in images(manifest.value).items() if (each := there.get(name, image)) != image)
+    return f" runs {', '.join(others)} and" if others else ""
 
 
 def _healths(facts: Facts) -> list[Health]:

@@ -220,7 +220,8 @@ class _Run:
         `stopped` are the groups of which a member may not go on for another reason.
         """
         now = datetime.now(UTC)
-        absent = self._how.absent([each for each in releases if Facts(each, now, self._live).pending])
+        seen = (Facts(each, now, self._live, renamed=self._writer.renamed) for each in releases)
+        absent = self._how.absent([each.release for each in seen if each.pending])
         groups = {*stopped, *(each.spec.strategy.group for each in releases if each.identity in absent)} - {""}
         for release in releases:
             why = absent.get(release.identity)
@@ -295,7 +296,7 @@ class _Run:
         entries = tuple(sorted((each for ref, each in kept.items() if ref not in gone), key=lambda each: each.ref))
         is_done = is_whole and self._want.is_whole and {each.ref for each in entries} <= self._want.refs
         releases = [each for each in self._want.releases.values() if isinstance(each, Release)]
-        is_done = is_done and all(is_settled(each, self._live) for each in releases)
+        is_done = is_done and all(is_settled(each, self._live, self._writer.renamed) for each in releases)
         self._save(Inventory(commit, entries, self._how.state if is_done else ""))
 
     def _save(self, inventory: Inventory) -> None:

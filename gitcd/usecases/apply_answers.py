@@ -19,6 +19,7 @@ _IMMUTABLE = (
     "is forbidden after creation",
 )
 _SHOWN = 5
+_DENIED = ("denied the request", "denied request")
 REPLACE = "gitcd/replace"  # the annotation by which an object may be deleted and made anew
 
 
@@ -40,7 +41,16 @@ def is_immutable_alone(answer: DeclinedError) -> bool:
 
 def _is_immutable(answer: DeclinedError) -> bool:
     texts = [answer.words, *(each.message for each in answer.causes)]
-    return answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and any(map(_says_so, texts))
+    is_invalid = answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and not _is_denied(answer)
+    return is_invalid and any(map(_says_so, texts))
+
+
+def _is_denied(answer: DeclinedError) -> bool:
+    """Whether a webhook or a policy of the cluster says no, in whatever words its author chose.
+
+    Source: webhook/errors.go and policy/validating/dispatcher.go in apiserver.
+    """
+    return any(words in answer.words for words in _DENIED)
 
 
 def _says_so(text: str) -> bool:
@@ -57,6 +67,8 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
             is_about_images = all(each.field.endswith(".image") for each in answer.causes)
             images = "; for images alone, spec.apply.takeOver takes them" if is_about_images else ""
             return Applied(ref, Fate.REFUSED, origin, f"conflict: {fields}", f"{remedy}{images}.")
+        case _ if _is_denied(answer):
+            return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
         case HTTPStatus.UNPROCESSABLE_ENTITY if _is_immutable(answer):
             return Applied(ref, Fate.REFUSED, origin, _unchangeable(manifest, answer), _anew(ref))
         case HTTPStatus.FORBIDDEN if not _lacks_rights(answer):

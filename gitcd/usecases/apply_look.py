@@ -9,7 +9,7 @@ from gitcd.model.applied import Entry
 from gitcd.model.declaration import Identity
 from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_prune import leftovers
-from gitcd.rollout.facts import Release
+from gitcd.rollout.facts import Release, Renamed
 from gitcd.rollout.leftovers import copies_of, left_over
 from gitcd.usecases.apply_live import Hidden, Live, see
 from gitcd.usecases.apply_record import Record
@@ -46,7 +46,14 @@ def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> 
     prepared = [writer.prepare(each) for each in wanted]
     differing = (each for each in prepared if not writer.is_unchanged(each, live.get(each.ref), entries.get(each.ref)))
     work = {each.ref: each for each in differing}
-    due = (each for each in _due(want, live) if hidden.keys().isdisjoint(each.ref for each in objects_of(each)))
+    for each in prepared:
+        if each.ref not in work:
+            writer.learn(each, live[each.ref])
+    due = (
+        each
+        for each in _due(want, live, writer.renamed)
+        if hidden.keys().isdisjoint(each.ref for each in objects_of(each))
+    )
     seen = [each for each in left if each.ref not in hidden]
     return Look(record, live, work, tuple(due), seen, len(prepared) - len(work), hidden)
 
@@ -86,12 +93,12 @@ def _looked_at(want: Want, left: Sequence[Entry]) -> set[Ref]:
     return want.refs | moved | told | copies | {each.ref for each in left}
 
 
-def _due(want: Want, live: Live) -> Iterator[Release]:
+def _due(want: Want, live: Live, renamed: Renamed) -> Iterator[Release]:
     """The declarations of which something has to move."""
     writable = {each.ref for each in want.manifests}
     for identity, release in want.releases.items():
         if not (isinstance(release, Release) and {each.ref for each in release.workloads} <= writable):
             continue
         found = replace(release, left=left_over(release, live))
-        if is_due(found, live, live.get(declaration_ref(identity))):
+        if is_due(found, live, live.get(declaration_ref(identity)), renamed):
             yield found

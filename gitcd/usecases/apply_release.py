@@ -19,7 +19,7 @@ from gitcd.model.reference import Repository, is_digest
 from gitcd.model.registry import Answer, Answers, Failure, Query
 from gitcd.model.settings import Settings
 from gitcd.rollout.book import Page
-from gitcd.rollout.facts import Facts, Release, images
+from gitcd.rollout.facts import Facts, Release, Renamed
 from gitcd.rollout.strategies import table_of
 from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.rollout_means import Means
@@ -42,24 +42,19 @@ def declaration_ref(identity: Identity) -> Ref:
     return Ref(KIND, identity.namespace, identity.name, _GROUP)
 
 
-def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None) -> bool:
+def is_due(release: Release, live: Mapping[Ref, Json], declaration: Json | None, renamed: Renamed) -> bool:
     """Whether the cluster runs something else, or it was never found good there, or is on its way or stuck there."""
-    if table_of(release).due(Facts(release, datetime.now(UTC), live)):
-        return True
-    for each in release.workloads:
-        there = live.get(each.ref)
-        if there is None or not images(each.value).items() <= images(there).items():
-            return True
-    if declaration is None:
+    facts = Facts(release, datetime.now(UTC), live, renamed=renamed)
+    if facts.pending or table_of(release).due(facts) or declaration is None:
         return True
     progress = progress_of(dict(declaration))
     page = Page(progress.fields, progress.conditions)
     return bool(page.record.new_digest) or page.is_stuck or page.good != release.digest
 
 
-def is_settled(release: Release, live: Mapping[Ref, Json]) -> bool:
+def is_settled(release: Release, live: Mapping[Ref, Json], renamed: Renamed) -> bool:
     """Whether there will be nothing to do about it as long as nothing changes."""
-    return not table_of(release).expects(Facts(release, datetime.now(UTC), live))
+    return not table_of(release).expects(Facts(release, datetime.now(UTC), live, renamed=renamed))
 
 
 def absent(ask: Ask, releases: Iterable[Release]) -> dict[Identity, Failure]:
@@ -99,7 +94,10 @@ def means(
 
     measuring = Measuring(objects, prometheus(run.settings), by_digest(run.ask))
     made = with_git(
-        Means(objects, writer.carry, measuring.answer, tell=say, until=until, run=run.run), run, mirror, tip
+        Means(objects, writer.carry, measuring.answer, tell=say, until=until, run=run.run, renamed=writer.renamed),
+        run,
+        mirror,
+        tip,
     )
     return made if tip else replace(made, superseded=lambda _: frozenset())
 

@@ -28,6 +28,7 @@ from gitcd.planning.applying_parts import (
 )
 from gitcd.planning.applying_rules import IRREPLACEABLE, tracker
 from gitcd.planning.applying_scope import Part
+from gitcd.rollout.facts import images, is_alike
 from gitcd.usecases.apply_answers import (
     REPLACE,
     explained,
@@ -54,7 +55,8 @@ class DryRun(StrEnum):
 class Writer:
     """Takes manifests of one environment to the cluster.
 
-    `parts` are the declarations of workloads; `scaled` those workloads whose replicas an autoscaler sets.
+    `parts` are the declarations of workloads; `scaled` those workloads whose replicas an autoscaler sets. `renamed` is
+    what admission has made of images, as far as this writer has come to know it.
     """
 
     objects: Objects
@@ -62,6 +64,7 @@ class Writer:
     parts: Mapping[Ref, Part] = field(default_factory=dict)
     scaled: Collection[Ref] = frozenset()
     dry_run: DryRun = DryRun.NONE
+    renamed: dict[tuple[Ref, str], str] = field(default_factory=dict)
 
     def prepare(self, manifest: Manifest) -> Manifest:
         """What of a manifest is written."""
@@ -82,6 +85,14 @@ class Writer:
             and entry.owned == owned(live, MANAGER)
         )
 
+    def learn(self, manifest: Manifest, then: Json) -> None:
+        """Remember what admission made of the images of a manifest, by the object that came of it."""
+        there = images(then)
+        for name, image in images(manifest.value).items():
+            if (other := there.get(name, image)) != image:
+                _log.info("%s: admission makes %s of %s", manifest.ref, other, image)
+                self.renamed[manifest.ref, image] = other
+
     def carry(self, manifest: Manifest, version: str = "") -> None:
         """Write a manifest as it stands in git; with a version, to that version of the object or not at all.
 
@@ -101,6 +112,10 @@ class Writer:
         if entry is None:
             kind = TransientError if applied.transient else RefusedError
             raise kind(f"{applied.ref}: {applied.message}", remedy=applied.remedy)
+        for image in images(prepared.value).values():
+            if not is_alike(image, there := self.renamed.get((manifest.ref, image), image)):
+                message = f"{manifest.ref}: admission makes {there} of {image}, so what the commit says does not run"
+                raise RefusedError(message, remedy="See which webhook or policy of the cluster changes it, and why.")
         return applied, entry
 
     def write(self, manifest: Manifest, live: Json | None) -> tuple[Applied, Entry | None]:
@@ -131,6 +146,7 @@ class Writer:
                 return self._told(manifest, live, found), self._entry(manifest, live)
         self._hand_over(manifest, live)
         then = self._sent(manifest, live, dry_run=self.dry_run is DryRun.SERVER)
+        self.learn(manifest, then)
         return self._told(manifest, live, differs(live, then, MANAGER) if live else ()), self._entry(manifest, then)
 
     def _sent(self, manifest: Manifest, live: Json | None, *, dry_run: bool = False) -> Json:

@@ -16,7 +16,7 @@ from gitcd.model.live import Manifest
 from gitcd.model.registry import Failure
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Measurement, Verdict
-from gitcd.rollout.facts import Release
+from gitcd.rollout.facts import Release, Renamed
 from gitcd.rollout.table import Trouble
 
 POLL = timedelta(seconds=1)  # between two looks at what is under way
@@ -109,7 +109,7 @@ class Means:
     `switch` commits that the Services of releases in git select their other slots, all in one commit, and answers the
     releases of that commit, or what stands against it. `superseded` tells which of the releases a newer commit wants
     otherwise. `until` is the moment of `time.monotonic()` at which the run has to end. `tell` hears what every release
-    is at, whenever that changes.
+    is at, whenever that changes. `renamed` is what admission makes of images: every write may add to it.
     """
 
     objects: Objects
@@ -123,6 +123,7 @@ class Means:
     until: float = math.inf
     poll: timedelta = POLL
     run: str = ""
+    renamed: Renamed = field(default_factory=dict)
     now: Callable[[], datetime] = _now
     sleep: Callable[[float], None] = time.sleep
     committing: threading.Lock = field(default_factory=threading.Lock)  # one commit at a time

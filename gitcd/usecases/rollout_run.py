@@ -215,6 +215,7 @@ class Run:
     def _look_at(
         self, refs: Iterable[Ref], now: datetime
     ) -> tuple[dict[Ref, Json], dict[Ref, Around], dict[Ref, Health]]:
+            dict(self._means.renamed),
         live: dict[Ref, Json] = {}
         around: dict[Ref, Around] = {}
         health: dict[Ref, Health] = {}
@@ -252,9 +253,13 @@ class Run:
 
     def _present(self, facts: Facts) -> str:
         """The digest that runs before the rollout changes it, as far as the workloads say one."""
-        live = [facts.live[each.ref] for each in self.release.workloads if each.ref in facts.live]
         repository = str(self.release.spec.repository)
-        found = {image.partition("@")[2] for each in live for image in images(each).values() if repository in image}
+        found = {
+            images(facts.live.get(each.ref, {})).get(name, "").partition("@")[2]
+            for each in self.release.workloads
+            for name, image in images(each.value).items()
+            if repository in image
+        }
         return next(iter(sorted(found - {""})), "")
 
     def _act(self, action: Action, facts: Facts) -> None:

@@ -87,7 +87,7 @@ def _images(workload: Workload, item: Item, declared: Json | None) -> Iterator[R
         return
     for _, image in workload.images:
         parsed = _parsed(image)
-        if parsed and str(parsed.repository) == item.repository:
+        if parsed and (str(parsed.repository) == item.repository or (item.digest and parsed.digest == item.digest)):
             yield parsed
 
 
