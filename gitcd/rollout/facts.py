@@ -89,9 +89,9 @@ class Facts:
     orders: Orders = field(default_factory=Orders)
     good: str = ""
     earlier: Mapping[str, Tally] = field(default_factory=dict)
+    renamed: Renamed = field(default_factory=dict)
 
     @property
-    renamed: Renamed = field(default_factory=dict)
     def pending(self) -> tuple[Manifest, ...]:
         """The workloads that do not run the images of the commit yet."""
         return tuple(each for each in self.release.workloads if self.is_pending(each))
@@ -145,10 +145,6 @@ def images(value: Json) -> dict[str, str]:
     return {str(each.get("name")): str(each.get("image")) for each in containers(value)}
 
 
-def changed_at(value: Json) -> datetime | None:
-    """When a pod template, or what a Service selects, was last set by its owner, as the API server remembers."""
-    entries = (value.get("metadata") or {}).get("managedFields") or ()
-    owners = (each for each in entries if not each.get("subresource") and _owns_any(each.get("fieldsV1") or {}))
 def is_alike(image: str, there: str) -> bool:
     """Whether what admission made of an image can be the same one under another name: nothing in it says otherwise."""
     (_, tag, digest), (_, other_tag, other) = _parts(image), _parts(there)
@@ -167,6 +163,10 @@ def _parts(image: str) -> tuple[str, str, str]:
         return image, "", ""
 
 
+def changed_at(value: Json) -> datetime | None:
+    """When a pod template, or what a Service selects, was last set by its owner, as the API server remembers."""
+    entries = (value.get("metadata") or {}).get("managedFields") or ()
+    owners = (each for each in entries if not each.get("subresource") and _owns_any(each.get("fieldsV1") or {}))
     return max((time for each in owners if (time := times.parsed(each.get("time")))), default=None)
 
 

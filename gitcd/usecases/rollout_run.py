@@ -210,12 +210,12 @@ class Run:
             read_orders(self._progress.annotations if self._progress else {}, self._page.record.started_at),
             self._page.good,
             self._findings.recall(self._page.record),
+            dict(self._means.renamed),
         )
 
     def _look_at(
         self, refs: Iterable[Ref], now: datetime
     ) -> tuple[dict[Ref, Json], dict[Ref, Around], dict[Ref, Health]]:
-            dict(self._means.renamed),
         live: dict[Ref, Json] = {}
         around: dict[Ref, Around] = {}
         health: dict[Ref, Health] = {}
