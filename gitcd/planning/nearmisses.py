@@ -18,7 +18,7 @@ from gitcd.planning.screening import MAX_FILE, is_readable, needle
 _SHOWN = 8
 _DECLARES = b"ContainerVersion"
 _LIKELY = re.compile(r"\.(json|ya?ml)(\.[a-z0-9]+)?$", re.IGNORECASE)
-_OTHER_ENDING = "only files that end in .yaml or .yml, outside folders such as .github, are searched"
+_OTHER_ENDING = "only .yaml and .yml files and Kustomization, outside folders such as .github, are searched"
 _UNKNOWN_FORM = "in no form that is known; spec.places can name the spot"
 
 

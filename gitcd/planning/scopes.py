@@ -23,11 +23,12 @@ _DOUBTFUL = re.compile(rf"{_STRANGE.pattern}|(?:^|/)(?:[./]|git~|$)", re.IGNOREC
 _GIT = re.compile(r"\.git|git~\d+", re.IGNORECASE)  # the second is what Windows makes of the first
 _NOWHERE = frozenset({"", ".", ".."})
 _YAML = (".yaml", ".yml")
+_KUSTOMIZATION = "Kustomization"  # the one name that kustomize takes without an ending
 
 
 def is_manifest(path: str) -> bool:
     """Whether gitcd looks for images in this file at all."""
-    if not path.endswith(_YAML):
+    if not path.endswith(_YAML) and path.rpartition("/")[2] != _KUSTOMIZATION:
         return False
     may_be_denied = "/." in path or path.startswith((".", "gitcd.yaml"))  # settles nearly all, and quickly
     return not (may_be_denied and _DENIED.search(path))

@@ -25,7 +25,7 @@ from gitcd.model.tree import Entry, Mode
 from gitcd.planning.grounds import Ground, Grounds
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.ledger import ODD, Ledger, pack_grounds, seal, unpack_grounds
-from gitcd.planning.scopes import Scopes
+from gitcd.planning.scopes import Scopes, is_manifest
 from gitcd.planning.screening import MAX_FILE, REGULAR
 from gitcd.usecases.context import Context, Planned, Selection
 
@@ -157,7 +157,7 @@ class _Increment:
     def _concerned(self) -> set[int]:
         """Whom the changed files concern."""
         found: set[int] = set()
-        asked = [each for each in self.changed if each.path.endswith(_YAML) or each.path.startswith(hold.FOLDER)]
+        asked = [each for each in self.changed if _counts(each.path)]
         if any(each.size > MAX_FILE for each in asked) or any(each.mode is Mode.SYMLINK for each in self.changed):
             raise _AnewError
         for entry, data in self.tree.read([each for each in asked if each.mode in REGULAR]):
@@ -218,6 +218,11 @@ def _asked(planned: Planned) -> list[Query]:
     from gitcd.planning.survey import queries
 
     return queries(each.surveyed for each in planned.decisions)
+
+
+def _counts(path: str) -> bool:
+    """Whether a file may declare, hold off, or have an image."""
+    return path.endswith(_YAML) or path.startswith(hold.FOLDER) or is_manifest(path)
 
 
 @contextmanager

@@ -294,7 +294,7 @@ class TestWhatOwnsNothing:
         files = {"envs/dev/cv.yaml": declaration(**SELECTOR), f"envs/dev/{name}": f"image: {APP}:1.0.0\n"}
         outcome = only(plan(files))
         assert outcome.reason == "MatchedNothing"
-        assert f"envs/dev/{name} mentions the repository: only files that end in .yaml or .yml" in outcome.remedy
+        assert f"envs/dev/{name} mentions the repository: only .yaml and .yml files and Kustomization" in outcome.remedy
 
     def test_a_submodule_is_named(self):
         files = {"envs/dev/cv.yaml": declaration(**SELECTOR), "envs/dev/charts": "", "gitcd.yaml": LAYOUT % ""}

@@ -153,7 +153,7 @@ class World:
             case 9 if self.dice.random() < RARELY:
                 self.declare(app)
             case 10:
-                self.files[f"{folder}/kustomization.yaml"] = (
+                self.files[f"{folder}/{self.dice.choice(['kustomization.yaml', 'Kustomization'])}"] = (
                     f"kind: Kustomization\nimages:\n- name: {HOST}/{self.image}\n  newTag: '1'\n"
                 ).encode()
             case 11:

@@ -161,6 +161,13 @@ class TestMoves:
         files["envs/dev/kustomization.yaml"] = plan(files).files[0].after
         assert only(plan(files)).kind is OutcomeKind.CURRENT
 
+    @pytest.mark.parametrize("head", ["kind: Kustomization\n", ""])
+    def test_a_kustomization_without_an_ending_counts(self, head):
+        entry = f"{head}images:\n- name: {APP}\n  newTag: 1.0.0\n"
+        files = {"envs/dev/cv.yaml": declaration(pin="Version"), "envs/dev/Kustomization": entry}
+        (change,) = plan(files).files
+        assert (change.path, change.after) == ("envs/dev/Kustomization", entry.replace("1.0.0", "1.1.0").encode())
+
     def test_outside_private_ecr_the_default_pin_keeps_the_tag(self):
         files = {
             "envs/dev/cv.yaml": declaration(repo="docker.io/library/nginx", tag="stable", **SELECTOR),
