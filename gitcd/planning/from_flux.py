@@ -270,8 +270,8 @@ def _paths(flux: _Flux, policy: Object, marks: Iterable[Mark]) -> dict[str, list
     for path in (path for path in paths if not is_manifest(path)):
         flux.note(
             policy,
-            f"{path} is no file that gitcd changes: it ends neither in .yaml nor in .yml and is no Kustomization, or it "
-            "steers a forge",
+            f"{path} is no file that gitcd changes: it ends neither in .yaml nor in .yml and is no Kustomization, or "
+            "it steers a forge",
         )
     if len(paths) <= _MOST_PATHS:
         return {"paths": paths}
