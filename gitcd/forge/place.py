@@ -47,7 +47,7 @@ def locate(remote: str, forge: Forge) -> Place:
     kind = forge.kind or _kind(host)
     if not kind:
         where = f"the host {host}" if host else "a local repository"
-        raise ConfigError(f"pull requests need a forge, and {where} is not known to be one", remedy=_REMEDY)
+        raise ConfigError(f"{where} is not known to be a forge", remedy=_REMEDY)
     if kind == "codecommit":
         return _codecommit(remote, host, path, forge)
     url = forge.url or (f"{remote.partition(':')[0]}://{port}" if port else f"https://{_WEB.get(host, host)}")

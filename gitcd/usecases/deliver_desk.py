@@ -55,4 +55,5 @@ def _forge(run: Workspace, mirror: Mirror) -> Forge | Failure:
         deadline = time.time() + max(0.0, run.deadline - time.monotonic())
         return open_forge(mirror.remote.url, run.settings.forge, token, deadline=deadline)
     except ConfigError as error:
-        return replace(NO_FORGE, message=f"{NO_FORGE.message}: {error.message}", remedy=error.remedy or NO_FORGE.remedy)
+        message = f"no pull request can be opened: {error.message}"
+        return replace(NO_FORGE, message=message, remedy=error.remedy or NO_FORGE.remedy)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # most runs have nothing to propose
 Write = Callable[["PlannedPull", "Limits", "Planned"], "PullContent"]
 NO_FORGE = Failure(
     "NoForge",
-    "it is delivered by pull request, and no forge is named where one could be opened",
+    "no pull request can be opened: no forge is named",
     "Set GITCD_FORGE_KIND and GITCD_FORGE_TOKEN; docs/pull-requests.md says more.",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from gitcd.errors import GitcdError, TransientError
 from gitcd.git.mirror import Mirror
@@ -13,6 +14,7 @@ from gitcd.git.runner import version
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model.declaration import Spec
+from gitcd.model.pull import ForgeFailure
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Failure, Image, Query
 from gitcd.model.tree import Tree
@@ -20,12 +22,17 @@ from gitcd.planning.deployed import deployed
 from gitcd.planning.followed import followed_image
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
+from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
 from gitcd.registry.settings import RegistrySettings
 from gitcd.usecases.checks import Check, Verdict, counted, failures
+from gitcd.usecases.deliver_desk import open_desk
 from gitcd.usecases.registry_access import registry_settings
 from gitcd.usecases.upkeep import Asked, check_lifecycle, check_mutability
 from gitcd.usecases.workspace import Target, Workspace
+
+if TYPE_CHECKING:
+    from gitcd.forge.protocol import Forge
 
 _PATIENCE = 120.0  # seconds for all previews together; ECR takes a few for each
 
@@ -44,13 +51,13 @@ def _target(workspace: Workspace, target: Target) -> Iterator[Check]:
     if isinstance(target, WorkTree):
         yield Check("repository", Verdict.OK, f"work tree {target.root}; nothing is pushed from here")
         tree: Tree = target
+        inputs = read_inputs(tree)
     else:
         tip = target.fetch()
         yield Check("repository", Verdict.OK, f"{target.remote}, branch {target.branch}, tip {tip[:10]}")
-        yield _push(target, tip)
-        yield from _signing(workspace, target, tip)
         tree = CommitTree(target.git, tip)
-    inputs = read_inputs(tree)
+        inputs = read_inputs(tree)
+        yield from _delivery(workspace, target, tip, inputs)
     yield from _declarations(inputs)
     try:
         answering = yield from _registries(workspace, inputs)
@@ -73,12 +80,34 @@ def _upkeep(workspace: Workspace, tree: Tree, inputs: Inputs, answering: Mapping
     yield from check_mutability(asked, declared, answering)
 
 
-def _push(mirror: Mirror, tip: str) -> Check:
+def _delivery(workspace: Workspace, mirror: Mirror, tip: str, inputs: Inputs) -> Iterator[Check]:
+    """Whether what moves can be committed, signed and proposed, as far as the declarations ask for that."""
+    by_pull = [asks_for_pull(each, inputs.scopes) for each in inputs.declared]
+    yield _push(mirror, tip, is_needed=not (by_pull and all(by_pull)))
+    yield from _signing(workspace, mirror, tip)
+    if any(by_pull):
+        yield _forge(open_desk(workspace, mirror).forge, mirror.branch)
+
+
+def _push(mirror: Mirror, tip: str, *, is_needed: bool) -> Check:
     refused = push_permission(mirror, tip)
     if not refused:
         return Check("push", Verdict.OK, f"{mirror.branch} may be pushed to (by a push that changes nothing)")
-    remedy = "Give this identity write access, or deliver by pull request."
-    return Check("push", Verdict.FAILED, f"{mirror.branch} may not be pushed to: {refused}", remedy)
+    message = f"{mirror.branch} may not be pushed to: {refused}"
+    if not is_needed:
+        remedy = "All declarations are delivered by pull request; only hold and release push to it."
+        return Check("push", Verdict.WARNING, message, remedy)
+    return Check("push", Verdict.FAILED, message, "Give this identity write access, or deliver by pull request.")
+
+
+def _forge(forge: Forge | Failure, base: str) -> Check:
+    """Whether pull requests can be read; whether one may be opened only opening one would tell."""
+    if isinstance(forge, Failure):
+        return Check("forge", Verdict.FAILED, forge.message, forge.remedy)
+    found = forge.all_open(base)
+    if isinstance(found, ForgeFailure):
+        return Check("forge", Verdict.FAILED, found.message, found.remedy, found.transient)
+    return Check("forge", Verdict.OK, f"{forge.name}: {counted(len(found), 'open pull request')} to {base}")
 
 
 def _signing(workspace: Workspace, mirror: Mirror, tip: str) -> Iterator[Check]:

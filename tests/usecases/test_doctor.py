@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from gitcd.model.settings import Ecr, Settings
+from gitcd.model.settings import Ecr, Forge, Settings
 from gitcd.usecases import doctor, upkeep
 from gitcd.usecases.doctor import Verdict, examine
 from gitcd.usecases.protecting import keep_tag
 from gitcd.usecases.workspace import Workspace
 from tests.support.ecr import StandIn
 from tests.support.lifecycle import rule
+from tests.support.memoryforge import MemoryForge
 from tests.support.repos import make_bare
 from tests.support.scenes import LAYOUT, app_files
 
@@ -80,6 +81,44 @@ def test_F2_missing_credentials_are_named(ecr, remote, monkeypatch):
     check = examined(ecr, remote.url)["credentials"]
     assert check.verdict is Verdict.FAILED
     assert check.remedy
+
+
+class TestPullRequests:
+    """What is delivered by pull request needs a forge, and no push to the base."""
+
+    @pytest.fixture
+    def remote(self, tmp_path):
+        by_pull = LAYOUT.replace(b"envs/dev}", b"envs/dev, delivery: {mode: PullRequest}}")
+        return make_bare(tmp_path / "pulls.git", {"gitcd.yaml": by_pull} | app_files("app"))
+
+    def test_where_nothing_is_proposed_no_forge_is_asked_for(self, ecr, tmp_path):
+        remote = make_bare(tmp_path / "commits.git", {"gitcd.yaml": LAYOUT} | app_files("app"))
+        assert "forge" not in examined(ecr, remote.url)
+
+    def test_a_forge_that_is_not_named_is_told_before_a_run_needs_it(self, ecr, remote):
+        check = examined(ecr, remote.url)["forge"]
+        assert (check.verdict, check.message) == (
+            Verdict.FAILED, "no pull request can be opened: no forge is named",
+        )  # fmt: skip
+        assert "GITCD_FORGE_KIND" in check.remedy
+
+    def test_a_forge_is_read_and_nothing_is_written(self, ecr, remote, monkeypatch):
+        forge = MemoryForge(remote.path)
+        monkeypatch.setattr("gitcd.forge.opening.open_forge", lambda *_, **__: forge)
+        check = examined(ecr, remote.url, forge=Forge(kind="gitea", token="a-token"))["forge"]
+        assert (check.verdict, check.message) == (Verdict.OK, f"{forge.name}: 0 open pull requests to main")
+        assert forge.writes == 0
+
+    def test_a_base_that_refuses_pushes_is_a_failure_only_for_what_is_committed(self, ecr, remote, monkeypatch):
+        monkeypatch.setattr(doctor, "push_permission", lambda *_: "protected branch")
+        check = examined(ecr, remote.url)["push"]
+        assert (check.verdict, check.message) == (Verdict.WARNING, "main may not be pushed to: protected branch")
+
+
+def test_a_push_that_is_refused_is_a_failure(ecr, remote, monkeypatch):
+    monkeypatch.setattr(doctor, "push_permission", lambda *_: "protected branch")
+    check = examined(ecr, remote.url)["push"]
+    assert (check.verdict, check.message) == (Verdict.FAILED, "main may not be pushed to: protected branch")
 
 
 def test_broken_declarations_are_listed(ecr, remote):

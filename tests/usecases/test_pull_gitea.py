@@ -299,6 +299,10 @@ def test_T10_a_token_that_may_do_nothing_is_named_and_not_shown(team, monkeypatc
     assert stranger.token not in out + err
     assert team.repository.forge.bot.token not in out + err
     assert team.branches() == []
+    checks = json.loads(team.gitcd("doctor", "-o", "json", code=5)[0])["checks"]
+    (check,) = [each for each in checks if each["name"] == "forge"]
+    assert check["verdict"] == "failed"
+    assert stranger.token not in str(checks)
 
 
 def test_T21_the_forge_itself_sees_nothing_but_code(team):
