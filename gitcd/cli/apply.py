@@ -44,7 +44,14 @@ class _Duration(click.ParamType[timedelta]):
             self.fail(f"{value!r} is no duration such as 90s or 4m", param, ctx)
 
 
-@click.command("apply")
+@click.command(
+    "apply",
+    epilog=options.examples(
+        "apply --dry-run=client -e prod REPO",
+        "apply -e prod REPO",
+        "apply -e prod --all --prune REPO",
+    ),
+)
 @repository
 @click.option("--revision", metavar="COMMIT", default="", help="A commit of the branch; default: its tip.")
 @options.selection

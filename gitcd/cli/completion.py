@@ -13,10 +13,10 @@ VARIABLE = "_GITCD_COMPLETE"
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), help="The shell that shall complete.")
 @options.verb
 def command(console: Console, shell: str) -> None:
-    r"""Print what makes SHELL complete commands, flags, and the names of apps and environments.
+    """Print what makes SHELL complete commands, flags, and the names of apps and environments.
 
     \b
     bash:  eval "$(gitcd completion bash)"      in ~/.bashrc (bash 4.4 or newer)
@@ -25,7 +25,7 @@ def command(console: Console, shell: str) -> None:
 
     Names come from the repository that the command would work on: the work tree, GITCD_REPO, or what the last run has
     fetched of a remote, which is not asked.
-    """
+    """  # noqa: D301 - click reads this escape: the paragraph keeps its lines
     shells = get_completion_class(shell)
     if shells is None:
         raise ConfigError(f"there is no completion for {shell}")

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from gitcd.usecases.workspace import Workspace
 
 
-@click.command("diff")
+@click.command(
+    "diff",
+    epilog=options.examples(
+        "diff",
+        "diff -e prod --app tiles .",
+        "diff REPO",
+    ),
+)
 @options.repository
 @options.selection
 @options.either_source

@@ -26,11 +26,22 @@ if TYPE_CHECKING:
     Work = Callable[[EcrTags, Repository, Record], Sequence[TagChange]]
 
 
+# What others call it. The nearest of our names by spelling would be `remove`.
+_MOVING = frozenset({"move", "promote", "retag", "set", "tag"})
+
+
 class Commands(click.Group):
     """Loads the commands that need a config repository only where one of them, or the list of all, is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), "protect", "unprotect"]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in _MOVING:
+            raise click.UsageError(f"{args[0]!r} is `gitcd ecr-tags add`: a tag that is on another image moves", ctx)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in {"protect", "unprotect"}:
@@ -44,7 +55,7 @@ class Commands(click.Group):
 def command() -> None:
     """Read and move the tags of images in Amazon ECR.
 
-    REPO is a name such as team/app, in the account and region of the AWS environment, or a full name such as
+    --ecr takes a name such as team/app, in the account and region of the AWS environment, or a full name such as
     123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app. By its full name it may be in any other registry, too, where
     get, list and add work, with the credentials of `docker login`.
     """
@@ -104,7 +115,14 @@ def list_images(console: Console, form: Any, ecr: str, pattern: str, limit: int 
     ecr_report.show_images(console.out, form, repository, list(map(Shown, images)))
 
 
-@command.command("add", short_help="Let tags name the image of a version.")
+@command.command(
+    "add",
+    short_help="Let tags name the image of a version; they move there.",
+    epilog=options.examples(
+        "ecr-tags add --ecr team/app --version 1.4.2 --tags env-staging,env-prod",
+        "ecr-tags add --ecr team/app --version 1.4.2 --tags env-prod --expect-current DIGEST",
+    ),
+)
 @flags.repositories
 @flags.flag("--version", "version", metavar="VERSION", required=True, callback=flags.identifier,
             help="The image: one of its tags, or its digest.")  # fmt: skip

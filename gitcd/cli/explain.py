@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from gitcd.usecases.explain import Explanation
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    epilog=options.examples(
+        "explain tiles .",
+        "explain prod/tiles/tiles REPO",
+    ),
+)
 @options.app
 @options.repository
 @options.environments

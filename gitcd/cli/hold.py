@@ -29,7 +29,14 @@ _HEADER = ("APP", "HOLD", "SINCE", "UNTIL", "BY", "REASON", "STATE")
 _SAYING = ("reject", "version", "until", "reason", "by", "in_place")
 
 
-@click.command("hold")
+@click.command(
+    "hold",
+    epilog=options.examples(
+        "hold prod/tiles/tiles --reason 'zoom 14 is empty' --until 2027-01-02 REPO",
+        "hold prod/tiles/tiles --reject DIGEST --version 1.5.0 REPO",
+        "hold --list REPO",
+    ),
+)
 @click.argument("app", required=False, help=options.APP_HELP, shell_complete=completing.apps)
 @options.held_repository
 @click.option("--list", "lists", is_flag=True, help="List all that is held in REPO, or was, and change nothing.")

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gitcd import __version__
 from gitcd.cli import completing, options, output, session
 from gitcd.cli.terminal import Console
 
 _OWN = ("repo", "branch", "config")
 
 
-@click.command("install")
-@click.argument("repo", required=False, metavar="[REPO]")
+@click.command(
+    "install",
+    epilog=options.examples(
+        "install REPO --create-namespace > gitcd.yaml",
+        "install REPO -e prod --apply images --config settings.yaml --out base",
+    ),
+)
+@click.argument("repo", required=False, metavar="[REPO]",
+                help="The address of the config repository.  [env var: GITCD_REPO]")  # fmt: skip
 @options.branch
 @click.option("--config", type=click.Path(dir_okay=False), metavar="FILE",
               help="The settings file that runs read; it goes into the cluster as it is.")  # fmt: skip
@@ -60,8 +69,6 @@ _OWN = ("repo", "branch", "config")
 def command(console: Console, form: Any, out: str | None, **arguments: Any) -> None:
     """Print the manifests that run gitcd in a cluster: review them, then `kubectl apply --server-side -f FILE`.
 
-    REPO is the address of the config repository.  [env var: GITCD_REPO]
-
     No cluster is asked anything, and none is changed.
     """
     from gitcd.usecases.install import install, write
@@ -73,8 +80,17 @@ def command(console: Console, form: Any, out: str | None, **arguments: Any) -> N
         console.say(f"wrote {output.counted(len(files) + 1, 'file')} to {out}")
     elif form == "yaml":
         console.out.write_data("---\n".join(files.values()))
+        console.say(f"not in it, and needed for the first run: {', '.join(_missing(arguments))}")
     else:
         _write_objects(console, form, files)
+
+
+def _missing(arguments: dict[str, Any]) -> Iterator[str]:
+    """What the manifests name and nobody brings unless the reader does."""
+    image = arguments["image"] or f"gitcd:{__version__}, which no registry has (--image names yours)"
+    yield f"the image {image}"
+    if secret := arguments["git_secret"]:
+        yield f"the Secret {secret} in the namespace {arguments['namespace']}"
 
 
 def _write_objects(console: Console, form: str, files: dict[str, str]) -> None:

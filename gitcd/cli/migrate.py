@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command("migrate")
-@click.argument("path", type=click.Path(exists=True, allow_dash=True), default=".")
+@click.argument("path", type=click.Path(exists=True, allow_dash=True), default=".",
+                help="A file, a folder, or - for standard input; default: the current folder.")  # fmt: skip
 @click.option("--tool", type=click.Choice(["argocd-image-updater", "flux"]),
               help="Read what this tool is told in the repository below PATH, instead of old documents.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Write old documents anew in their files; committing is left to you.")
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
 def command(console: Console, path: str, tool: str | None, *, in_place: bool) -> int:
     """Turn what other tools were told into declarations for gitcd.
 
-    Without --tool, documents of cvmanager and kcd (custom.k8s.io/v1) are printed in the form of today. PATH is a file,
-    a folder, or - for standard input; default: the current folder. The new documents mean what the old ones did, with
-    the old defaults written out. Comments stay, and so does whatever else stands in a file. Fields that have no
-    successor are named on stderr.
+    Without --tool, documents of cvmanager and kcd (custom.k8s.io/v1) are printed in the form of today. The new
+    documents mean what the old ones did, with the old defaults written out. Comments stay, and so does whatever else
+    stands in a file. Fields that have no successor are named on stderr.
 
     With --tool, PATH is a folder of a config repository that another tool works on. Printed are a gitcd.yaml and
     declarations that follow the same images in the same places; what has no counterpart is named on stderr.

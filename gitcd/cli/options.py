@@ -41,6 +41,11 @@ def _option(*names: str, variable: str, help: str, **more: Any) -> Decorator:  #
     return click.option(*names, help=help, envvar=variable, show_envvar=True, **more)
 
 
+def examples(*lines: str) -> str:
+    """An epilog of command lines, each on its own line."""
+    return "\n".join(["\b", "Examples:", *(f"  gitcd {line}" for line in lines)])
+
+
 def together(*decorators: Decorator) -> Decorator:
     """Several decorators as one; the first one's flag stands first in the help."""
 
@@ -57,7 +62,7 @@ config_file = _setting(
     variable="GITCD_CONFIG",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="The operator's settings file.",
+    help="The operator's settings file; default: ~/.config/gitcd/config.yaml, else /etc/gitcd/config.yaml.",
 )
 
 repository = click.argument(
@@ -105,7 +110,7 @@ branch = _setting(
 
 _cache_dir = _setting(
     "--cache-dir", variable="GITCD_CACHE_DIR", type=click.Path(file_okay=False), metavar="DIR",
-    help="Where mirrors of repositories are kept between runs.",
+    help="Where mirrors of repositories are kept between runs; default: ~/.cache/gitcd.",
 )  # fmt: skip
 
 access = together(branch, _cache_dir, config_file)

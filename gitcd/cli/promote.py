@@ -40,7 +40,14 @@ def branch_of(target: Target) -> Mirror:
     return target
 
 
-@click.command("promote")
+@click.command(
+    "promote",
+    epilog=options.examples(
+        "promote dev prod --dry-run REPO",
+        "promote dev prod --app tiles --pr REPO",
+        "promote dev prod --settle --journal moves.jsonl REPO",
+    ),
+)
 @click.argument(
     "source",
     metavar="FROM",

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False)
 
 
-@click.command("reconcile")
+@click.command(
+    "reconcile",
+    epilog=options.examples(
+        "reconcile --in-place .",
+        "reconcile --dry-run REPO",
+        "reconcile -e prod --out plan.json REPO",
+        "reconcile --plan plan.json REPO",
+    ),
+)
 @options.repository
 @options.selection
 @options.either_source

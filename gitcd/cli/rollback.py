@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from gitcd.usecases.workspace import Workspace
 
 
-@click.command("rollback")
+@click.command(
+    "rollback",
+    epilog=options.examples(
+        "rollback prod/tiles/tiles --dry-run REPO",
+        "rollback prod/tiles/tiles --to 1.4.2 --reason 'zoom 14 is empty' REPO",
+    ),
+)
 @options.app
 @repository
 @click.option("--to", metavar="VERSION", default="",

@@ -21,13 +21,15 @@ DEFINITION = "CRD"
 
 
 @click.command("schema")
-@click.argument("kind", type=click.Choice([*KINDS, DEFINITION], case_sensitive=False), default=KINDS[0])
+@click.argument("kind", type=click.Choice([*KINDS, DEFINITION], case_sensitive=False), default=KINDS[0],
+                metavar="[KIND]",
+                help=f"{', '.join(KINDS)} or {DEFINITION}, in any case; default: {KINDS[0]}.")  # fmt: skip
 @options.verb
 def command(console: Console, kind: str) -> None:
     """Print the JSON Schema of a kind of document, for editors and other checkers.
 
-    KIND is ContainerVersion where none is given. CRD prints the CustomResourceDefinition of ContainerVersion, for
-    `gitcd schema crd | kubectl apply --server-side -f -`.
+    CRD prints the CustomResourceDefinition of ContainerVersion, for `gitcd schema crd | kubectl apply --server-side
+    -f -`.
     """
     console.out.write_data(_definition() if kind == DEFINITION else json.dumps(_schema(kind), indent=2) + "\n")
 

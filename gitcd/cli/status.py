@@ -23,7 +23,14 @@ _HEADER = ("APP", "ENVIRONMENT", "VERSION", "DIGEST", "AGE", "STATE")
 _RUNNING = ("RUNS", "PODS")  # before the last column
 
 
-@click.command("status")
+@click.command(
+    "status",
+    epilog=options.examples(
+        "status .",
+        "status -e prod --tags --live REPO",
+        "status -o html REPO > status.html",
+    ),
+)
 @options.repository
 @options.selection
 @click.option(

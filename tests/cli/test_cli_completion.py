@@ -29,6 +29,12 @@ def checkout(tmp_path):
     return make_worktree(tmp_path / "checkout", FILES)
 
 
+def test_the_help_keeps_each_shells_line(capfd):
+    assert run(["completion", "--help"]) == 0
+    lines = [line.split()[0] for line in capfd.readouterr().out.splitlines() if "gitcd completion " in line[2:]]
+    assert lines[-3:] == ["bash:", "zsh:", "fish:"]
+
+
 @pytest.fixture
 def offered(monkeypatch, capfd, checkout):
     """What bash is offered at the end of a command line, in the work tree."""

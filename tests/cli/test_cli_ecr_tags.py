@@ -603,3 +603,11 @@ def test_a_fast_start_loads_nothing_it_does_not_need(ecr: StandIn, one, two, lin
 @pytest.mark.parametrize(("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (10**9, "953.7 MiB"), (2**50, "1024.0 TiB")])  # fmt: skip
 def test_sizes_for_people(number: int, text: str) -> None:
     assert size(number) == text
+
+
+@pytest.mark.parametrize("name", ["move", "promote", "tag"])
+def test_who_wants_to_move_a_tag_is_not_sent_to_remove(capfd, name):
+    assert run(["ecr-tags", name, "--ecr", "team/app"]) == 2
+    said = capfd.readouterr().err
+    assert "`gitcd ecr-tags add`" in said
+    assert "remove" not in said

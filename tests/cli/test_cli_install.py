@@ -5,18 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from gitcd import __version__
 from gitcd.cli import main
 from gitcd.manifests.documents import compose
 
 REPO = "https://git.example.com/atlas/config.git"
 
 
-def test_manifests_are_data_and_nothing_else_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+def test_manifests_are_data_and_what_they_need_is_said_beside(capfd: pytest.CaptureFixture[str]) -> None:
     assert main.run(["install", REPO, "-e", "prod", "--create-namespace"]) == 0
     out, err = capfd.readouterr()
     kinds = [each["kind"] for each in compose(out)]
     assert kinds == ["CustomResourceDefinition", "Namespace", "ServiceAccount", "NetworkPolicy", "CronJob"]
-    assert err == ""
+    assert err == (
+        f"not in it, and needed for the first run: the image gitcd:{__version__}, which no registry has (--image names "
+        "yours), the Secret gitcd-git in the namespace gitcd\n"
+    )
+    assert main.run(["install", REPO, "--image", "r.example/gitcd:1", "--git-secret", ""]) == 0
+    assert capfd.readouterr().err == "not in it, and needed for the first run: the image r.example/gitcd:1\n"
+    assert main.run(["install", REPO, "--quiet"]) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_json_and_names_say_the_same(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -164,6 +165,26 @@ def test_every_verb_has_help_that_names_variables(capfd, name: str) -> None:
     for each in getattr(command, "commands", {name: command}).values():
         assert each.help
         assert each.name in {name, *getattr(command, "commands", {})}
+
+
+def examples() -> Iterator[list[str]]:
+    for name in VERBS:
+        verb = entry.root.get_command(click.Context(entry.root), name)
+        for each in [verb, *getattr(verb, "commands", {}).values()]:
+            for line in (each.epilog or "").splitlines()[2:]:
+                yield shlex.split(line.partition(">")[0])
+
+
+def test_examples_of_the_help_are_command_lines() -> None:
+    """Flags and operands are parsed; what they name need not be there."""
+    found = list(examples())
+    assert found
+    for program, name, *rest in found:
+        assert program == "gitcd"
+        verb = entry.root.get_command(click.Context(entry.root), name)
+        while isinstance(verb, click.Group):
+            verb = verb.get_command(click.Context(verb), rest.pop(0))
+        verb.make_parser(click.Context(verb)).parse_args(rest)
 
 
 @pytest.mark.parametrize("name", VERBS)
