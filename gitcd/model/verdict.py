@@ -15,16 +15,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One look: when, what came of it, and what was seen, in a few lines."""
+    """One look: when, what came of it, and what was seen, in a few lines. `of` is as in Tally."""
 
     at: datetime
     verdict: Verdict
     evidence: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What was measured of one check, in figures. `of` tells which check of which image that was.
+    """What was measured of one check, in figures. `of` tells which check of which image, in which pods, that was.
 
     `since` and `last` are when it was measured first and last, `row` is how many passes there were without a break up
     to the last.

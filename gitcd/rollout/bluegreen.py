@@ -15,7 +15,7 @@ from gitcd.model.health import State
 from gitcd.model.live import Json
 from gitcd.model.registry import Failure
 from gitcd.model.strategy import BlueGreen
-from gitcd.rollout import replicas, slots
+from gitcd.rollout import replicas, slots, templates
 from gitcd.rollout.actions import Action, Apply, CommitSwitch, Scale
 from gitcd.rollout.checks import Checks
 from gitcd.rollout.facts import Facts, Release
@@ -57,7 +57,8 @@ class _Slots:
         steps = (
             self._limited(Step(FOLLOW, lead.followed, self.follow, lead.unfollowed), lead.unfollowed),
             self._limited(
-                Step(PREPARE, lambda facts: not self.lacking(facts), self.bring, failed=lead.drift), self.lacking
+                Step(PREPARE, lambda facts: not self.lacking(facts), self.bring, failed=lead.drift, says=self.lacking),
+                self.lacking,
             ),
             self._limited(Step(SETTLE, self.settled, self.scale, self.lacking, failed, holds=held), self.unready),
             self._limited(Step(PREVIEW, self.previewed, self.show, self.unready, failed), self.hidden),
@@ -109,15 +110,14 @@ class _Slots:
     # Prepare: the new slot runs the image, and the Services are there
 
     def lacking(self, facts: Facts) -> str:
-        if facts.is_pending(self.pair.new):
-            return f"{self.pair.new.ref} does not run what the commit says"
-        return next((f"{each.ref} is not there" for each in self.leading.missing(facts)), "")
+        missing = (f"{each.ref} is not there" for each in self.leading.missing(facts))
+        return self.leading.unlike(facts, self.pair.new) or next(missing, "")
 
     def bring(self, facts: Facts) -> Sequence[Action]:
         if self.release.external:
             return ()
-        services = [Apply(each) for each in self.leading.missing(facts)]
-        return [*(replicas.brought(facts, self.pair.new) if facts.is_pending(self.pair.new) else ()), *services]
+        slot = replicas.brought(facts, self.pair.new) if self.leading.unlike(facts, self.pair.new) else ()
+        return [*slot, *(Apply(each) for each in self.leading.missing(facts))]
 
     # Settle: all its pods are ready
 
@@ -129,7 +129,7 @@ class _Slots:
 
     def failure(self, facts: Facts) -> Trouble | None:
         health = facts.health.get(self.pair.new.ref)
-        if health and health.state is State.FAILED and not facts.is_pending(self.pair.new):
+        if health and health.state is State.FAILED and not self.leading.unlike(facts, self.pair.new):
             return Trouble(health.reason or "Unhealthy", health.message, health)
         if self.release.external and replicas.has_none(facts, self.pair.new):
             message = f"git gives {self.pair.new.ref} no replicas, and gitcd writes nothing to this environment"
@@ -270,4 +270,8 @@ class _Slots:
 
     @property
     def _checks(self) -> Checks:
-        return Checks(VERIFY, self.release.spec.strategy.verify, self.release.spec.timeouts.verify)
+        spec = self.release.spec
+        return Checks(VERIFY, spec.strategy.verify, spec.timeouts.verify, self.seal)
+
+    def seal(self, facts: Facts) -> str:
+        return templates.seal(facts.live.get(self.pair.new.ref))

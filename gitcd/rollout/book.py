@@ -68,6 +68,12 @@ class Page:
         return self._is_stalled and all(each.get("reason") != DECLINED for each in self.conditions)
 
     @property
+    def stalled(self) -> str:
+        """Why it was left as it is, in one word; empty: it was not."""
+        found = (each for each in self.conditions if (each.get("type"), each.get("status")) == (STALLED, "True"))
+        return next((str(each.get("reason", "")) for each in found), "")
+
+    @property
     def _is_stalled(self) -> bool:
         return any((each.get("type"), each.get("status")) == (STALLED, "True") for each in self.conditions)
 

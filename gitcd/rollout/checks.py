@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from gitcd.model.duration import format_duration
 from gitcd.model.strategy import Verify
-from gitcd.model.verdict import Tally, Verdict
+from gitcd.model.verdict import Measurement, Tally, Verdict
 from gitcd.rollout.actions import Measure
 from gitcd.rollout.facts import Facts
 from gitcd.rollout.table import Say, Step, Trouble
@@ -16,11 +16,18 @@ from gitcd.rollout.verification import Pending, Ruling, is_likely, judge, mark, 
 _SPARE = timedelta(seconds=5)  # the checks have ended by themselves when the step's own time is over
 
 
-class Checks:
-    """The checks of one step, as questions about the facts."""
+def _unsealed(_: Facts) -> str:
+    return ""
 
-    def __init__(self, step: str, checks: Sequence[Verify], limit: timedelta) -> None:
-        self._step = step
+
+class Checks:
+    """The checks of one step, as questions about the facts.
+
+    `seal` stands for the pods that are checked: once it is another one, all is measured anew.
+    """
+
+    def __init__(self, step: str, checks: Sequence[Verify], limit: timedelta, seal: Say = _unsealed) -> None:
+        self._step, self._seal = step, seal
         self._checks = {f"{step}/{number}": each for number, each in enumerate(checks)}
         self._limit = limit
 
@@ -47,18 +54,26 @@ class Checks:
     def owe(self, facts: Facts) -> bool:
         """Whether there is a check that this run has not looked at yet: without that no time is over."""
         rulings = self._rulings(facts).items()
-        return any(isinstance(ruling, Pending) and not facts.measured.get(key) for key, ruling in rulings)
+        return any(isinstance(ruling, Pending) and not self._measured(facts, key) for key, ruling in rulings)
 
     def _rulings(self, facts: Facts) -> dict[str, Ruling | Pending]:
         return {
-            key: judge(check, facts.measured.get(key, ()), facts.now, self._before(facts, key), self._limit)
+            key: judge(check, self._measured(facts, key), facts.now, self._before(facts, key), self._limit)
             for key, check in self._checks.items()
         }
+
+    def _measured(self, facts: Facts, key: str) -> tuple[Measurement, ...]:
+        """What this run measured of what is there now."""
+        found, of = facts.measured.get(key, ()), self._mark(facts, key)
+        return tuple(each for each in found if each.of == of) if self._seal(facts) else tuple(found)
+
+    def _mark(self, facts: Facts, key: str) -> str:
+        return mark(key, self._checks[key], facts.release.digest, self._seal(facts))
 
     def _before(self, facts: Facts, key: str) -> Tally:
         """What earlier runs measured of this very check, as far as it can be so."""
         verify = self._checks[key]
-        found, of = facts.earlier.get(key), mark(key, verify, facts.release.digest)
+        found, of = facts.earlier.get(key), self._mark(facts, key)
         is_so = found is not None and found.of == of and is_likely(found, verify, facts.changed, facts.now)
         return found if found and is_so else Tally(of)
 

@@ -77,6 +77,8 @@ class Facts:
 
     `live` holds what is there of the release's objects and of transient ones; what is not there is not in it. `good`
     is the digest that the status says was found healthy last. `renamed` is what admission makes of images.
+    `stalled` is the reason for which the status says that the rollout was left as it is. `written` holds the seals of
+    workloads as they were right after this run had applied them.
     """
 
     release: Release
@@ -90,6 +92,8 @@ class Facts:
     good: str = ""
     earlier: Mapping[str, Tally] = field(default_factory=dict)
     renamed: Renamed = field(default_factory=dict)
+    written: Mapping[Ref, str] = field(default_factory=dict)
+    stalled: str = ""
 
     @property
     def pending(self) -> tuple[Manifest, ...]:

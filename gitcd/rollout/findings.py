@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitcd.model.verdict import Measurement, Tally
 from gitcd.rollout.actions import Measure
@@ -27,15 +27,19 @@ class Findings:
 
     def number(self, asked: Measure) -> int:
         """How many measurements of the check there were before this one."""
-        return asked.before.total + len(self.measured.get(asked.key, ()))
+        return asked.before.total + len(self._alike(asked))
 
     def note(self, asked: Measure, measurement: Measurement | None) -> None:
         """Remember a measurement, if it is there."""
         if measurement is None:
             return
-        self.measured[asked.key] = *self.measured.get(asked.key, ()), measurement
+        self.measured[asked.key] = *self._alike(asked), replace(measurement, of=asked.before.of)
         if not decides_at_once(asked.verify):
             self._tallies[asked.key] = tallied(asked.before, self.measured[asked.key])
+
+    def _alike(self, asked: Measure) -> tuple[Measurement, ...]:
+        """Those of the same; what was measured of something else counts no more."""
+        return tuple(each for each in self.measured.get(asked.key, ()) if each.of == asked.before.of)
 
     def checks(self, noted: Mapping[str, Tally]) -> dict[str, Tally]:
         """What a record has to keep, of the verification that was measured last; `noted` is what it has."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitcd.model.live import Json, Manifest
-from gitcd.rollout import slots
+from gitcd.rollout import slots, templates
 from gitcd.rollout.actions import Action, Apply, Select
 from gitcd.rollout.facts import Facts, Release
 from gitcd.rollout.health.reading import text
@@ -27,6 +27,16 @@ class Leading:
     @property
     def services(self) -> list[Manifest]:
         return [each for each in (self.pair.service, self.pair.preview) if each]
+
+    def unlike(self, facts: Facts, slot: Manifest) -> str:
+        """Why a slot is not what the commit says; empty: it is.
+
+        Of one that carries traffic the image alone counts: whatever else git says of that is not verified before.
+        """
+        if facts.is_pending(slot):
+            return f"{slot.ref} does not run what the commit says"
+        where = "" if slots.live_slot(facts, self.pair) is slot else templates.unlike(facts, slot)
+        return f"{slot.ref} is not what the commit says, at {where}" if where else ""
 
     def missing(self, facts: Facts) -> list[Manifest]:
         return [each for each in self.services if each.ref not in facts.live]

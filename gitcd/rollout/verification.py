@@ -80,9 +80,12 @@ def tallied(before: Tally, measurements: Sequence[Measurement]) -> Tally:
     )
 
 
-def mark(key: str, verify: Verify, digest: str) -> str:
-    """What tells a check of one image from all others; a check that has been changed is another one."""
-    return hashlib.sha256(repr((key, verify, digest)).encode()).hexdigest()[:16]
+def mark(key: str, verify: Verify, digest: str, seal: str = "") -> str:
+    """What tells a check of one image from all others; a check that has been changed is another one.
+
+    `seal` stands for the pods that are checked, where a check of others would not do.
+    """
+    return hashlib.sha256(repr((key, verify, digest, *filter(None, [seal]))).encode()).hexdigest()[:16]
 
 
 def is_likely(tally: Tally, verify: Verify, changed: datetime | None, now: datetime) -> bool:

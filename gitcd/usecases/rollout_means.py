@@ -21,6 +21,7 @@ from gitcd.rollout.table import Trouble
 
 POLL = timedelta(seconds=1)  # between two looks at what is under way
 TIP_EVERY = timedelta(seconds=5)  # between two looks at the branch
+OVERTAKEN = "Overtaken"  # why there is no switch where a newer commit changed what was verified
 
 
 class Carry(Protocol):

@@ -18,7 +18,7 @@ from gitcd.model.health import Around, Health
 from gitcd.model.live import Json, Ref
 from gitcd.model.status_outcome import Note
 from gitcd.rollout import book
-from gitcd.rollout.actions import Action, CommitSwitch, Measure
+from gitcd.rollout.actions import Action, Apply, CommitSwitch, Measure
 from gitcd.rollout.book import Page, Result
 from gitcd.rollout.facts import Facts, Release, images
 from gitcd.rollout.findings import Findings
@@ -26,6 +26,7 @@ from gitcd.rollout.orders import read_orders
 from gitcd.rollout.record import Record, render
 from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import RETREAT, Decision, Do, Failed, Finished, Trouble, Wait, advance, retreat
+from gitcd.rollout.templates import seal
 from gitcd.usecases.evidence import Onlooker, with_log
 from gitcd.usecases.rollout_acts import Meeting, act
 from gitcd.usecases.rollout_means import Means, Question
@@ -46,6 +47,8 @@ class Run:
         self._table = table_of(release)
         self._eye = Onlooker(means.objects, release.spec.timeouts.unschedulable)
         self._findings = Findings()
+        self._applied: set[Ref] = set()  # since the last look
+        self._written: dict[Ref, str] = {}
         self._progress: Progress | None = None
         self._given_up = False
         self.meeting: Meeting | None = None
@@ -199,6 +202,8 @@ class Run:
         self._progress = read_progress(self._means.objects.api, release.identity.namespace, release.identity.name)
         named = (*release.workloads, *release.others)
         live, around, health = self._look_at([*(each.ref for each in named), *self._table.watched], now)
+        self._written |= {ref: seal(live.get(ref)) for ref in self._applied}
+        self._applied.clear()
         return Facts(
             release,
             now,
@@ -211,6 +216,8 @@ class Run:
             self._page.good,
             self._findings.recall(self._page.record),
             dict(self._means.renamed),
+            dict(self._written),
+            self._page.stalled,
         )
 
     def _look_at(
@@ -268,11 +275,13 @@ class Run:
             self._findings.note(action, self._means.check(self._question(action, facts.now)))
         else:
             act(action, self._means)
+        if isinstance(action, Apply):
+            self._applied.add(action.manifest.ref)
 
     def _question(self, asked: Measure, now: datetime) -> Question:
         begun = self._page.record
         owner = self._progress.live.uid if self._progress else ""
-        mark = f"{times.shown(begun.started_at)}/{begun.attempt}"
+        mark = f"{times.shown(begun.started_at)}/{begun.attempt}/{asked.before.of}"
         return Question(self.release, asked.key, asked.verify, self._findings.number(asked), now, mark, owner)
 
     def _is_retreating(self, facts: Facts) -> bool:

@@ -13,7 +13,7 @@ from gitcd.model.registry import Failure
 from gitcd.rollout import book
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Failed, Finished, Trouble
-from gitcd.usecases.rollout_means import Means, TakenBack
+from gitcd.usecases.rollout_means import OVERTAKEN, Means, TakenBack
 from gitcd.usecases.rollout_run import Run
 
 
@@ -108,6 +108,8 @@ class Team:
         if switched.transient:
             for run in runs:
                 run.say(f"{run.said}: {switched.message}")
+        elif switched.reason == OVERTAKEN:
+            self._end(End.SUPERSEDED, switched.message)
         elif first := runs[0].meeting:
             self._fail(runs[0], Failed(first.do.step, Trouble(switched.reason, switched.message, blames=False)))
         return False

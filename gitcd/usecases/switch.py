@@ -42,8 +42,10 @@ from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.rollback_hold import Rejection, hold_change
 from gitcd.usecases.rollback_slots import Way, retreat_of
+from gitcd.usecases.rollout_means import OVERTAKEN
 from gitcd.usecases.switch_aims import last_move
 from gitcd.usecases.switch_pair import Pair, pair_of
+from gitcd.usecases.switch_proof import OvertakenError, check_same
 
 BY = "gitcd apply"
 
@@ -63,7 +65,8 @@ class _Move:
 class _Asked:
     """A commit that is asked for: about which declarations, and what shall become of each (None: it is so already).
 
-    `branch` is where it is proposed, if it is; `note` says why, of the workloads that are live then.
+    `branch` is where it is proposed, if it is; `note` says why, of the workloads that are live then. `check` raises
+    where a tip is not one to commit it to.
     """
 
     identities: Collection[Identity]
@@ -71,6 +74,7 @@ class _Asked:
     branch: str
     verb: str
     note: Callable[[Sequence[str]], str]
+    check: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +90,24 @@ class Switcher:
     def switch(self, releases: Sequence[Release]) -> list[Release] | Failure:
         """Commit that the slots with the releases' images are live; the releases of that commit, or what is against it.
 
-        Holds, and what git says of the slots, are read from the tip that is committed to.
+        Holds, and what git says of the slots, are read from the tip that is committed to. Where those are not the slots
+        that were verified any more, it is overtaken.
         """
-        digests = {each.identity: each.digest for each in releases}
+        digests, known = {each.identity: each.digest for each in releases}, self.mirror.tip
         asked = _Asked(
             digests.keys(),
             lambda pair: self._switch(pair, digests[pair.identity]),
             way_over(min(digests), self.context.line()),
             VERB,
             lambda names: f"Verified, and live from now on: {', '.join(names)}.",
+            lambda tip: check_same(releases, self.releases(tip, digests.keys())),
         )
         try:
             published = self._published(asked)
             return published.failure or self._releases_of(digests.keys(), published)
+        except OvertakenError as error:
+            reason = OVERTAKEN if self.mirror.tip != known else "NotSwitched"
+            return Failure(reason, error.message, error.remedy)
         except GitcdError as error:
             return Failure("NotSwitched", error.message, error.remedy, isinstance(error, TransientError))
 
@@ -155,6 +164,7 @@ class Switcher:
 
     def _planned(self, tree: CommitTree, tip: str, asked: _Asked, *, by_pull: bool) -> Planned:
         """The plan of one commit, or of the pull request that brings it."""
+        asked.check(tip)
         inputs = read_inputs(tree, self.mirror.memory)
         after, moves = Overlay(tree), []
         for identity in sorted(asked.identities):
@@ -175,10 +185,7 @@ class Switcher:
         if pair.stand.live.identifier == digest:
             return None
         if pair.stand.idle.identifier != digest:
-            raise RefusedError(
-                f"the idle slot of {pair.identity} does not hold what was verified any more",
-                remedy="Run again: what it holds now is verified first.",
-            )
+            raise OvertakenError(pair.identity, pair.stand.slots.idle_name)
         self._check_free(pair, digest)
         return _Move(pair.switched(), pair.stand.live, pair.stand.idle)
 

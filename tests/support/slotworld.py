@@ -213,9 +213,9 @@ class World:
             case Select(manifest, version):
                 assert version == "1"
                 self._select(manifest)
-            case Measure(key, _):
+            case Measure(key, _, before):
                 found = self.measured.get(key, ())
-                self.measured[key] = (*found, Measurement(self.now, self.verdict, "seen"))
+                self.measured[key] = (*found, Measurement(self.now, self.verdict, "seen", before.of))
             case CommitSwitch():
                 self.commits += 1
                 self.git_live = next(name for name in NAMES if name != self.git_live)
