@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -107,34 +105,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     from gitcd.usecases.ecr_sync import keep
 
     interval = timedelta(minutes=arguments["sync"])
-    return keep(poller.poll, lambda error: console.error(error.message, error.remedy), interval, Pause())
-
-
-class Pause:
-    """Sleeps between polls, unless a signal has come.
-
-    Python drops what a signal's handler raises while a finaliser runs. One run would come to its end all the same; a
-    loop would go on for ever. So each signal is noted, and its handler called again here.
-    """
-
-    def __init__(self, sleep: Callable[[float], object] = time.sleep) -> None:
-        self._sleep = sleep
-        self._pending: list[Callable[[], object]] = []
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if callable(handler := signal.getsignal(number)):
-                signal.signal(number, self._noting(handler))
-
-    def __call__(self, seconds: float) -> None:
-        for raise_again in self._pending:
-            raise_again()
-        self._sleep(seconds)
-
-    def _noting(self, handler: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], None]:
-        def handle(number: int, frame: FrameType | None) -> None:
-            self._pending.append(lambda: handler(number, None))
-            handler(number, frame)
-
-        return handle
+    return keep(poller.poll, lambda error: console.error(error.message, error.remedy), interval, time.sleep)
 
 
 class _Poller:

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
@@ -22,6 +23,7 @@ from gitcd.errors import ExitCode, GitcdError
 # A run makes a million values that live to its end, and next to no cycles: looking for those as often as Python does by
 # itself takes a quarter of its time.
 _RARELY = 100_000
+_SOON = 0.05  # seconds
 
 
 class Verb(NamedTuple):
@@ -175,6 +177,20 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _say_what_was_dropped(dropped: sys.UnraisableHookArgs) -> None:
-    """Python drops what is raised in a finaliser, and says so; a signal that arrived there is no fault to show."""
-    if not isinstance(dropped.exc_value, Terminated | KeyboardInterrupt):
-        sys.__unraisablehook__(dropped)
+    """Python drops what is raised in a finaliser, and says so. A signal that arrived there has to come again."""
+    match dropped.exc_value:
+        case Terminated():
+            signal.signal(signal.SIGTERM, _terminate)
+            _send_again(signal.SIGTERM)
+        case KeyboardInterrupt():
+            _send_again(signal.SIGINT)
+        case _:
+            sys.__unraisablehook__(dropped)
+
+
+def _send_again(number: signal.Signals) -> None:
+    """Send a signal to this process once the finaliser is over; at the end of Python there is nothing left to end."""
+    if not sys.is_finalizing():
+        timer = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()

@@ -14,7 +14,6 @@ import click
 
 from gitcd.cli import options, session
 from gitcd.cli.apply import Follower
-from gitcd.cli.ecr_sync import Pause
 from gitcd.cli.reconcile import carry_out, tell_published
 from gitcd.cli.terminal import Console
 from gitcd.errors import ConfigError, ExitCode, GitcdError, TransientError
@@ -162,7 +161,7 @@ class _Runner:
                 health=health,
                 leader=election or Alone(),
                 after=self._send,
-                sleep=Pause(),
+                sleep=time.sleep,
             )
             controller.keep()
         raise AssertionError("only a signal ends it")

@@ -258,6 +258,26 @@ def test_F24_a_signal_ends_the_process_after_the_clean_up(number: int, code: int
     assert b"Traceback" not in err
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_F24_a_signal_that_comes_while_a_finaliser_runs_ends_the_process_too(number: int, code: int) -> None:
+    body = f"""
+    import os
+
+    class Left:
+        def __del__(self):
+            os.kill(os.getpid(), {int(number)})
+
+    Left()
+    time.sleep(10)
+    print("slept", flush=True)
+    """
+    with _process(body, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (code, b"")
+    assert err.startswith(b"error: ")
+    assert b"ignored" not in err
+
+
 def test_F24_a_second_sigterm_does_not_break_the_clean_up() -> None:
     body = """
     try:
