@@ -165,4 +165,5 @@ def _change(delta: Findings) -> str:
 
 def _decision(outcome: Outcome) -> str:
     reason = f" ({outcome.reason})" if outcome.reason and outcome.reason != outcome.kind else ""
-    return f"{outcome.kind}{reason}" + (f": {outcome.message}" if outcome.message else "")
+    said = outcome.message or (outcome.proposal and f"it waits in the pull request of the branch {outcome.proposal}")
+    return f"{outcome.kind}{reason}" + (f": {said}" if said else "")

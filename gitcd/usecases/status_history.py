@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitcd.errors import TransientError
+from gitcd.errors import ConfigError, TransientError
 from gitcd.git.history import History, Landed, MissingHistory
 from gitcd.model.declaration import Identity
 from gitcd.model.memory import FORGETFUL
@@ -20,6 +20,7 @@ from gitcd.usecases.planner import check_selection
 from gitcd.usecases.status import provenance
 from gitcd.usecases.status_past import Past, Subject
 
+_BY_ADDRESS = "Name the repository by its address."
 _BATCH = 100  # commits and declarations that are looked at together
 
 
@@ -52,18 +53,20 @@ def events(source: Source, selection: Selection, most: int) -> list[Event]:
     """The newest changes of the selected declarations, at most so many (0: all that there are).
 
     Raises:
-        ConfigError: gitcd.yaml is not valid, or the selection meets nothing.
+        ConfigError: gitcd.yaml is not valid, the selection meets nothing, or there is no history.
         TransientError: the history is not to be had.
     """
     inputs = read_inputs(source.tree, source.memory)
     check_selection(selection, inputs)
     permitted, _ = limit(inputs.declared, source.limits)
     chosen = [each for each in permitted if selection.takes(each.identity)]
-    history = source.recollect() if chosen else None
+    if not chosen:
+        return []
+    history = source.recollect()
+    if history is None:
+        raise ConfigError("this folder has no git history", remedy=_BY_ADDRESS)
     if not isinstance(history, History):
-        if not chosen:
-            return []
-        raise _missing(history.reason if history else "this folder has no git history")
+        raise _missing(history.reason)
     memory = FORGETFUL if selection.apps else source.memory
     subjects = [Subject.of(each) for each in survey(chosen, source.tree, inputs.scopes, memory)]
     past = Past(history, inputs.scopes, subjects)
@@ -129,4 +132,4 @@ def _with_reverts(found: Sequence[Event]) -> list[Event]:
 
 
 def _missing(reason: str) -> TransientError:
-    return TransientError(f"the history is missing: {reason}", remedy="Name the repository by its address.")
+    return TransientError(f"the history is missing: {reason}", remedy=_BY_ADDRESS)

@@ -50,6 +50,12 @@ def test_gates_freezes_and_holds_are_named():
     assert "hold: freeze until 2026-11-30: slow" in facts
 
 
+def test_what_is_proposed_is_told_with_its_branch():
+    by_pull = LAYOUT.replace(b"envs/dev}", b"envs/dev, delivery: {mode: PullRequest}}")
+    facts = explained({"gitcd.yaml": by_pull} | app_files("app"), moving())
+    assert facts[-1] == "decision: Proposed (Bumped): it waits in the pull request of the branch gitcd/dev/team.app"
+
+
 def test_what_is_over_is_marked():
     layout = LAYOUT.replace(b"path: envs/dev}", b"path: envs/dev, freeze: [{until: 2026-11-01}, {from: 2027-01-01}]}")
     hold = {".gitcd/holds/dev/team.app.yaml": b"freeze: true\nuntil: 2026-11-01\nby: ada\n"}

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from gitcd.errors import ConfigError
 from gitcd.git.history import ensure_history, local_history
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
@@ -102,6 +103,12 @@ class TestValues:
             found = overview(Source(tree, lambda: None, {}), Selection(), NOW)
         assert [item.version for item in found.items] == ["1.1.0", "1.0.0"]
         assert list(found.warnings) == ["ages are not known: there is no git history"]
+
+    def test_of_a_folder_without_history_no_further_run_tells_more(self, remote):
+        with mirror_of(remote.url) as mirror:
+            source = Source(CommitTree(mirror.git, mirror.fetch()), lambda: None, {})
+            with pytest.raises(ConfigError, match="this folder has no git history"):
+                events(source, Selection(), 0)
 
 
 class TestStates:
