@@ -147,6 +147,12 @@ def test_history_may_be_switched_off() -> None:
     assert "rollout" not in page.fields
 
 
+def test_what_was_found_good_is_so_since_the_first_time() -> None:
+    page = _page(succeed, succeed)
+    assert page == _page(succeed)
+    assert page.fields["lastGood"]["time"] == "2026-05-04T12:00:00Z"
+
+
 def test_a_condition_keeps_its_time_while_its_status_does() -> None:
     page = _page(begin, fail, fail)
     assert {each["lastTransitionTime"] for each in page.conditions} == {"2026-05-04T12:01:00Z"}

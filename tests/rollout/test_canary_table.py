@@ -158,6 +158,15 @@ def test_it_waits_for_a_person_and_ends_with_the_copy_gone():
     assert images(world.live[TILES])["app"].endswith(digest("2"))
 
 
+def test_a_record_alone_is_no_approval():
+    world = World()
+    waiting = run(world)
+    world.ready = True
+    world.record = replace(world.record, step="Promote")
+    assert run(world) == waiting
+    assert images(world.live[TILES])["app"].endswith(digest("1"))
+
+
 moves = st.lists(
     st.sampled_from(["turn", "turn", "turn", "wait", "ready", "unready", "die", "lie", "approve1", "approve2"]),
     max_size=60,
