@@ -29,6 +29,7 @@ SHALLOW = "--depth=1"
 WITHOUT_FILES = "--filter=blob:none"
 MOST_PACKS = 60  # a mirror is never repacked: past this it is cloned anew
 _SHA256_DIGITS = 64
+_SHOWN = 10  # branches
 
 
 class Mirror:
@@ -171,14 +172,13 @@ class Mirror:
         return len(indexes) <= MOST_PACKS and all(_pack_is_whole(index) for index in indexes)
 
     def _no_branch(self) -> ConfigError:
-        heads = sorted(self.origin.heads())
-        if not heads:
+        branches = _branches(self.origin)
+        if not branches:
             return ConfigError(
                 f"{self.remote} is empty: it has no branch {self.branch!r}", remedy="push a first commit to it"
             )
-        shown = ", ".join(heads[:10]) + (", …" if len(heads) > 10 else "")  # noqa: PLR2004 - a line's worth
         return ConfigError(
-            f"{self.remote} has no branch {self.branch!r}", remedy=f"name one that it has with --branch: {shown}"
+            f"{self.remote} has no branch {self.branch!r}", remedy=f"name one that it has with --branch: {branches}"
         )
 
 
@@ -258,7 +258,18 @@ def _head(origin: Origin) -> tuple[str, str]:
     branch, commit = origin.head()
     if branch:
         return check_branch(branch), commit
-    raise ConfigError(f"{origin.remote} does not say which branch is its default", remedy="name one with --branch")
+    branches = _branches(origin)
+    if not branches:
+        raise ConfigError(f"{origin.remote} is empty", remedy="push a first commit to it")
+    raise ConfigError(
+        f"{origin.remote} does not say which branch is its default", remedy=f"name one with --branch: {branches}"
+    )
+
+
+def _branches(origin: Origin) -> str:
+    """The remote's branches, as many as fit a line."""
+    heads = sorted(origin.heads())
+    return ", ".join(heads[:_SHOWN]) + (", …" if len(heads) > _SHOWN else "")
 
 
 @contextmanager

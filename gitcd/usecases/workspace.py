@@ -182,6 +182,11 @@ def locate(repo: str, *, local: bool = True, allowed_hosts: Sequence[str] = ()) 
     if "://" in repo or not path.is_dir():
         if not repo or (_looks_local(repo) and not path.exists()):
             raise ConfigError(f"{repo or '.'} does not exist")
+        if "://" not in repo and path.is_file():
+            raise ConfigError(
+                f"{repo} is no folder, and so no repository",
+                remedy="Name the repository that it lies in, and narrow the run with --app.",
+            )
         return Remote.parse(repo, allowed_hosts=allowed_hosts)
     if is_bare(path):
         return Remote.parse(str(path.resolve()))

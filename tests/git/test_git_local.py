@@ -66,9 +66,20 @@ def test_the_default_branch_and_its_tip_are_asked_for_at_once(tmp_path, monkeypa
 
 
 def test_F12_a_remote_without_a_default_branch_asks_for_one(tmp_path):
-    bare = make_bare(tmp_path / "bare")
-    with pytest.raises(ConfigError, match="--branch"), open_mirror(Remote.parse(bare.url), ""):
+    bare = make_bare(tmp_path / "bare", {"a": b"1"})
+    bare.git("update-ref", "refs/heads/develop", "main")
+    bare.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    with pytest.raises(ConfigError, match="default") as caught, open_mirror(Remote.parse(bare.url), ""):
         pass
+    assert caught.value.remedy == "Name one with --branch: develop, main"
+
+
+def test_F12_an_empty_repository_is_named_where_no_branch_is(tmp_path):
+    bare = make_bare(tmp_path / "bare")
+    with pytest.raises(ConfigError, match="is empty") as caught, open_mirror(Remote.parse(bare.url), ""):
+        pass
+    assert str(bare.path) in caught.value.message
+    assert caught.value.remedy == "Push a first commit to it"
 
 
 def test_push_permission_is_asked_without_changing_anything(tmp_path):

@@ -353,6 +353,17 @@ class TestRun:
         assert ecr.counted()["DescribeImageScanFindings"] == 2
         assert workspace.registry_calls == len(ecr.calls)
 
+    def test_F6_a_tag_that_moves_keeps_its_first_digest_for_the_whole_run(self, ecr):
+        ecr.put("team/app", tags=["1.0.0"])
+        new = ecr.put("team/app", tags=["1.1.0", "env-dev"])
+        ecr.scan("team/app", new, LOW=1)
+        workspace = Workspace(settings(ecr), now=NOW)
+        first = self.plan(ecr, workspace)
+        newer = ecr.put("team/app", tags=["1.2.0", "env-dev"])
+        ecr.scan("team/app", newer, LOW=1)
+        assert self.plan(ecr, workspace) == first
+        assert only(self.plan(ecr)).resolved.version == "1.2.0"
+
     def test_F5_without_the_permission_nothing_moves(self, ecr):
         ecr.put("team/app", tags=["1.0.0"])
         ecr.put("team/app", tags=["1.1.0", "env-dev"])

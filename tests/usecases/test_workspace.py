@@ -33,6 +33,15 @@ def test_a_folder_with_a_layout_of_its_own_or_without_any_is_fine(tmp_path):
     assert isinstance(locate(str(plain)), WorkTree)
 
 
+def test_a_file_is_told_from_a_repository(tmp_path, monkeypatch):
+    (tmp_path / "app.yaml").write_bytes(b"a: 1\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("app.yaml", "./app.yaml", str(tmp_path / "app.yaml")):
+        with pytest.raises(ConfigError, match=r"app\.yaml is no folder") as caught:
+            locate(name)
+        assert "--app" in caught.value.remedy
+
+
 def test_a_folder_of_templates_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         assert Workspace(Settings(templates=str(tmp_path / "none"))).templates
