@@ -63,7 +63,8 @@ class CommitTree:
     def _listed(self) -> list[Entry]:
         few = sorted(self._paths) if len(self._paths) <= _MAX_OPERANDS else []
         with self._git.stream("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit, "--", *few) as stream:
-            entries = [_entry(line) for line in _lines(stream)]
+            sizes: dict[str, int] = {"-": -1}  # a few thousand sizes are those of all files
+            entries = [_entry(line, sizes) for line in _lines(stream)]
         wanted = set(self._paths)
         return [entry for entry in entries if entry.path in wanted] if wanted else entries
 
@@ -94,10 +95,12 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
             yield from whole.decode(errors="surrogateescape").split("\0")
 
 
-def _entry(line: str) -> Entry:
+def _entry(line: str, sizes: dict[str, int]) -> Entry:
     words, _, path = line.partition("\t")
     mode, _, oid, size = words.split()
-    return Entry(path, _MODES.get(mode) or _mode(mode), oid, -1 if size == "-" else int(size))
+    if size not in sizes:
+        sizes[size] = int(size)
+    return Entry(path, _MODES.get(mode) or _mode(mode), oid, sizes[size])
 
 
 def _changed(line: str, path: str) -> Iterator[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 
@@ -121,17 +122,22 @@ def _objects(root: Cursor, depth: int = 0) -> Iterator[Cursor]:
 
 def _owner(item: Cursor) -> Owner:
     kind = item.value("kind")
-    labels = item.at("metadata", "labels")
     template = workloads.template(item) if kind else None
-    pod_labels = template.at("metadata", "labels") if template else None
+    labels, pod_labels = _labels(item), _labels(template)
     return Owner(
-        kind,
-        item.value("metadata", "name"),
-        item.value("metadata", "namespace"),
-        item.value("apiVersion"),
-        labels.texts() if labels else {},
-        pod_labels.texts() if pod_labels else {},
+        sys.intern(kind),
+        sys.intern(item.value("metadata", "name")),
+        sys.intern(item.value("metadata", "namespace")),
+        sys.intern(item.value("apiVersion")),
+        labels,
+        labels if pod_labels == labels else pod_labels,
     )
+
+
+def _labels(item: Cursor | None) -> dict[str, str]:
+    """The labels of an object or a pod template. Their words are those of thousands of others, and are held once."""
+    labels = item and item.at("metadata", "labels")
+    return {sys.intern(key): sys.intern(text) for key, text in labels.texts().items()} if labels else {}
 
 
 def _place(path: str, data: bytes, place: Place) -> Cursor:

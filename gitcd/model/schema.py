@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Hashable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from dataclasses import Field as DataclassField
 from datetime import timedelta
 from functools import cache
@@ -91,6 +91,7 @@ def _table(cls: Hashable) -> ObjectShape:
     return ObjectShape(
         cls=cls,
         fields={row.key: row for row in rows},
+        shared={row.name: row.default for row in rows if is_dataclass(row.default)},
         ignored=frozenset(getattr(cls, "IGNORED", ())),
         rules=getattr(cls, "RULES", ()),
         required=frozenset(row.key for row in rows if row.required),

@@ -7,6 +7,7 @@ another. How much is reported is bounded by the schema and not by the input.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -47,7 +48,7 @@ class TextShape:
             return report(f"{self._shown(value)} is not {limits.hint or limits.pattern}", at, problems)
         if self._check and (fault := self._check(value)):
             return report(f"{self._shown(value)} is not {limits.hint or 'valid'}: {fault}", at, problems)
-        return value
+        return sys.intern(value) if type(value) is str else value  # thousands of declarations say the same few words
 
     def json_schema(self) -> JsonSchema:
         limits = self._limits
@@ -230,10 +231,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class ObjectShape:
-    """A dataclass: its fields by document key, the keys that are accepted and never read, and its rules."""
+    """A dataclass: its fields by document key, the keys that are accepted and never read, and its rules.
+
+    `shared` are the defaults that are values of our own: ten thousand declarations can do with one of each.
+    """
 
     cls: type
     fields: Mapping[str, Field]
+    shared: Mapping[str, Any]
     ignored: frozenset[str] = frozenset()
     rules: tuple[Rule, ...] = ()
     required: frozenset[str] = frozenset()
@@ -255,7 +260,7 @@ class ObjectShape:
             problems += [
                 Problem("is missing", steps=(*at, key)) for key in self.fields if key in self.required - value.keys()
             ]
-        built: Any = self.cls(**found) if len(problems) == before else _Partial(self, found)
+        built: Any = self.cls(**{**self.shared, **found}) if len(problems) == before else _Partial(self, found)
         for rule in self.rules:
             if not _holds(rule, built):
                 report(rule.message, (*at, rule.path) if rule.path else at, problems)

@@ -7,9 +7,6 @@ caller looks at the bytes again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import is_dataclass
-from functools import cache
 from typing import Any, TypeVar
 
 from gitcd.manifests.reading import ReadResult
@@ -47,23 +44,13 @@ def unpack_declarations(path: str, fact: str) -> ReadResult:
 
 def _build(cls: type[T], plain: dict[str, Any]) -> T:
     """The instance of a document that was valid when it was packed; only what is no plain text is read anew."""
-    fields = schema.table(cls).fields
-    values = dict(_shared()[cls])
+    table = schema.table(cls)
+    values = dict(table.shared)
     for key, value in plain.items():
-        field = fields[key]
+        field = table.fields[key]
         is_text = type(field.shape) is TextShape and isinstance(value, str)
         values[field.name] = value if is_text else _read(field, value)
     return cls(**values)
-
-
-@cache
-def _shared() -> Mapping[type, Mapping[str, Any]]:
-    """Defaults that are values of our own: ten thousand declarations can do with one of each."""
-    tables = {cls: schema.table(cls).fields.values() for cls in (Metadata, Spec)}
-    return {
-        cls: {field.name: field.default for field in fields if is_dataclass(field.default)}
-        for cls, fields in tables.items()
-    }
 
 
 def _read(field: Field, value: object) -> Any:

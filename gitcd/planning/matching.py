@@ -73,6 +73,9 @@ class Surveyed:
 
     def in_order(self) -> Surveyed:
         """The same, in one order however the files were read: by place."""
+        sorts = (self.sites, self.services, self.warnings, self.failures, self.refusals)
+        if not any(len(each) > 1 for each in sorts):
+            return self  # nearly always, and ten thousand copies weigh
         return replace(
             self,
             sites=sorted(self.sites, key=lambda site: (site.path, site.document, site.line, site.pointer)),

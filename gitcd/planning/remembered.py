@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from gitcd import manifests
 from gitcd.manifests import reading
+from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.manifests.reading import ReadResult
 from gitcd.model.memory import Memory
 from gitcd.model.site import Found
@@ -84,9 +85,8 @@ def _by_other_marks(entry: Entry, fact: str | None, words: str) -> Found | None:
 
 
 def _key(entry: Entry) -> str:
-    """Some files are known by their name for what they are, so the name is part of the key."""
-    name = entry.path.rpartition("/")[2]
-    return f"{entry.oid} {name if name.isascii() and name.isprintable() else ascii(name)}"
+    """The blob's id. A kustomization may be known by nothing but its name, so that is part of the key."""
+    return f"{entry.oid} kustomization" if is_kustomization(entry.path) else entry.oid
 
 
 def _look_into(

@@ -87,7 +87,7 @@ def queries(surveyed: Iterable[Surveyed]) -> list[Query]:
             elif present.tag:
                 tags[spec.repository].add(present.tag)
     return [
-        Query(each, frozenset(tags[each]), frozenset(digests[each]), frozenset(follows[each]))
+        Query(each, frozenset(tags.pop(each, ())), frozenset(digests.pop(each, ())), frozenset(follows.pop(each, ())))
         for each in sorted(tags.keys() | digests.keys() | follows.keys())
     ]
 

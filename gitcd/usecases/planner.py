@@ -10,6 +10,7 @@ from gitcd.errors import ConfigError
 from gitcd.model.layout import Granularity
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome
+from gitcd.model.registry import Query
 from gitcd.model.tree import Tree
 from gitcd.planning.absent import absent_members
 from gitcd.planning.allowances import spend_allowances
@@ -20,7 +21,7 @@ from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.links import linked_declarations
-from gitcd.planning.matching import Declared
+from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import honour, questions
 from gitcd.planning.promotion import aim_queries, merged
 from gitcd.planning.pulls import on_line
@@ -54,8 +55,7 @@ def make_plan(
     # A search for a few apps must not take the place of what is remembered of the search for all.
     sought_in = FORGETFUL if context.selection.apps or context.given or part else memory
     surveyed = survey(_with_neighbours(permitted, context.selection), tree, inputs.scopes, sought_in, hosts=hosts or ())
-    asked = queries(surveyed)
-    answers = context.resolve(merged([*asked, *aim_queries(permitted, context.aims)]) if context.aims else asked)
+    answers = context.resolve(_asked(surveyed, permitted, context))
     facts = Facts(inputs.scopes, answers, context.now, inputs.holds, context.aims)
     absent = [*absent_members((*inputs.broken, *refused), tree, inputs.scopes), *lacking]
     decisions = settle([decide(each, facts) for each in surveyed], absent)
@@ -74,6 +74,11 @@ def make_plan(
     outcomes = tuple(sorted(found, key=lambda outcome: (outcome.identity, outcome.origin.path)))
     plan = replace(plan, outcomes=outcomes, failures=context.failures, warnings=_warnings(tree, inputs, context))
     return Planned(plan, inputs, tuple(decisions), answers, part)
+
+
+def _asked(surveyed: Sequence[Surveyed], declared: Sequence[Declared], context: Context) -> list[Query]:
+    asked = queries(surveyed)
+    return merged([*asked, *aim_queries(declared, context.aims)]) if context.aims else asked
 
 
 def _resettled(settled: list[Decision], now: list[Decision], absent: Sequence[Absent]) -> list[Decision]:
