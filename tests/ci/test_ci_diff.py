@@ -59,7 +59,6 @@ def test_no_input_is_pasted_into_a_shell() -> None:
     assert [step["run"] for step in steps if "${{" in step["run"]] == []
     assert not [step for step in steps if "uses" in step]
     assert [script.name for script in ACTION.glob("*.sh") if "${{" in script.read_text()] == []
-    assert "--require-hashes" in (ACTION / "install.sh").read_text()
 
 
 def test_every_input_of_the_action_arrives() -> None:

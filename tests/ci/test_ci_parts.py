@@ -22,6 +22,7 @@ from tests.support.ecr import StandIn
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github/actions/ecr-tags"
+INSTALL = ACTION.parent / "install.sh"
 COMPONENT = ROOT / "ci/gitlab/ecr-tags/template.yml"
 HOSTILE = [
     '"; touch pwned #',
@@ -138,7 +139,7 @@ class TestAction:
     def test_no_input_is_pasted_into_a_shell(self) -> None:
         assert [step["run"] for step in steps() if "${{" in step["run"]] == []
         assert all(step["shell"] == "bash" for step in steps())
-        assert [script.name for script in ACTION.glob("*.sh") if "${{" in script.read_text()] == []
+        assert [script.name for script in [INSTALL, *ACTION.glob("*.sh")] if "${{" in script.read_text()] == []
 
     def test_every_input_arrives_by_a_variable_and_every_variable_is_read(self) -> None:
         (action,) = documents(ACTION / "action.yml")
@@ -147,13 +148,13 @@ class TestAction:
             match[1] for value in given.values() if (match := re.fullmatch(r"\$\{\{ inputs\.([a-z-]+) \}\}", value))
         }
         assert named == set(action["inputs"])
-        scripts = "".join(script.read_text() for script in ACTION.glob("*.sh"))
+        scripts = "".join(script.read_text() for script in [INSTALL, *ACTION.glob("*.sh")])
         read = variables_of_flags() | set(re.findall(r"\$\{(GITCD_CI_[A-Z_]+)", scripts))
         assert set(given) <= read
 
     def test_uses_no_other_action_and_the_lock_with_hashes(self) -> None:
         assert not [step for step in steps() if "uses" in step]
-        assert "--require-hashes" in (ACTION / "install.sh").read_text()
+        assert "--require-hashes" in INSTALL.read_text()
 
     @pytest.mark.parametrize("hostile", HOSTILE)
     def test_hostile_inputs_stay_text(self, fake: Path, tmp_path: Path, hostile: str) -> None:
@@ -271,13 +272,14 @@ class TestInstall:
         (tmp_path / "python").write_text(FAKE_PYTHON)
         (tmp_path / "python").chmod(0o755)
         environment = os.environ | {
+            "GITHUB_ACTION_PATH": str(ACTION),
             "RUNNER_TEMP": str(tmp_path),
             "GITHUB_OUTPUT": str(tmp_path / "output"),
             "GITCD_CI_PYTHON": str(tmp_path / "python"),
         }
 
-        def run(**more: str) -> subprocess.CompletedProcess[str]:
-            command = ["bash", ACTION / "install.sh"]
+        def run(line: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+            command = ["bash", "-c", line or steps()[0]["run"]]
             return subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False)
 
         return run
@@ -285,13 +287,19 @@ class TestInstall:
     def test_it_takes_from_the_lock_what_the_command_needs(self, install, tmp_path: Path) -> None:
         done = install()
         assert done.returncode == 0, done.stderr
-        (requirements,) = tmp_path.glob("gitcd-ecr-tags-*/requirements.txt")
+        (requirements,) = tmp_path.glob("gitcd-*/requirements.txt")
         entries = re.split(r"\n(?=\S)", requirements.read_text().strip())
         assert {entry.partition("==")[0] for entry in entries} == closure(*NEEDED)
         locked = (ROOT / "requirements-run.lock").read_text()
         assert all(entry in locked and "--hash=sha256:" in entry for entry in entries)
         (line,) = (tmp_path / "pip").read_text().splitlines()
         assert {"--require-hashes", "--only-binary"} <= set(line.split())
+
+    def test_without_names_it_takes_the_whole_lock(self, install, tmp_path: Path) -> None:
+        done = install('bash "$GITHUB_ACTION_PATH/../install.sh"')
+        assert done.returncode == 0, done.stderr
+        (requirements,) = tmp_path.glob("gitcd-*/requirements.txt")
+        assert requirements.read_bytes() == (ROOT / "requirements-run.lock").read_bytes()
 
     def test_it_installs_once_for_a_job(self, install, tmp_path: Path) -> None:
         assert (install().returncode, install().returncode) == (0, 0)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Make a virtual environment with what `gitcd ecr-tags` needs, and a command in it that runs gitcd from this checkout.
+# Make a virtual environment with what gitcd needs, and a command in it that runs gitcd from this checkout.
 #
+# The arguments name the distributions of the lock that are needed; without any it is all of them.
 # Python runs isolated (-I) throughout: the job's folder, which other people may have written, is on no search path.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-root=$(cd -- "$here/../../.." && pwd -P)
+root=$(cd -- "$here/../.." && pwd -P)
 lock=$root/requirements-run.lock
 python=${GITCD_CI_PYTHON:-python3}
 
@@ -14,18 +15,19 @@ if ! "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   exit 2
 fi
 
-mark=$("$python" -I -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])' < "$lock")
-venv=$RUNNER_TEMP/gitcd-ecr-tags-$mark
+mark=$(printf '%s\n' "$@" | cat -- "$lock" - \
+  | "$python" -I -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
+venv=$RUNNER_TEMP/gitcd-$mark
 if [ ! -e "$venv/ready" ]; then
   "$python" -I -m venv --clear "$venv"
-  # The part of the lock that ecr-tags imports; the hash of each file is checked, and pip refuses what is not listed.
-  awk '
-    /^[A-Za-z0-9]/ { split($1, part, "=="); wanted = (part[1] in names) }
+  # The hash of each file is checked, and pip refuses what is not listed.
+  awk -v needed="$*" '
     BEGIN {
-      count = split("boto3 botocore click jmespath python-dateutil pyyaml ruamel-yaml s3transfer six urllib3", list, " ")
-      for (each = 1; each <= count; each++) names[list[each]]
+      all = !split(needed, list, " ")
+      for (each in list) names[list[each]]
     }
-    wanted
+    /^[A-Za-z0-9]/ { split($1, part, "=="); wanted = (part[1] in names) }
+    all || wanted
   ' "$lock" > "$venv/requirements.txt"
   "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
     --only-binary :all: --requirement "$venv/requirements.txt"
