@@ -146,6 +146,7 @@ def _start_workloads(stack: ExitStack, folder: Path, binaries: Path, used: Path 
         "--use-service-account-credentials=true",
         "--kube-api-qps=200",
         "--kube-api-burst=400",
+        "--horizontal-pod-autoscaler-sync-period=1s",
     ]
     stack.enter_context(_running(folder, manager, f"https://127.0.0.1:{controllers}/healthz"))
     placing = [str(binaries / "kube-scheduler"), config, *local, f"--secure-port={scheduler}"]
