@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 
 from gitcd.cluster.api import Cause, DeclinedError
 from gitcd.errors import RefusedError, TransientError
 from gitcd.model.applied import NOWHERE, Applied, Fate
-from gitcd.model.live import Manifest, Ref
+from gitcd.model.live import Json, Manifest, Ref
+from gitcd.planning.applying_fields import lacks
 from gitcd.planning.applying_rules import IRREPLACEABLE, SECRET
 
 _OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
@@ -20,6 +22,8 @@ _IMMUTABLE = (
 )
 _SHOWN = 5
 _DENIED = ("denied the request", "denied request")
+_ENDING = "NamespaceTerminating"
+_VALUE = re.compile(r"Invalid value: .*: (?=[^:]+$)")  # a whole pod template may stand there
 REPLACE = "gitcd/replace"  # the annotation by which an object may be deleted and made anew
 
 
@@ -57,8 +61,8 @@ def _says_so(text: str) -> bool:
     return any(word in text for word in _IMMUTABLE)
 
 
-def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Applied:
-    """What became of a manifest that the server did not take. Of Secrets no value is repeated."""
+def explained(manifest: Manifest, answer: DeclinedError, live: Json | None = None, *, is_dry_run: bool) -> Applied:
+    """What became of a manifest that the server did not take; `live` was there. Of Secrets no value is repeated."""
     ref, origin = manifest.ref, manifest.origin
     match answer.status:
         case HTTPStatus.CONFLICT if answer.causes:
@@ -70,7 +74,10 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
         case _ if _is_denied(answer):
             return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
         case HTTPStatus.UNPROCESSABLE_ENTITY if _is_immutable(answer):
-            return Applied(ref, Fate.REFUSED, origin, _unchangeable(manifest, answer), _anew(ref))
+            return Applied(ref, Fate.REFUSED, origin, _unchangeable(manifest, answer, live), _anew(ref))
+        case HTTPStatus.FORBIDDEN if any(each.reason == _ENDING for each in answer.causes):
+            message = f"the namespace {ref.namespace} is being deleted, and nothing new comes into it"
+            return Applied(ref, Fate.FAILED, origin, message, still_there(ref.namespace), transient=True)
         case HTTPStatus.FORBIDDEN if not _lacks_rights(answer):
             return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
         case HTTPStatus.FORBIDDEN:
@@ -82,11 +89,28 @@ def explained(manifest: Manifest, answer: DeclinedError, is_dry_run: bool) -> Ap
             return Applied(ref, Fate.FAILED, origin, _said(manifest, answer))
 
 
-def _unchangeable(manifest: Manifest, answer: DeclinedError) -> str:
-    named = ", ".join(dict.fromkeys(each.field for each in answer.causes if each.field))
+def still_there(namespace: str) -> str:
+    """What to do about a namespace that does not go."""
+    return f"Run again once it has gone; `kubectl get namespace {namespace} -o yaml` says what it waits for."
+
+
+def _unchangeable(manifest: Manifest, answer: DeclinedError, live: Json | None) -> str:
+    fields = dict.fromkeys(each.field for each in answer.causes if each.field)
+    if set(fields) == {"spec"} and live:
+        fields = dict.fromkeys(_changing(manifest, live, answer)) or fields
+    named = ", ".join(fields)
     message = f"it may not be changed in {named}" if named else "it may not be changed so"
-    said = "; ".join(dict.fromkeys(each.message.partition("\n")[0] for each in answer.causes[:_SHOWN]))
+    said = "; ".join(dict.fromkeys(_VALUE.sub("", each.message.partition("\n")[0]) for each in answer.causes[:_SHOWN]))
     return f"{message}: {said}" if said and manifest.ref.kind != SECRET else message
+
+
+def _changing(manifest: Manifest, live: Json, answer: DeclinedError) -> Iterator[str]:
+    """The fields of the spec that would change, but for those that the answer names as free to change."""
+    free = " ".join(each.message for each in answer.causes)
+    for each in lacks(live, manifest.value):
+        field = re.split(r"[.\[]", each.path)
+        if field[0] == "spec" and len(field) > 1 and not re.search(rf"\b{field[1]}\b", free):
+            yield f"spec.{field[1]}"
 
 
 def _anew(ref: Ref) -> str:
@@ -104,7 +128,9 @@ def troubled(manifest: Manifest, error: RefusedError | TransientError) -> Applie
 
 def unseen(manifest: Manifest, error: DeclinedError | TransientError) -> Applied:
     """What became of a manifest whose object cannot be looked at."""
-    return explained(manifest, error, False) if isinstance(error, DeclinedError) else troubled(manifest, error)
+    return (
+        explained(manifest, error, is_dry_run=False) if isinstance(error, DeclinedError) else troubled(manifest, error)
+    )
 
 
 def undeleted(ref: Ref, answer: DeclinedError) -> Applied:

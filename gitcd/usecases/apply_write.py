@@ -35,6 +35,7 @@ from gitcd.usecases.apply_answers import (
     is_immutable_alone,
     is_set_by_hand,
     owners,
+    still_there,
     troubled,
 )
 
@@ -81,6 +82,7 @@ class Writer:
         return (
             live is not None
             and entry is not None
+            and not _is_ending(live)
             and (entry.uid, entry.manifest) == (live["metadata"].get("uid"), fingerprint(manifest.value))
             and entry.owned == owned(live, MANAGER)
         )
@@ -129,7 +131,7 @@ class Writer:
         try:
             return self._write(manifest, live)
         except DeclinedError as answer:
-            return explained(manifest, answer, self.dry_run != DryRun.NONE), None
+            return explained(manifest, answer, live, is_dry_run=self.dry_run is not DryRun.NONE), None
         except (RefusedError, TransientError) as error:
             return troubled(manifest, error), None
 
@@ -204,6 +206,9 @@ class Writer:
                 return None
             message = "it does not exist, and with ownership Image nothing but images is written"
             return Applied(ref, Fate.FAILED, manifest.origin, message, "Let whoever owns it make it first.")
+        if _is_ending(live):
+            message = "it is being deleted, and all that is in it"
+            return Applied(ref, Fate.FAILED, manifest.origin, message, still_there(ref.name), transient=True)
         if only_images and owns_more_than_images(live, MANAGER):
             message = "gitcd owns more of it than its image, and would remove that with ownership Image"
             return Applied(
@@ -255,3 +260,8 @@ class Writer:
 
     def _entry(self, manifest: Manifest, then: Json) -> Entry:
         return Entry(manifest.ref, then["metadata"].get("uid", ""), fingerprint(manifest.value), owned(then, MANAGER))
+
+
+def _is_ending(live: Json) -> bool:
+    """Whether it is a namespace that goes, with all that is written into it."""
+    return live.get("kind") == "Namespace" and "deletionTimestamp" in live["metadata"]

@@ -137,6 +137,34 @@ def test_a_deployment(status, expected):
     assert said(merged(DEPLOYMENT, **status)) == expected
 
 
+LIMITED = 'pods "new-x" is forbidden: minimum memory usage per Container is 1Gi, but request is 1Mi'
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "seconds", "expected"),
+    [
+        ("new", LIMITED, 5, ("Failed", "FailedCreate")),
+        ("new", LIMITED, 1, ("InProgress", "Starting")),  # the rule may have changed just now
+        ("old", LIMITED, 5, ("InProgress", "Starting")),  # what the new one mends
+        ("new", 'admission webhook "x" denied the request: no signature', 5, ("Failed", "FailedCreate")),
+        ("new", 'pods "new-x" is forbidden: exceeded quota: q, used: pods=1', 900, ("InProgress", "Starting")),
+        ("new", 'pods "new-x" is forbidden: error looking up service account', 900, ("InProgress", "Starting")),
+        ("new", 'Internal error occurred: failed calling webhook "x": refused', 900, ("InProgress", "Starting")),
+    ],
+)
+def test_a_deployment_whose_pods_no_rule_lets_be_made_has_failed(name, message, seconds, expected):
+    since = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    sets = deepcopy(SETS)
+    for each in sets:
+        if each["metadata"]["name"] == name:
+            each["status"] = {"conditions": [{**failure, "lastTransitionTime": since}]}
+    value = merged(DEPLOYMENT, **SHORT)
+    health = assess(value, Around(replica_sets=sets), NOW)
+    assert (health.state, health.reason) == expected
+    assert (message in health.message) == (expected[0] == "Failed")
+
+
 def test_a_deployment_without_a_deadline_needs_no_condition_progressing():
     value = merged(DEPLOYMENT, conditions=[AVAILABLE])
     for deadline in (None, 2**31 - 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gitcd.model.health import Health
 from gitcd.model.live import Json, part
+from gitcd.rollout.health.creation import refused
 from gitcd.rollout.health.look import Complaint, Look, counts
 from gitcd.rollout.health.pods import worst
 from gitcd.rollout.health.reading import annotation, condition, flag, has_number, number, owned, says, text
@@ -25,7 +26,10 @@ def judge(look: Look) -> Health:
     progress = condition(value, "Progressing")
     if text(progress, "reason") == "ProgressDeadlineExceeded":
         return look.failed("ProgressDeadlineExceeded", text(progress, "message"), complaint)
-    return _shortage(look, complaint) or _unconfirmed(look, progress) or look.current()
+    if short := _shortage(look, complaint):
+        why = refused(new_replica_set(value, list(look.around.replica_sets)), look)
+        return look.failed("FailedCreate", f"its pods may not be made: {why}", complaint) if why else short
+    return _unconfirmed(look, progress) or look.current()
 
 
 def new_pods(look: Look) -> list[Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gitcd.model.health import Health
+from gitcd.rollout.health.creation import refused
 from gitcd.rollout.health.look import Look, counts
 from gitcd.rollout.health.pods import worst
 from gitcd.rollout.health.reading import condition, has_number, number, owned, says, text
@@ -15,6 +16,8 @@ def judge(look: Look) -> Health:
     complaint = worst(owned(look.around.pods, value), look)
     if complaint and complaint.is_fatal:
         return look.blamed(complaint)
+    if why := refused(value, look):
+        return look.failed("FailedCreate", f"its pods may not be made: {why}", complaint)
     failure = condition(value, "ReplicaFailure")
     if says(failure, "True"):
         return look.progressing(text(failure, "reason"), text(failure, "message"), complaint)
