@@ -7,7 +7,7 @@ fetched, where the server can leave blobs out.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -236,6 +236,10 @@ class History:
         return {
             (commit, path): ids[commit, path] for commit in wanted for path in wanted[commit] if (commit, path) in ids
         }
+
+
+# Brings the history where it is needed; None: there is none.
+Recollect = Callable[[], History | MissingHistory | None]
 
 
 def ensure_history(mirror: Mirror, tip: str) -> History | MissingHistory:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gitcd.git.history import Recollect
 from gitcd.git.tree import CommitTree
 from gitcd.model import legacy, schema
 from gitcd.model.declaration import API_VERSION, KIND, Origin
@@ -22,7 +23,7 @@ from gitcd.planning.scopes import Scopes
 from gitcd.usecases.apply_sources import read_environment
 from gitcd.usecases.context import Selection
 from gitcd.usecases.rollout_releases import Said, releases_of
-from gitcd.usecases.switch_aims import Recollect, aims
+from gitcd.usecases.switch_aims import aims
 
 
 @dataclass(frozen=True, slots=True)

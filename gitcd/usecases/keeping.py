@@ -6,10 +6,10 @@ The unit is a repository in an environment, with all the declarations that share
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitcd.git.history import History, MissingHistory
+from gitcd.git.history import History, MissingHistory, Recollect
 from gitcd.git.tree import CommitTree
 from gitcd.git.worktree import WorkTree
 from gitcd.model.declaration import Identity
@@ -29,7 +29,6 @@ from gitcd.usecases.history import trails
 from gitcd.usecases.planner import check_selection
 from gitcd.usecases.workspace import Target, Workspace
 
-Recollect = Callable[[], History | MissingHistory | None]
 Unit = tuple[str, Repository]
 
 

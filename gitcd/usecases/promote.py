@@ -9,6 +9,7 @@ from typing import Literal
 
 from gitcd.errors import ConfigError
 from gitcd.git.commit import Author, NewCommit
+from gitcd.git.history import Recollect
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
@@ -33,7 +34,7 @@ from gitcd.usecases.planner import make_plan
 from gitcd.usecases.publish import Published, publish
 from gitcd.usecases.reconcile import with_failure, with_pulls
 from gitcd.usecases.reviewed import replay
-from gitcd.usecases.status_past import Recollect, Subject, soak_from
+from gitcd.usecases.status_past import Subject, soak_from
 
 Delivery = Literal["", "pull", "commit"]
 

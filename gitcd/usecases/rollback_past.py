@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitcd.errors import TransientError
-from gitcd.git.history import History, Landed, MissingHistory
+from gitcd.git.history import History, Landed, MissingHistory, Recollect
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import standing
 from gitcd.usecases.rollback_slots import Way, is_slotted, names
-from gitcd.usecases.status_past import Past, Recollect, Subject
+from gitcd.usecases.status_past import Past, Subject
 
 MOST = 500  # commits of one declaration that are looked at
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gitcd.errors import RefusedError
-from gitcd.git.history import Landed
+from gitcd.git.history import Landed, Recollect
 from gitcd.model.declaration import Identity
 from gitcd.model.memory import Memory
 from gitcd.model.tree import Tree
@@ -33,7 +33,7 @@ from gitcd.usecases.rollback_targets import (
     queries,
     usable,
 )
-from gitcd.usecases.status_past import Past, Recollect, Subject
+from gitcd.usecases.status_past import Past, Subject
 from gitcd.usecases.switch_aims import aims_of
 
 _OTHERS = 20  # former values that are asked for in place of one that does not fit

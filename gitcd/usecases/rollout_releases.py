@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
+from gitcd.git.history import Recollect
 from gitcd.model.declaration import Identity
 from gitcd.model.registry import Failure
 from gitcd.model.tree import Tree
@@ -14,7 +15,7 @@ from gitcd.planning.intake import read_inputs
 from gitcd.rollout.facts import Release
 from gitcd.rollout.releases import release_of
 from gitcd.usecases.apply_sources import read_environment
-from gitcd.usecases.switch_aims import Aims, Recollect, aims
+from gitcd.usecases.switch_aims import Aims, aims
 
 Said = Mapping[Identity, Release | Failure]
 

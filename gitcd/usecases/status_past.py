@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gitcd.git.history import History, Landed, MissingHistory
+from gitcd.git.history import History, Landed, MissingHistory, Recollect
 from gitcd.model.declaration import Identity
 from gitcd.planning.holds import NoHistory
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.overview import Standing, standing, surveyed_in, telling_files
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.soak import Soaked, SoakQuestion
-
-Recollect = Callable[[], History | MissingHistory | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
-from gitcd.git.history import History, MissingHistory, ensure_history
+from gitcd.git.history import History, MissingHistory, Recollect, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.model import trailers
 from gitcd.model.declaration import Identity
@@ -20,7 +20,6 @@ from gitcd.planning.overview import telling_files
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import LastMove, aim, standing
 
-Recollect = Callable[[], History | MissingHistory | None]
 Aims = Mapping[Identity, str | Failure]
 
 

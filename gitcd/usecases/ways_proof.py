@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gitcd.errors import GitcdError
 from gitcd.git.branch import Branch
+from gitcd.git.history import Recollect
 from gitcd.manifests import EditRefused, write
 from gitcd.model.hold import hold_path
 from gitcd.model.plan import FileChange
@@ -22,7 +23,7 @@ from gitcd.planning.overlay import Overlay
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import standing
 from gitcd.usecases.rollback_past import MOST, known, surveyed_at
-from gitcd.usecases.status_past import Past, Recollect, Subject
+from gitcd.usecases.status_past import Past, Subject
 from gitcd.usecases.switch_pair import pair_of
 
 _AT_ONCE = 20
