@@ -32,7 +32,7 @@ _OTHERS: Mapping[str, str] = {
 class Pruning:
     """`doomed` are to be deleted in this order, each with the object as it was read; `kept` stay, and why.
 
-    `gone` are not there any more, or on their way, or others bear their names.
+    `gone` are not there any more, or on their way, or others bear their names, or they never were gitcd's.
     """
 
     doomed: tuple[tuple[Ref, Json], ...]
@@ -63,7 +63,7 @@ class Rails:
         doomed, kept, gone = [], [], set()
         for each in left:
             value = live.get(each.ref)
-            if value is None or _is_ending(value) or (each.uid and value["metadata"].get("uid") != each.uid):
+            if value is None or _is_ending(value) or self._is_not_meant(each, value):
                 gone.add(each.ref)
             elif why := next(self._objections(each.ref, value), ""):
                 kept.append((each.ref, why))
@@ -71,6 +71,12 @@ class Rails:
                 doomed.append((each.ref, value))
         doomed.sort(key=lambda pair: (-stage_of(pair[0]), pair[0]))
         return Pruning(tuple(doomed), tuple(kept), frozenset(gone))
+
+    def _is_not_meant(self, entry: Entry, value: Json) -> bool:
+        """Whether it is another object of that name, or one that was going to be written and was left to its owner."""
+        if entry.uid:
+            return bool(value["metadata"].get("uid") != entry.uid)
+        return not fields_of(value, self.manager)
 
     def _objections(self, ref: Ref, value: Json) -> Iterator[str]:
         """Why an object stays."""

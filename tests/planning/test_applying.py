@@ -333,6 +333,10 @@ class TestPrune:
         assert self.judge(live({}, self.mine, annotations={ENVIRONMENT: "prod"}), uid="other") == "gone"
         assert self.judge(None) == "gone"
 
+    def test_what_was_to_be_written_once_and_never_was_is_forgotten(self):
+        assert self.judge(live({}, ("helm", "Apply", {"f:data": {}})), uid="") == "gone"
+        assert self.judge(live({}, self.mine, annotations={ENVIRONMENT: "prod"}), uid="") == "doomed"
+
     @pytest.mark.parametrize(
         ("metadata", "why"),
         [
