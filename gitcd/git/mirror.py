@@ -100,7 +100,7 @@ class Mirror:
         held = self._held() if self._sound() else ""
         if held == tip:
             return tip
-        if not held:
+        if len(held) != len(tip):  # nothing, or objects of another format: the remote was made anew
             self.discard()
         try:
             return self._bring(tip)

@@ -20,6 +20,7 @@ import pytest
 
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.commit import Author, NewCommit, write_commits
+from gitcd.git.history import History, ensure_history
 from gitcd.git.mirror import MOST_PACKS, Mirror, open_mirror
 from gitcd.git.push import push
 from gitcd.git.remote import Remote
@@ -408,6 +409,21 @@ def test_two_branches_are_kept_apart(remote: Bare, tmp_path: Path) -> None:
     for each in (remote, other, remote):
         with opened(each, tmp_path / "cache") as mirror:
             assert mirror.fetch() == each.tip
+
+
+@pytest.mark.parametrize("formats", [("sha1", "sha256"), ("sha256", "sha1")])
+def test_F21_a_remote_that_was_made_anew_in_another_format_is_cloned_anew(
+    tmp_path: Path, formats: tuple[str, str]
+) -> None:
+    path = tmp_path / "remote.git"
+    for number, objects in enumerate(formats):
+        shutil.rmtree(path, ignore_errors=True)
+        git(tmp_path, "init", "--bare", "--quiet", "--template=", f"--object-format={objects}", "-b", "main", str(path))
+        remote = Bare(path)
+        remote.commit({"a": b"%d" % number})
+        with opened(remote, tmp_path / "cache") as mirror:
+            assert content(mirror, mirror.fetch()) == {"a": b"%d" % number}
+            assert isinstance(ensure_history(mirror, remote.tip), History)
 
 
 def test_a_repository_of_sha256_objects_works(tmp_path: Path) -> None:
