@@ -19,6 +19,7 @@ from gitcd.git.mirror import Mirror
 from gitcd.git.origin import Origin
 from gitcd.git.push import Pushed, PushResult, declines
 from gitcd.git.runner import ANY, CorruptError, Git, Result, clean
+from gitcd.git.tree import changes
 from gitcd.model.declaration import Identity
 from gitcd.model.plan import FileChange
 from gitcd.model.trailers import parse
@@ -111,13 +112,7 @@ def replaced(mirror: Mirror, base: str, commit: str) -> dict[str, tuple[str, str
     if result.status:
         mirror.origin.fetch_objects([base])
         result = mirror.git.run(*asked)
-    words = iter(os.fsdecode(result.stdout).split("\0")[:-1])
-    return {path: _ids(line) for line, path in zip(words, words, strict=True)}
-
-
-def _ids(line: str) -> tuple[str, str]:
-    _, _, old, new, _ = line.split()
-    return old if old.strip("0") else "", new if new.strip("0") else ""
+    return {path: (old.oid if old else "", new.oid if new else "") for path, old, new in changes(result.stdout)}
 
 
 def _entry(file: FileChange, digits: int) -> list[bytes]:

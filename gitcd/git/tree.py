@@ -51,8 +51,7 @@ class CommitTree:
         result = self._git.run("diff-tree", "-r", "-z", "--no-renames", commit, self.commit, ok=ANY)
         if result.status:
             return None
-        words = iter(result.stdout.decode(errors="surrogateescape").split("\0")[:-1])
-        return self._sized([entry for line, path in zip(words, words, strict=True) for entry in _changed(line, path)])
+        return self._sized([each for _, *sides in changes(result.stdout) for each in sides if each])
 
     def _sized(self, entries: Sequence[Entry]) -> list[Entry]:
         names = "".join(f"{entry.oid}\n" for entry in entries if entry.mode in _READABLE).encode()
@@ -103,12 +102,19 @@ def _entry(line: str, sizes: dict[str, int]) -> Entry:
     return Entry(path, _MODES.get(mode) or _mode(mode), oid, sizes[size])
 
 
-def _changed(line: str, path: str) -> Iterator[Entry]:
-    """The one or two files that a line of diff-tree is about: `:100644 100755 OID OID M`; no file has the mode 0."""
-    old_mode, new_mode, old, new, _ = line[1:].split()
-    for mode, oid in ((old_mode, old), (new_mode, new)):
-        if mode != _ABSENT:
-            yield Entry(path, _MODES.get(mode) or _mode(mode), oid)
+def changes(told: bytes) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+    """What `diff-tree -r -z --no-renames` tells: each path, the file as it was there, and as it is.
+
+    Its lines are `:100644 100755 OID OID M`; where there is no file the mode is 0.
+    """
+    words = iter(told.decode(errors="surrogateescape").split("\0")[:-1])
+    for line, path in zip(words, words, strict=True):
+        old_mode, new_mode, old, new, _ = line[1:].split()
+        yield path, _side(path, old_mode, old), _side(path, new_mode, new)
+
+
+def _side(path: str, mode: str, oid: str) -> Entry | None:
+    return None if mode == _ABSENT else Entry(path, _MODES.get(mode) or _mode(mode), oid)
 
 
 def _mode(text: str) -> Mode:
