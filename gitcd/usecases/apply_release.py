@@ -21,8 +21,9 @@ from gitcd.model.settings import Settings
 from gitcd.rollout.book import Page
 from gitcd.rollout.facts import Facts, Release, Renamed
 from gitcd.rollout.strategies import table_of
+from gitcd.rollout.table import Trouble
 from gitcd.usecases.apply_write import Writer
-from gitcd.usecases.rollout_means import Means
+from gitcd.usecases.rollout_means import Means, TakeBack, TakenBack
 from gitcd.usecases.settings import prometheus_token
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from gitcd.usecases.workspace import Workspace
 
 _GONE = frozenset({"ImageNotFound", "RepositoryNotFound"})
+_ELSEWHERE = Failure(
+    "NotTakenBack", "the branch does not want it, and `gitcd apply` without --revision leads back there"
+)
 _RESTORE = "Restore the image, or let git name another one."
 _GROUP = API_VERSION.partition("/")[0]
 
@@ -99,7 +103,17 @@ def means(
         mirror,
         tip,
     )
-    return made if tip else replace(made, superseded=lambda _: frozenset())
+    return made if tip else replace(made, superseded=lambda _: frozenset(), take_back=_for_good(made.take_back))
+
+
+def _for_good(take_back: TakeBack) -> TakeBack:
+    """The same for a commit that was asked for by its name: no newer one follows in this run, so it failed for good."""
+
+    def taken_back(failed: Release, trouble: Trouble, good: str) -> TakenBack:
+        found = take_back(failed, trouble, good)
+        return TakenBack(refusal=_ELSEWHERE) if found.superseded else found
+
+    return taken_back
 
 
 def ending(run: Workspace, budget: timedelta | None, *, wait: bool) -> float:

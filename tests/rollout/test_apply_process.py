@@ -109,6 +109,20 @@ def test_what_fails_ends_with_code_4_and_git_and_cluster_agree(shop: Shop) -> No
     assert line.split()[5:7] == ["1.0.0", "1"]
 
 
+def test_an_older_commit_that_fails_ends_with_code_4_though_the_branch_has_left_it(shop: Shop) -> None:
+    before = shop.remote.show("envs/dev/app/workload.yaml")
+    shop.move("bad-crash")
+    older = shop.remote.tip
+    shop.remote.commit({"envs/dev/app/workload.yaml": before})
+    failed = shop.apply("--revision", older)
+    assert failed.returncode == 4, failed.stderr
+    assert "container app: CrashLoopBackOff" in failed.stderr
+    assert "`gitcd apply` without --revision leads back there" in failed.stderr
+    back = shop.apply()
+    assert back.returncode == 0, back.stderr
+    assert shop.cluster.live_image("app") == shop.in_git
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_who_is_stopped_leaves_a_record_that_the_next_run_goes_on_with(shop: Shop, number: int, code: int) -> None:
     shop.move("bad-never")
