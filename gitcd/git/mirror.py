@@ -217,11 +217,9 @@ def open_mirror(
     """
     _check(remote, branch)
     with ExitStack() as stack:
-        if cache_dir:
-            folder, lock = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait))
-        else:
-            folder, lock = stack.enter_context(private_folder()), None
-        scratch = folder if not cache_dir else stack.enter_context(private_folder())
+        kept = stack.enter_context(_kept_folder(cache_dir, remote, lock_wait)) if cache_dir else None
+        scratch = stack.enter_context(private_folder())
+        folder, lock = kept or (scratch, None)
         access = access_to(remote, scratch, credentials, ssh, https)
         default, known = (None, "") if branch else _head(Origin(Git(), remote, access, timeout=timeout))
         branch = default or branch
@@ -235,9 +233,14 @@ def open_mirror(
                 memory.save()
         except CorruptError:
             with suppress(TransientError), mirror.claimed(wait=0):  # whoever has it now finds out, too
-                for suspect in folder.glob("*.git"):  # its history too
-                    shutil.rmtree(suspect, ignore_errors=True)
+                _discard(folder)
             raise
+
+
+def _discard(folder: Path) -> None:
+    """Remove a mirror that is corrupt, and its history with it."""
+    for suspect in folder.glob("*.git"):
+        shutil.rmtree(suspect, ignore_errors=True)
 
 
 def kept_copy(remote: Remote, branch: str, cache_dir: Path) -> tuple[CommitTree, Memory] | None:
