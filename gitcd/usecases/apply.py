@@ -13,6 +13,7 @@ from gitcd.errors import GitcdError, TransientError
 from gitcd.git.runner import CorruptError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
 from gitcd.model.declaration import Identity
+from gitcd.model.health import State
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.registry import Failure
 from gitcd.planning.applying_fields import lacks
@@ -93,7 +94,7 @@ class _Run:
 
     def __init__(self, writer: Writer, commit: str, want: Want, how: How, look: Look) -> None:
         self._writer, self._objects, self._environment = writer, writer.objects, writer.environment
-        self._commit, self._want, self._how = commit, want, how
+        self._commit, self._want, self._how, self._look = commit, want, how, look
         self._record, self._live, self._work = look.record, look.live, look.work
         self._due, self._left, self._same, self._hidden = look.due, look.left, look.same, look.hidden
         self._rails = rails_around(self._environment, how.kinds, (each.ref for each in want.manifests), look.live)
@@ -160,7 +161,8 @@ class _Run:
             for each in wave.manifests:
                 if trouble := self._hidden.get(each.ref):
                     self._progress.add(unseen(each, trouble))
-        waves = Waves(self._objects, self._writer, self._how.until, keep, self._how.is_changing)
+        paths = {each.ref: each.origin.path for each in self._want.manifests}
+        waves = Waves(self._objects, self._writer, self._how.until, keep, self._how.is_changing, paths)
         turn = turn_of(self._want, self._due) if is_real else -1
         for number, wave in enumerate(self._want.waves):
             waves.write(wave, direct, self._live, self._progress)
@@ -169,7 +171,14 @@ class _Run:
         if is_real and self._due and turn < 0:  # somebody else writes the workloads
             self._roll(waves)
         if is_real and self._how.wait:
-            waves.settle([ref for ref in direct if self._was_written(ref)], self._progress)
+            written = [ref for ref in direct if self._was_written(ref)]
+            waves.settle([*written, *(ref for ref in self._unwell if ref not in moving)], self._progress)
+
+    @property
+    def _unwell(self) -> list[Ref]:
+        """What an earlier run has written and not seen healthy, and what will not become so by itself any more."""
+        was_well = self._record.inventory.commit == self._commit
+        return [ref for ref, state in self._look.unwell.items() if state is State.FAILED or not was_well]
 
     def _leave_unclear(self) -> set[Ref]:
         """Leave the workloads of which it is not clear what they shall run."""

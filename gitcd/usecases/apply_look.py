@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from gitcd.model.applied import Entry
 from gitcd.model.declaration import Identity
-from gitcd.model.live import Manifest, Ref
+from gitcd.model.health import Around, State
+from gitcd.model.live import Json, Manifest, Ref
 from gitcd.planning.applying_prune import leftovers
 from gitcd.rollout.facts import Release, Renamed
+from gitcd.rollout.health import assess
 from gitcd.rollout.leftovers import copies_of, left_over
 from gitcd.usecases.apply_live import Hidden, Live, see
 from gitcd.usecases.apply_record import Record
 from gitcd.usecases.apply_release import declaration_ref, is_due
 from gitcd.usecases.apply_want import Want
+from gitcd.usecases.apply_waves import AWAITED
 from gitcd.usecases.apply_write import Writer
+
+UNWELL = frozenset({State.FAILED, State.IN_PROGRESS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,8 @@ class Look:
     """`work` are manifests as they are written, that differ or may; `same` counts the others.
 
     `due` are releases of which something has to move, `left` what was written once and git no longer has. `hidden` is
-    what cannot be looked at: none of the others has to do with it.
+    what cannot be looked at: none of the others has to do with it. `unwell` is what does not differ, and is not healthy
+    as its status says.
     """
 
     record: Record
@@ -33,6 +40,7 @@ class Look:
     left: Sequence[Entry]
     same: int
     hidden: Mapping[Ref, Hidden]
+    unwell: Mapping[Ref, State]
 
 
 def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> Look:
@@ -46,16 +54,24 @@ def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> 
     prepared = [writer.prepare(each) for each in wanted]
     differing = (each for each in prepared if not writer.is_unchanged(each, live.get(each.ref), entries.get(each.ref)))
     work = {each.ref: each for each in differing}
-    for each in prepared:
-        if each.ref not in work:
-            writer.learn(each, live[each.ref])
+    same = [each for each in prepared if each.ref not in work]
+    for each in same:
+        writer.learn(each, live[each.ref])
+    unwell = {each.ref: state for each in same if (state := apparent(live[each.ref])) in UNWELL}
     due = (
         each
         for each in _due(want, live, writer.renamed)
         if hidden.keys().isdisjoint(each.ref for each in objects_of(each))
     )
     seen = [each for each in left if each.ref not in hidden]
-    return Look(record, live, work, tuple(due), seen, len(prepared) - len(work), hidden)
+    return Look(record, live, work, tuple(due), seen, len(same), hidden, unwell)
+
+
+def apparent(value: Json) -> State:
+    """How an object that is waited for is by its status, as it was read; whatever else is Current."""
+    if value.get("kind") not in AWAITED:
+        return State.CURRENT
+    return assess(value, Around(), datetime.now(UTC)).state
 
 
 def objects_of(release: Release) -> tuple[Manifest, ...]:

@@ -21,7 +21,7 @@ from gitcd.usecases.evidence import Onlooker, with_log
 _DEFINITION = "CustomResourceDefinition"
 _ESTABLISHED_WITHIN = timedelta(minutes=1)
 _POLL = 0.5  # seconds
-_AWAITED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
+AWAITED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
 
 Note = Callable[[Applied], None]
 
@@ -87,7 +87,7 @@ def folder(path: str) -> str:
 class Waves:
     """Writes objects. `keep` is asked before each wave, and raises where this run must not go on.
 
-    `is_changing` tells whether a newer commit changes a file.
+    `is_changing` tells whether a newer commit changes a file; `paths` are those of what was written before.
     """
 
     objects: Objects
@@ -95,6 +95,7 @@ class Waves:
     until: float  # a moment of `time.monotonic()`
     keep: Callable[[], None]
     is_changing: Callable[[str], bool] = lambda _: False
+    paths: Mapping[Ref, str] = field(default_factory=dict)
 
     def write(self, wave: Wave, work: Mapping[Ref, Manifest], live: Mapping[Ref, Json], progress: Progress) -> None:
         """Write what of a wave is to be written, several at a time, once that is well which it comes after."""
@@ -117,7 +118,7 @@ class Waves:
 
     def settle(self, refs: Iterable[Ref], progress: Progress) -> None:
         """Wait until these are healthy, or will not become so by themselves."""
-        self._await([ref for ref in refs if ref.kind in _AWAITED and ref not in progress.unwell], progress)
+        self._await([ref for ref in refs if ref.kind in AWAITED and ref not in progress.unwell], progress)
 
     def _foreseen(self, applied: Applied, progress: Progress) -> Applied:
         """In a rehearsal, without what the server cannot know: that namespace or kind are there by then."""
@@ -189,8 +190,8 @@ class Waves:
                 time.sleep(max(_POLL, time.monotonic() - began))
 
     def _is_overtaken(self, ref: Ref, progress: Progress) -> bool:
-        written = progress.results.get(ref)
-        return written is not None and self.is_changing(written.origin.path)
+        path = progress.results[ref].origin.path if ref in progress.results else self.paths.get(ref)
+        return path is not None and self.is_changing(path)
 
     def _fail(self, health: Health, progress: Progress, message: str = "") -> None:
         progress.unhealthy.append(health)
