@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Entry, Tree, blob_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Overlay:
     """`changes` hold each file once, from what the tree below has to what it becomes."""
 
@@ -25,6 +26,10 @@ class Overlay:
         return Overlay(self.below, tuple(found.values()))
 
     def entries(self) -> Sequence[Entry]:
+        return self._entries
+
+    @cached_property
+    def _entries(self) -> Sequence[Entry]:
         changed = {each.path for each in self.changes}
         kept = [each for each in self.below.entries() if each.path not in changed]
         new = [
