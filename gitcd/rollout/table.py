@@ -7,7 +7,7 @@ a run that was killed is continued by the next one, from the same facts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -154,7 +154,12 @@ Decision = Do | Wait | Failed | Finished
 
 
 def advance(table: Table, facts: Facts) -> Decision:
-    """What to do next: at the first step, from the recorded one on, that is not done."""
+    """What to do next: at the first step, from the recorded one on, that is not done.
+
+    How long a step of the same name took another rollout says nothing about this one.
+    """
+    if not facts.record.is_of(table.strategy, facts.release.digest):
+        facts = replace(facts, record=replace(facts.record, since=None))
     for step in table.steps[_first(table, facts) :]:
         if not step.done(facts):
             return _ordered(step, facts) or _at(step, facts)

@@ -76,6 +76,14 @@ def test_a_record_that_is_not_of_this_rollout_counts_for_nothing(record: Record)
     assert advance(table, _facts(record=record)) == Do("One", (ACTION,))
 
 
+@pytest.mark.parametrize(("strategy", "digest"), [("Test", f"sha256:{'b' * 64}"), ("Other", DIGEST)])
+def test_a_step_of_another_rollout_takes_no_time_from_this_one(strategy: str, digest: str) -> None:
+    facts = _facts("One", NOW - timedelta(hours=1))
+    other = replace(facts, record=replace(facts.record, strategy=strategy, new_digest=digest))
+    assert isinstance(advance(_table(_step("One")), facts), Failed)
+    assert advance(_table(_step("One")), other) == Wait("One", "", NOW + timedelta(minutes=1))
+
+
 def test_a_recorded_step_whose_ground_is_not_there_is_not_believed() -> None:
     table = _table(_step("One", action=lambda _: [ACTION]), _step("Two", precondition=lambda _: "nothing is ready"))
     assert advance(table, _facts("Two")) == Do("One", (ACTION,))
