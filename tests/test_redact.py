@@ -196,6 +196,13 @@ def test_T10_secrets_of_the_environment_are_masked(canaries):
     assert "FORGE_TOKEN_NAME" in shown
 
 
+def test_T10_what_stands_before_the_host_in_an_address_is_masked_alone_too():
+    redact.register_environment(
+        {"https_proxy": "http://ann:of-the-proxy-7@proxy:3128", "ADDRESS": "ssh://tok-of-ours-8@h/x"}
+    )
+    assert clean("of-the-proxy-7 and tok-of-ours-8, ann, proxy:3128") == f"{MASK} and {MASK}, ann, proxy:3128"
+
+
 def test_T10_controls_cannot_split_a_secret(canaries):
     assert clean("forge-\x1bcanary\u202e-3") == MASK
 

@@ -272,6 +272,11 @@ class TestLimits:
         assert self.outcome(NamespaceScope("team", ("dev",), ("envs/dev/elsewhere",))).reason == "MatchedNothing"
         assert self.outcome(NamespaceScope("team", ("dev",), ("envs/dev",))).kind is OutcomeKind.BUMPED
 
+    def test_T14_and_only_the_registries_that_the_operator_names(self):
+        assert self.outcome(NamespaceScope("team", ("dev",), (), (HOST,))).kind is OutcomeKind.BUMPED
+        stranger = HOST.replace("123456789012", "210987654321")
+        assert self.outcome(NamespaceScope("team", ("dev",), (), (stranger,))).reason == "RegistryNotAllowed"
+
 
 class TestConfig:
     CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg, namespace: team}\ndata:\n  other: x\n"

@@ -40,6 +40,17 @@ def settled(remote, tags):
     return remote
 
 
+@pytest.mark.parametrize("pin", ["VersionAndDigest", "Digest", "Version", "TagAndDigest"])
+def test_a_revert_counts_whatever_the_pin(remote, tags, pin):
+    declared = "envs/dev/app/cv.yaml"
+    remote.commit({declared: remote.show(declared).rstrip() + f"\n  pin: {pin}\n".encode()})
+    run(remote.url, tags)
+    before = bump(remote, tags, "1.1.0")
+    remote.commit({PATH: before}, "Take it back")
+    assert outcome(remote, tags).reason == "Reverted"
+    assert remote.show(PATH) == before
+
+
 class TestSquashes:
     def test_of_several_bumps_oldest_first(self, settled, tags):
         before = settled.show(PATH)
