@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,14 +21,11 @@ from gitcd.model.tree import Entry, Tree, lies_in
 from gitcd.planning.scopes import is_safe
 from gitcd.planning.screening import REGULAR
 from gitcd.usecases.bounded import End, run
+from gitcd.usecases.kustomizing import build_command, environment
 
 _SECONDS = 60.0
 _MOST, _MOST_WORDS = 1 << 24, 1 << 16  # bytes
 _SHOWN = 512
-_PROGRAMS = (("kustomize", "build"), ("kubectl", "kustomize"))
-# What a kustomization names stands in the repository: nothing is fetched for it, by http or by git.
-_NOWHERE = "http://127.0.0.1:9"
-_ENVIRONMENT = {"HTTP_PROXY": _NOWHERE, "HTTPS_PROXY": _NOWHERE, "NO_PROXY": "", "GIT_ALLOW_PROTOCOL": "none"}
 _ABSENT = "no such file or directory"
 _REACH = "a kustomization reaches files of its own folder and below, and of those that it names"
 
@@ -58,9 +53,8 @@ def build(tree: Tree, roots: Sequence[str]) -> Built:
 
 
 def _command(example: str) -> tuple[str, ...]:
-    for name, verb in _PROGRAMS:
-        if program := shutil.which(name):
-            return program, verb
+    if command := build_command():
+        return command
     raise ConfigError(
         f"{example} has to be built, and there is neither kustomize nor kubectl",
         remedy="Install one of them where gitcd finds it (PATH).",
@@ -81,10 +75,9 @@ def _exported(tree: Tree, entries: Sequence[Entry]) -> Iterator[Path]:
 
 
 def _built(command: tuple[str, ...], folder: Path, path: str) -> list[Manifest | Refusal]:
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), **_ENVIRONMENT}
     words = [*command, str((folder / path).parent)]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as talk:
-        end = run(words, environment, out, talk, until=time.monotonic() + _SECONDS, most=_MOST)
+        end = run(words, environment(folder), out, talk, until=time.monotonic() + _SECONDS, most=_MOST)
         if end is End.WELL:
             out.seek(0)
             return read_objects(path, out.read())

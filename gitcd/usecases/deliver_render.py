@@ -6,9 +6,7 @@ folder, with nothing of this process's environment: no credentials, no network, 
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +24,7 @@ from gitcd.rendering.diff import unified
 from gitcd.rendering.pull import RenderedObject
 from gitcd.rendering.pull_markup import code
 from gitcd.usecases.bounded import End, run
+from gitcd.usecases.kustomizing import build_command, environment
 
 _MOST_ROOTS = 20
 _MOST_BYTES = 64 << 20  # of the repository, and of what is built
@@ -35,10 +34,7 @@ _NAME = re.compile(r"^  name: *(\S+)$", re.MULTILINE)
 _NAMESPACE = re.compile(r"^  namespace: *(\S+)$", re.MULTILINE)
 _IMAGE = re.compile(r"^[-+] +-? *image: ", re.MULTILINE)
 _WITH_PODS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
-# Whatever a kustomization names elsewhere is not fetched: no proxy answers there, and git may use no protocol. Since
-# programs ask no proxy for this machine itself, files that name an address are not even copied.
-_NOWHERE = "http://127.0.0.1:1"
-_CUT_OFF = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), _NOWHERE)
+# Programs ask no proxy for this machine itself, so files that name an address are not even copied.
 _ADDRESS = re.compile(rb"^(?![ \t]*#).*://", re.MULTILINE)
 _FETCHED = re.compile(rb"""^[ \t-]*path: *["']?[a-z]+://""", re.MULTILINE)
 
@@ -59,8 +55,8 @@ def render(tree: CommitTree, pull: PlannedPull) -> Rendered:
     roots = sorted({root for change in pull.commit.files if (root := _root(change.path, known)) is not None})
     if not roots:
         return Rendered()
-    program = next((found for name in ("kustomize", "kubectl") if (found := shutil.which(name))), "")
-    if not program:
+    command = build_command()
+    if not command:
         return Rendered(note="kustomize renders these files, and is not installed where gitcd runs.")
     regular = [entry for entry in entries if entry.mode in REGULAR]
     if sum(entry.size for entry in regular) > _MOST_BYTES or len(roots) > _MOST_ROOTS:
@@ -69,7 +65,7 @@ def render(tree: CommitTree, pull: PlannedPull) -> Rendered:
         copy = Path(folder) / "files"
         for entry, data in tree.read(regular):
             _write(copy, entry.path, data)
-        builder = _Builder(program, Path(folder), copy, time.monotonic() + _TIMEOUT)
+        builder = _Builder(command, Path(folder), copy, time.monotonic() + _TIMEOUT)
         return _compared(builder, roots, pull.commit.files)
 
 
@@ -77,19 +73,18 @@ def render(tree: CommitTree, pull: PlannedPull) -> Rendered:
 class _Builder:
     """Runs one program on one copy, until a moment of `time.monotonic()`."""
 
-    program: str
+    command: tuple[str, ...]
     folder: Path
     copy: Path
     deadline: float
 
     def build(self, root: str) -> dict[str, bytes] | str:
         """The objects by name, or why there are none."""
-        verb = "kustomize" if Path(self.program).name == "kubectl" else "build"
-        environment = {"PATH": os.defpath, "HOME": str(self.folder), "GIT_ALLOW_PROTOCOL": "none", **_CUT_OFF}
         output = self.folder / "built"
         with output.open("wb") as stdout, (self.folder / "said").open("wb") as stderr:
-            command = [self.program, verb, f"./{root}" if root else "."]
-            end = run(command, environment, stdout, stderr, until=self.deadline, most=_MOST_BYTES, folder=self.copy)
+            words = [*self.command, f"./{root}" if root else "."]
+            known = environment(self.folder)
+            end = run(words, known, stdout, stderr, until=self.deadline, most=_MOST_BYTES, folder=self.copy)
         if end is End.LATE:
             return "it takes too long"
         if end is End.TOO_MUCH:

@@ -470,7 +470,7 @@ def test_kustomizations_are_built(scene, monkeypatch):
     )
     ran = scene.apply("--all")
     assert (ran.code, ran.results) == (0, {"ConfigMap/built": "Created"}), ran.err
-    monkeypatch.setattr("gitcd.usecases.apply_kustomize._PROGRAMS", (("no-such-program", "build"),))
+    monkeypatch.setattr("gitcd.usecases.kustomizing._PROGRAMS", (("no-such-program", "build"),))
     ran = scene.apply("--all", "--dry-run=client")
     assert ran.code == 2
     assert "neither kustomize nor kubectl" in ran.err

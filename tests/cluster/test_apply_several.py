@@ -72,7 +72,7 @@ def test_a_lease_that_another_run_holds_stops_its_own_environment_only(both, mon
 
 
 def test_a_kustomization_that_nothing_builds_stops_its_own_environment_only(both, monkeypatch):
-    monkeypatch.setattr("gitcd.usecases.apply_kustomize._PROGRAMS", (("no-such-program", "build"),))
+    monkeypatch.setattr("gitcd.usecases.kustomizing._PROGRAMS", (("no-such-program", "build"),))
     both.commit({"envs/dev/app/kustomization.yaml": b"resources: []\n"})
     ran = both.apply("--all")
     assert ran.code == 2

@@ -12,7 +12,7 @@ from gitcd.manifests import kustomizations
 from gitcd.model.live import Manifest
 from gitcd.model.site import Refusal
 from gitcd.model.tree import MemoryTree
-from gitcd.usecases import apply_kustomize
+from gitcd.usecases import apply_kustomize, kustomizing
 from gitcd.usecases.apply_kustomize import build
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
@@ -24,7 +24,7 @@ def kustomize(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    monkeypatch.setattr(apply_kustomize, "_PROGRAMS", (("kustomize", "build"),))
+    monkeypatch.setattr(kustomizing, "_PROGRAMS", (("kustomize", "build"),))
 
     def install(script: str) -> None:
         (folder / "kustomize").write_text(f"#!/bin/sh\n{script}\n")
