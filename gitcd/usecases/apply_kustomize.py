@@ -13,7 +13,7 @@ from gitcd import redact
 from gitcd.errors import ConfigError
 from gitcd.git.runner import no_room
 from gitcd.manifests import kustomizations
-from gitcd.manifests.kustomizations import is_kustomization
+from gitcd.manifests.kustomizations import Kustomization, is_kustomization
 from gitcd.manifests.objects import read_objects
 from gitcd.model.live import Manifest
 from gitcd.model.site import Refusal
@@ -32,8 +32,10 @@ _REACH = "a kustomization reaches files of its own folder and below, and of thos
 Built = list[tuple[str, list[Manifest | Refusal]]]
 
 
-def build(tree: Tree, roots: Sequence[str]) -> Built:
+def build(tree: Tree, roots: Sequence[str], read: Sequence[Kustomization] = ()) -> Built:
     """The objects of each kustomization, by the path of its file; or why it cannot be built.
+
+    `read` are those of the tree that have been read already.
 
     Raises:
         ConfigError: there is neither kustomize nor kubectl.
@@ -41,8 +43,9 @@ def build(tree: Tree, roots: Sequence[str]) -> Built:
     """
     command = _command(roots[0])
     files = {each.path: each for each in tree.entries() if each.mode in REGULAR and is_safe(each.path)}
-    read = tree.read([each for path, each in files.items() if is_kustomization(path)])
-    known = {each.folder: each for each in (kustomizations.read(entry.path, data) for entry, data in read)}
+    given = {each.path for each in read}
+    more = tree.read([each for path, each in files.items() if is_kustomization(path) and path not in given])
+    known = {each.folder: each for each in (*read, *(kustomizations.read(entry.path, data) for entry, data in more))}
     needed = {root: kustomizations.needed(root, known, files) for root in roots}
     places = {place for each in needed.values() if not isinstance(each, Refusal) for place in each}
     with _exported(tree, [each for path, each in files.items() if lies_in(path, places)]) as folder:

@@ -8,7 +8,7 @@ from itertools import islice
 from posixpath import dirname
 
 from gitcd.manifests import kustomizations
-from gitcd.manifests.kustomizations import is_kustomization
+from gitcd.manifests.kustomizations import Kustomization, is_kustomization
 from gitcd.manifests.objects import read_objects
 from gitcd.model.live import Manifest
 from gitcd.model.site import Refusal
@@ -45,7 +45,7 @@ def read_environment(tree: Tree, scopes: Scopes, environment: str, beside: Colle
     known = {each.path for each in plain}
     plain += [each for each in tree.entries() if each.path in beside and each.path not in known]
     found = [(entry.path, read_objects(entry.path, data)) for entry, data in tree.read(plain)]
-    found += build(tree, kustomized.roots) if kustomized.roots else []
+    found += build(tree, kustomized.roots, kustomized.read) if kustomized.roots else []
     return Found(
         tuple(Source(path, tuple(each for each in read if isinstance(each, Manifest))) for path, read in found),
         tuple(each for _, read in found for each in read if isinstance(each, Refusal)),
@@ -71,26 +71,22 @@ def _name(entry: Entry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Kustomizations:
-    """`roots` are files of those that are built by themselves; `parts` files and folders that belong to any."""
+    """Those of an environment. `roots` are files of those that are built by themselves, `parts` what belongs to any."""
 
+    read: tuple[Kustomization, ...]
     roots: tuple[str, ...]
     parts: frozenset[str]
 
 
 def _kustomizations(tree: Tree, entries: Sequence[Entry]) -> _Kustomizations:
     """Those that are neither below another nor a part of one are built by themselves."""
-    files: dict[str, str] = {}
-    used: set[str] = set()
-    parts: set[str] = set()
-    for entry, data in tree.read(entries):
-        found = kustomizations.read(entry.path, data)
-        used |= found.targets.keys()
-        files[found.folder] = entry.path
-        parts |= {found.folder} if found.is_component else set()
-    parts |= used
+    read = tuple(kustomizations.read(entry.path, data) for entry, data in tree.read(entries))
+    files = {each.folder: each.path for each in read}
+    used = {place for each in read for place in each.targets}
+    parts = used | {each.folder for each in read if each.is_component}
     roots = [
         path
         for folder, path in files.items()
         if folder not in parts and files.keys().isdisjoint(islice(upward(folder), 1, None))
     ]
-    return _Kustomizations(tuple(sorted(roots)), frozenset(files) | used)
+    return _Kustomizations(read, tuple(sorted(roots)), frozenset(files) | used)
