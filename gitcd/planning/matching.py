@@ -116,7 +116,8 @@ class Surveyed:
         left = site.marked and not self.declared.reach.markers
         named = spec.container is None or not site.workload or site.container == spec.container.name
         if same_repository and named and left:
-            self.refusals.append(Refusal(site.path, site.line, "left to its $imagepolicy marker"))
+            reason = "left to its $imagepolicy marker, as the environment does not say `markers: true`"
+            self.refusals.append(Refusal(site.path, site.line, reason))
         elif same_repository and named:
             self.sites.append(site)
         elif same_repository and spec.container:

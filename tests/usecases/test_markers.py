@@ -57,7 +57,7 @@ def test_what_is_marked_is_left_alone_and_said_where_they_are_not(form):
     result = plan(files(form, **SELECTOR))
     assert result.files == ()
     assert only(result).kind is OutcomeKind.FAILED
-    assert "left to its $imagepolicy marker" in only(result).message
+    assert "left to its $imagepolicy marker, as the environment does not say `markers: true`" in only(result).message
     assert "envs/dev/app.yaml:" in only(result).message
 
 
