@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from gitcd.model.duration import format_duration
 from gitcd.model.health import State
-from gitcd.model.live import Json
+from gitcd.model.live import Json, Manifest
 from gitcd.model.registry import Failure
 from gitcd.model.strategy import BlueGreen
 from gitcd.rollout import replicas, slots, templates
@@ -41,6 +41,12 @@ def _refused(trouble: Trouble) -> Step:
     return Step(PREPARE, done=lambda _: False, failed=lambda _: trouble)
 
 
+def _suspended(facts: Facts, slot: Manifest) -> str:
+    """What keeps a slot from becoming ready that is nobody's failure."""
+    health = facts.health.get(slot.ref)
+    return health.message if health and health.state is State.SUSPENDED else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Slots:
     """What the steps ask of the facts, in the order of the steps."""
@@ -55,7 +61,16 @@ class _Slots:
         verify, watch = self.release.spec.timeouts.verify + _SPARE, self.blue_green.watch + _SPARE
         lead, failed, held = self.leading, self.failure, self.suspended
         steps = (
-            self._limited(Step(FOLLOW, lead.followed, self.follow, lead.unfollowed), lead.unfollowed),
+            Step(
+                FOLLOW,
+                lead.followed,
+                lead.follow,
+                failed=lead.unfollowable,
+                holds=lambda facts: _suspended(facts, self.pair.old),
+                late=lead.left_behind,
+                says=lead.unfollowed,
+                timeout=self.release.spec.timeouts.rollout,
+            ),
             self._limited(
                 Step(PREPARE, lambda facts: not self.lacking(facts), self.bring, failed=lead.drift, says=self.lacking),
                 self.lacking,
@@ -102,11 +117,6 @@ class _Slots:
         """Whether it is the version that keeps a step from its end: it runs there, and its pods are not ready."""
         return bool(not self.lacking(facts) and self.unready(facts))
 
-    # Follow: a switch that git had before it moved on is carried out first
-
-    def follow(self, facts: Facts) -> Sequence[Action]:
-        return self.leading.led(facts, self.pair.service)
-
     # Prepare: the new slot runs the image, and the Services are there
 
     def lacking(self, facts: Facts) -> str:
@@ -144,8 +154,7 @@ class _Slots:
         return is_mine and facts.record.step in {SWITCH, WATCH}
 
     def suspended(self, facts: Facts) -> str:
-        health = facts.health.get(self.pair.new.ref)
-        return health.message if health and health.state is State.SUSPENDED else ""
+        return _suspended(facts, self.pair.new)
 
     def unready(self, facts: Facts) -> str:
         """Why the Service may not lead to the new slot; empty: it may."""

@@ -111,6 +111,8 @@ def succeeded(page: Page, release: Release, now: datetime) -> Page:
 def failed(page: Page, release: Release, trouble: Trouble, now: datetime) -> Page:
     """It failed and stays as it is: a person has to act."""
     result = Result.FAILED if trouble.blames else Result.INCONCLUSIVE
+    if not trouble.blames:  # it may have been so from the start, with the record of another one there still
+        page = _given_way(page, release, now)
     text = message(release, trouble)
     page = _ended(page, release, now, result, text)
     verified = "False" if trouble.blames else "Unknown"
@@ -186,6 +188,8 @@ def _ended(page: Page, release: Release, now: datetime, result: Result, why: str
     latest = {key: value for key, value in entry.items() if value}
     past = _past(fields)
     if past and all(past[0].get(key) == latest.get(key) for key in ("digest", "commit", "result")):
+        if not page.record.new_digest and past[0].get("message") == latest.get("message"):
+            return replace(page, fields=fields)  # nothing was begun since, so nothing has ended
         past = past[1:]  # the same again, of which one line is enough
     return replace(page, fields={**fields, "history": [latest, *past][: release.spec.history.limit]})
 

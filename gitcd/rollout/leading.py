@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gitcd.model.health import State
 from gitcd.model.live import Json, Manifest
-from gitcd.rollout import slots, templates
+from gitcd.rollout import replicas, slots, templates
 from gitcd.rollout.actions import Action, Apply, Select
 from gitcd.rollout.facts import Facts, Release
 from gitcd.rollout.health.reading import text
@@ -14,6 +15,7 @@ from gitcd.rollout.slots import STRATEGY, Pair
 from gitcd.rollout.table import Trouble
 
 FOLLOW, COMMIT, SWITCH = "Follow", "Commit", "Switch"
+UNFIT, NOT_LED = "LiveSlotNotReady", "NotApplied"  # why a Service does not follow git
 _BEGUN = frozenset({COMMIT, SWITCH})
 
 
@@ -101,26 +103,63 @@ class Leading:
         return set_at is None or record.since is None or set_at <= record.since
 
     def followed(self, facts: Facts) -> bool:
-        """Whether the Service and what stands behind it are where a switch led that git had before it moved on."""
+        """Whether the Service and what stands behind it are where git has them, or gitcd did not lead them away."""
         has_begun = facts.record.is_of(STRATEGY, self.release.digest) and facts.record.step == FOLLOW
         is_open = has_begun and bool(slots.mixed(facts, self.pair.service, self.pair.old))
         return not (self._is_behind(facts) or is_open)
 
+    def follow(self, facts: Facts) -> Sequence[Action]:
+        """What makes the slot that git says is live fit for that, and lets the Service lead there once it is."""
+        if self.release.external:
+            return ()
+        return self._fitted(facts) or (() if self.unfollowed(facts) else self.led(facts, self.pair.service))
+
     def unfollowed(self, facts: Facts) -> str:
         """Why the Service cannot be led to the slot that git says is live; empty: it can."""
         old = self.pair.old
-        if facts.is_pending(old):
-            return f"{old.ref} does not run what the commit says"
+        if why := self.unlike(facts, old):
+            return why
+        health = facts.health.get(old.ref)
+        if health is None or health.state is not State.CURRENT:
+            return (health.message if health else "") or f"{old.ref} is not healthy"
         is_fit = slots.ready_pods(facts, self.pair, old)
         return "" if is_fit else f"{old.ref} has no ready pod that {self.pair.service.ref} could select"
 
+    def unfollowable(self, facts: Facts) -> Trouble | None:
+        """Why it is no use to wait for that: somebody wants it otherwise, or it was waited for before, or cannot be."""
+        if not self._is_behind(facts):
+            return self.drift(facts)
+        trouble, health = self.left_behind(facts), facts.health.get(self.pair.old.ref)
+        has_failed = health is not None and health.state is State.FAILED
+        return trouble if not self.follow(facts) and (has_failed or facts.stalled == trouble.reason) else None
+
+    def left_behind(self, facts: Facts) -> Trouble:
+        """What is said, in the same words in every run, for as long as the Service cannot follow."""
+        old, main = self.pair.old.ref, self.pair.service.ref
+        is_fit = not self.unfollowed(facts)
+        why = "nobody has let it lead there yet" if is_fit else f"{old} is not ready, as `gitcd status --live` shows"
+        message = (
+            f"{main} still leads to {self.pair.new.ref} where git says {old}, and {why}: mend that, or let git say "
+            "otherwise; nothing else is done before"
+        )
+        return Trouble(NOT_LED if is_fit else UNFIT, message, blames=False)
+
+    def _fitted(self, facts: Facts) -> Sequence[Action]:
+        """What the slot lacks that git says is live; the cluster's Service leads to the other one."""
+        if self.unlike(facts, self.pair.old):
+            return replicas.brought(facts, self.pair.old)
+        return replicas.scaled(facts, replace(self.pair, new=self.pair.old, old=self.pair.new))
+
     def _is_behind(self, facts: Facts) -> bool:
-        """Whether the Service selects what is idle by now, because the run that was about to switch it has ended."""
+        """Whether the Service selects what is idle in git because gitcd, or whoever applies, has let it do so.
+
+        Git has moved on then: the run that was about to switch has ended, or its proposal is no more.
+        """
         live, record = facts.live.get(self.pair.service.ref, {}), facts.record
         if self.pair.is_switched or slots.live_slot(facts, self.pair) is not self.pair.new:
             return False
-        if not (self.release.external or slots.is_set_by_us(live)):
-            return False
-        if record.step == FOLLOW:
-            return record.is_of(STRATEGY, self.release.digest)
+        if not self.release.external:
+            return slots.is_set_by_us(live)
+        if record.step == FOLLOW or facts.stalled in {UNFIT, NOT_LED}:
+            return record.is_of(STRATEGY, self.release.digest) or not record.step
         return record.step in _BEGUN and slots.holds(self.pair.old, self.release, record.new_digest)

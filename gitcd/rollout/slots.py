@@ -41,6 +41,11 @@ class Pair:
         """The slot that git says is live."""
         return self.new if self.is_switched else self.old
 
+    @property
+    def idle(self) -> Manifest:
+        """The other one."""
+        return self.old if self.is_switched else self.new
+
 
 def pair_of(release: Release) -> Pair | Failure:
     """Tell the slots apart by the release's image and by the Service in git."""

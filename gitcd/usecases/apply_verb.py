@@ -83,6 +83,8 @@ def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> I
 def _course(run: Workspace, mirror: Mirror, wish: Wish) -> _Course:
     tree = revision(mirror, wish.revision)
     driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: _forge(run, mirror), run.now)
+    if driven.outdated and wish.dry_run is DryRun.NONE:
+        _withdraw(run, mirror, driven)
     inputs = read_inputs(driven.tree, mirror.memory)
     if wish.selection.apps:
         check_selection(wish.selection, inputs)
@@ -90,6 +92,13 @@ def _course(run: Workspace, mirror: Mirror, wish: Wish) -> _Course:
     bounds = Bounds(frozenset(run.settings.allow.kinds), run.limits)
     until = ending(run, wish.budget, wait=wish.wait)
     return _Course(run, mirror, mirror.tip, driven, inputs, Objects(api), bounds, wish, until)
+
+
+def _withdraw(run: Workspace, mirror: Mirror, driven: Drive) -> None:
+    from gitcd.usecases.deliver_desk import open_desk
+    from gitcd.usecases.ways_age import withdraw
+
+    withdraw(mirror, driven.outdated, run.context(mirror), open_desk(run, mirror))
 
 
 def _environments(course: _Course) -> list[str]:

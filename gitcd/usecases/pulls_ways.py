@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable
 from datetime import datetime
 
 from gitcd.errors import GitcdError
@@ -13,19 +13,15 @@ from gitcd.git.tree import CommitTree
 from gitcd.manifests.reading import read_hold
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import hold_path
-from gitcd.model.plan import FileChange
-from gitcd.model.tree import Entry, Mode, Tree
 from gitcd.planning.holds import rejection
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
-from gitcd.planning.overlay import Overlay
 from gitcd.planning.overview import standing, telling_files
 from gitcd.planning.pulls import Fate, is_way_over, together
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import Standing
 from gitcd.planning.switching import standing as slots_of
-
-_Oids = Mapping[str, str]
+from gitcd.usecases.ways_age import outdated, told, with_files
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +32,7 @@ def fate_of_way(
     """What may become of it; None: it may still be merged, or nobody can tell, so it is left alone.
 
     It is of no use any more where the base says what it does, where its declarations have moved on, and where it would
-    switch to what a hold keeps out.
+    switch to what a hold keeps out, or to a slot that is not what was verified.
     """
     try:
         return _fate(mirror, branch, inputs, is_gone, now)
@@ -60,13 +56,15 @@ def _fate(
     telling = {path for each in surveyed for path in telling_files(each)} | brought.keys()
     since = {path: old for path, (old, _) in replaced(mirror, branch.parents[0], mirror.tip).items() if path in telling}
     here = _states(surveyed)
-    after = _states(survey(declared, _with(mirror, tip, since | brought), inputs.scopes))
+    after = _states(survey(declared, with_files(mirror, tip, since | brought), inputs.scopes))
     if here == after:
         return _close(branch.carried, "is current") if _holds_as_much(mirror, branch, inputs) else None
-    is_over = is_way_over(branch.name, mirror.line())
-    if is_over and (found := _held_off(branch, inputs, now)):
-        return found
-    before = _states(survey(declared, _with(mirror, tip, since), inputs.scopes))
+    if is_way_over(branch.name, mirror.line()):
+        if found := _held_off(branch, inputs, now):
+            return found
+        if changed := outdated(mirror, branch, inputs):
+            return Fate(close=True, reason=together({each: told(ref) for each, ref in sorted(changed.items())}))
+    before = _states(survey(declared, with_files(mirror, tip, since), inputs.scopes))
     if any(here[each] == before[each] for each in here):
         return None
     return _close(branch.carried, "has moved on")
@@ -101,11 +99,3 @@ def _states(surveyed: Iterable[Surveyed]) -> dict[Identity, Hashable]:
         pair = (slots.live.identifier, slots.idle.identifier) if isinstance(slots, Standing) else None
         found[each.declared.identity] = pair or standing(each).value
     return found
-
-
-def _with(mirror: Mirror, tip: CommitTree, oids: _Oids) -> Tree:
-    """The tip with other files in these places, by their object ids; empty: there is none."""
-    wanted = [Entry(path, Mode.FILE, oid) for path, oid in sorted(oids.items()) if oid]
-    mirror.origin.fetch_objects([each.oid for each in wanted])
-    files = {entry.path: data for entry, data in CommitTree(mirror.git, mirror.tip).read(wanted)}
-    return Overlay(tip).changed(FileChange(path, Mode.FILE, None, files.get(path)) for path in oids)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gitcd.errors import RefusedError
 from gitcd.model.declaration import Identity
-from gitcd.model.live import Ref
+from gitcd.model.live import Manifest, Ref
 from gitcd.rollout.facts import Release, template
 from gitcd.rollout.slots import holds
 
@@ -29,12 +29,12 @@ def check_same(verified: Iterable[Release], now: Iterable[Release]) -> None:
     """
     there = {each.identity: each for each in now}
     for each in verified:
-        if each.identity in there and (ref := changed_slot(each, there[each.identity])):
+        slots = [slot for slot in each.workloads if holds(slot, each)]
+        if each.identity in there and (ref := changed(slots, there[each.identity])):
             raise OvertakenError(each.identity, str(ref))
 
 
-def changed_slot(verified: Release, now: Release) -> Ref | None:
-    """The slot with the image that was verified, where a later commit says otherwise what its pods are."""
+def changed(slots: Iterable[Manifest], now: Release) -> Ref | None:
+    """The first of these workloads whose pods are others by a later commit."""
     there = {each.ref: template(each.value) for each in now.workloads}
-    slots = (each for each in verified.workloads if holds(each, verified))
     return next((each.ref for each in slots if there.get(each.ref, {}) != template(each.value)), None)

@@ -29,6 +29,7 @@ from gitcd.rollout.table import Trouble
 from gitcd.usecases.rollout_releases import releases_at
 from gitcd.usecases.rollout_team import End, Rolled
 from gitcd.usecases.switch_aims import recollected
+from gitcd.usecases.ways_age import outdated
 from gitcd.usecases.ways_proof import is_proper
 
 _Files = Mapping[str, tuple[Mode, bytes]]
@@ -51,10 +52,14 @@ Declined = tuple[Release, WayBack]
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """What the cluster is driven by: the tip, or what it becomes once what waits has been merged."""
+    """What the cluster is driven by: the tip, or what it becomes once what waits has been merged.
+
+    `outdated` are declarations whose proposed switch counts no more.
+    """
 
     tree: CommitTree
     ways: tuple[WayBack, ...] = ()
+    outdated: tuple[Identity, ...] = ()
 
     @property
     def declined(self) -> tuple[WayBack, ...]:
@@ -66,8 +71,8 @@ def drive(
 ) -> Drive:
     """The tip with the ways back that wait for it. One whose files have changed since is overtaken, and counts no more.
 
-    Nor does a switch to what a hold keeps out, be it one that waits to be merged itself; nor a branch that holds other
-    things than gitcd would have written.
+    Nor does a switch to what a hold keeps out, be it one that waits to be merged itself, or to a slot that git has
+    changed since it was verified; nor a branch that holds other things than gitcd would have written.
 
     The branch of a pull request that was closed still holds the cluster where it is: what git says failed there.
 
@@ -75,12 +80,16 @@ def drive(
         ConfigError: no permission.
         TransientError: the remote cannot be reached.
     """
-    line = mirror.line()
+    line, tip = mirror.line(), tree
     mine = {name: each for name, each in read_branches(mirror).items() if each.is_by(author)}
     back = [each for name, each in mine.items() if is_way_back(name, line)]
     over = [each for name, each in mine.items() if is_way_over(name, line)]
     ways: list[WayBack] = []
+    gone: list[Identity] = []
     for branch in (*back, *over):
+        if branch in over and outdated(mirror, branch, read_inputs(tip, mirror.memory)):
+            gone += branch.carried
+            continue
         files = _files(mirror, branch, tree)
         if not files:
             continue
@@ -92,7 +101,7 @@ def drive(
             continue
         tree = _merged(mirror, tree, branch, files, author)
         ways.append(_way(mirror, branch, forge()))
-    return Drive(tree, tuple(ways))
+    return Drive(tree, tuple(ways), tuple(gone))
 
 
 def _is_held_off(inputs: Inputs, branch: Branch, now: datetime) -> bool:

@@ -809,13 +809,73 @@ class TestANewerCommit:
         assert world.selects["app"] == "blue"
         world.now += timedelta(minutes=15)
         found = trouble(world.turn())
-        assert (found.reason, found.blames) == ("Timeout", False)
+        assert (found.reason, found.blames) == ("LiveSlotNotReady", False)
+        assert "Service team/app still leads to Deployment team/app-blue where git says Deployment team/app-green" in (
+            found.message
+        )
+
+    def test_every_later_run_says_the_same_at_once_until_it_is_ready(self):
+        world = self.overtaken()
+        unready(world)
+        world.turn()
+        world.now += timedelta(minutes=15)
+        first = trouble(world.turn())
+        for _ in range(3):
+            world.record, world.stalled = Record(), first.reason
+            world.now += timedelta(minutes=5)
+            assert trouble(world.turn()) == first
+        world.settle()
+        assert isinstance(world.run(), Finished)
+        assert (world.selects["app"], world.git_live, world.slots["blue"].version) == ("blue", "blue", "3")
+
+    def test_what_cannot_start_is_not_waited_for(self):
+        world = self.overtaken()
+        world.failing["green"] = "CrashLoopBackOff"
+        world.settle()
+        assert trouble(world.turn()).reason == "LiveSlotNotReady"
+
+    def test_what_is_paused_is_waited_for(self):
+        world = self.overtaken()
+        world.paused.add("green")
+        assert world.turn() == Wait("Follow", "Deployment team/app-green is paused")
+
+    def test_one_that_was_scaled_down_is_brought_up_first_and_the_service_selects_a_ready_pod_all_the_while(self):
+        """The proposal of a switch that was carried out is no more."""
+        world = World()
+        world.run()
+        assert (world.selects["app"], world.slots["blue"].replicas) == ("green", 0)
+        world.git_live, world.git["green"], world.version = "blue", "3", "3"
+        world.record, world.measured, world.stalled = Record(), {}, "LiveSlotNotReady"
+        done = len(world.writes)
+        decision = world.turn()
+        for _ in range(60):
+            assert world.invariant
+            if not isinstance(decision, Do | Wait):
+                break
+            world.settle()
+            world.now += timedelta(seconds=10)
+            decision = world.turn()
+        assert isinstance(decision, Finished)
+        assert world.writes[done:][:5] == [
+            "scale Deployment team/app-blue to 2",
+            "switch Service team/app",
+            "scale Deployment team/app-green to 2",
+            "apply Deployment team/app-green",
+            "switch Service team/app-preview",
+        ]
+        assert (world.selects["app"], world.slots["green"].version) == ("green", "3")
 
     @pytest.mark.parametrize("record", [Record(), Record("ServiceBlueGreen", "Watch", None, None, 1, "", digest("2")),
                                         Record("ServiceBlueGreen", "Switch", None, None, 1, "", digest("9"))])  # fmt: skip
-    def test_without_a_record_of_that_switch_it_is_drift(self, record):
+    def test_no_record_is_needed_where_gitcd_has_let_the_service_lead_there(self, record):
         world = self.overtaken()
         world.record = record
+        assert isinstance(world.run(), Finished)
+        assert (world.git_live, world.selects["app"], world.slots["blue"].version) == ("blue", "blue", "3")
+
+    def test_where_nobody_knows_who_has_it_is_drift(self):
+        world = self.overtaken()
+        world.remembers = False
         writes = list(world.writes)
         assert trouble(world.turn()).reason == "Drift"
         assert world.writes == writes
@@ -831,6 +891,12 @@ class TestANewerCommit:
         decision = world.turn()
         assert isinstance(decision, Wait)
         assert decision.step == "Follow"
+        world.now += timedelta(minutes=15)
+        first = trouble(world.turn())
+        assert first.reason == "NotApplied"
+        for _ in range(2):
+            world.record, world.stalled = Record(), first.reason
+            assert trouble(world.turn()) == first
 
 
 class TestExternalNumbers:

@@ -52,6 +52,10 @@ def begin(page: Page, now: datetime) -> Page:
     return book.begun(page, _record(), RELEASE, now)
 
 
+def stop(page: Page, now: datetime) -> Page:
+    return book.failed(page, RELEASE, Trouble("Drift", "somebody has switched it", blames=False), now)
+
+
 def succeed(page: Page, now: datetime) -> Page:
     return book.succeeded(page, RELEASE, now)
 
@@ -156,3 +160,21 @@ def test_what_was_found_good_is_so_since_the_first_time() -> None:
 def test_a_condition_keeps_its_time_while_its_status_does() -> None:
     page = _page(begin, fail, fail)
     assert {each["lastTransitionTime"] for each in page.conditions} == {"2026-05-04T12:01:00Z"}
+
+
+def test_what_is_stopped_from_the_start_is_no_end_of_what_went_on_before() -> None:
+    before = Page({"rollout": record.render(_record(OLD))})
+    first, second = book.failed(before, RELEASE, TROUBLE, NOW), stop(before, NOW)
+    assert [each["digest"] for each in first.fields["history"]] == [OLD]
+    assert [(each["digest"], each["result"]) for each in second.fields["history"]] == [
+        (NEW, Result.INCONCLUSIVE),
+        (OLD, Result.SUPERSEDED),
+    ]
+
+
+def test_what_is_said_again_and_again_changes_nothing() -> None:
+    page = _page(begin, stop)
+    again = _page(begin, stop, stop, stop)
+    assert again == page
+    other = book.failed(page, RELEASE, Trouble("Drift", "another one has", blames=False), NOW + timedelta(hours=1))
+    assert [each["message"] for each in other.fields["history"]] == ["v2: another one has"]

@@ -30,6 +30,7 @@ from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.rollout_team import Rolled
 from gitcd.usecases.switch import Switcher
 from gitcd.usecases.takeback import Reverter
+from gitcd.usecases.ways_age import withdraw
 from gitcd.usecases.ways_back import Drive, declined, drive, stalled
 from tests.support.containerversions import manifest
 from tests.support.memoryforge import MemoryForge
@@ -69,11 +70,13 @@ class GitRollouts:
 
     def reconcile(self) -> Published[Any]:
         with mirror_of(self.remote.url) as mirror:
-            return reconcile(mirror, context(mirror, self.tags, self._later()), AUTHOR)
+            return reconcile(mirror, context(mirror, self.tags, self._later()), AUTHOR, desk=self._desk())
 
     def apply(self, **more: Any) -> dict[str, Rolled]:
         with mirror_of(self.remote.url) as mirror:
             driven = self.driven(mirror)
+            if driven.outdated and (desk := self._desk()):
+                withdraw(mirror, driven.outdated, context(mirror, self.tags, self._later()), desk)
             means = self.means(mirror, **more)
             identities = [Identity("dev", self.cluster.namespace, name) for name in self.apps]
             releases = Branch(mirror).releases(driven.tree.commit, identities)

@@ -83,7 +83,7 @@ CELLS = (
     crashes(GITCD, "Preview", astray=True, dies="^switch Service .*/preview$"),
     crashes(GITCD, "Switch", switched=True, dies="^switch Service .*/app$"),
     crashes(GITCD, "Rest", switched=True, spares=False, dies="^scale Deployment .*/app-blue to 0$"),
-    crashes(GITCD, "Follow", ending=STAYS, reason="Timeout", switched=True, dies="^switch Service .*/app$", then="1.2.0",
+    crashes(GITCD, "Follow", ending=STAYS, reason="LiveSlotNotReady", switched=True, dies="^switch Service .*/app$", then="1.2.0",
             fails_at="Follow", rollout="3s"),
     *_of(EXTERNAL),
     crashes(EXTERNAL, "Switch", switched=True, spares=False, dies="^Switch"),

@@ -69,6 +69,7 @@ class World:
         self.endpoints: dict[str, list[tuple[str, bool]]] = {}
         self.record = Record()
         self.measured: dict[str, tuple[Measurement, ...]] = {}
+        self.stalled = ""  # what the status says of a run before
         self.failing: dict[str, str] = {}  # slots whose pods cannot start, and why
         self.paused: set[str] = set()
         self.stated: dict[str, int | None] = dict.fromkeys(NAMES, self.replicas)  # in git; None: git says nothing
@@ -169,7 +170,7 @@ class World:
             around[main.ref] = Around(slices=(self._slice(service),))
         release = release or self.release()
         kept = record.read(record.render(self.record))
-        return Facts(release, self.now, live, health, around, self.measured, kept)
+        return Facts(release, self.now, live, health, around, self.measured, kept, stalled=self.stalled)
 
     def turn(self) -> Decision:
         """What a run does in one turn: what it decides, and that carried out, after it is written down."""
@@ -183,6 +184,7 @@ class World:
         return decision
 
     def enter(self, step: str) -> None:
+        self.stalled = ""
         mine = self.record.is_of(slots.STRATEGY, digest(self.version))
         if not (mine and self.record.step == step):
             self.record = Record(slots.STRATEGY, step, self.now, self.now, 1, "", digest(self.version), "c" * 40)
