@@ -103,10 +103,11 @@ class Document:
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 continue
-            if is_merge(key) and not merged:
+            merges = is_merge(key)
+            if merges and not merged:
                 merged = value.value if isinstance(value, SequenceNode) else [value]
                 continue
-            if key.value in result.nodes or is_merge(key):
+            if merges or key.value in result.nodes:
                 result.twice = result.twice or key
             result.nodes[key.value] = value
         for source in merged:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from gitcd.manifests.compose import MAX_DEPTH, Document
+from gitcd.manifests.compose import MAX_DEPTH, Document, Fields
 from gitcd.model.site import Refusal
 
 _INDEX = re.compile("0|[1-9][0-9]{0,6}")
@@ -36,12 +36,11 @@ class Cursor:
         """The value of a key, merge keys applied."""
         if not isinstance(self.node, MappingNode):
             return None
-        child = self.document.fields(self.node).nodes.get(key)
-        return (
-            None
-            if child is None
-            else Cursor(self.document, child, f"{self.pointer}/{escape(key)}", self._doubt(self.node))
-        )
+        fields = self.document.fields(self.node)
+        child = fields.nodes.get(key)
+        if child is None:
+            return None
+        return Cursor(self.document, child, f"{self.pointer}/{escape(key)}", self._doubt(fields))
 
     def at(self, *keys: str) -> Cursor | None:
         cursor: Cursor | None = self
@@ -63,8 +62,9 @@ class Cursor:
     def children(self) -> Iterator[tuple[str, Cursor]]:
         """The entries of a mapping by key; nothing for anything else."""
         if isinstance(self.node, MappingNode):
-            doubt = self._doubt(self.node)
-            for key, child in self.document.fields(self.node).nodes.items():
+            fields = self.document.fields(self.node)
+            doubt = self._doubt(fields)
+            for key, child in fields.nodes.items():
                 yield key, Cursor(self.document, child, f"{self.pointer}/{escape(key)}", doubt)
 
     def scalars(self) -> Iterator[Cursor]:
@@ -115,8 +115,8 @@ class Cursor:
             return None
         return Cursor(self.document, self.node.value[int(token)], f"{self.pointer}/{token}", self.doubt)
 
-    def _doubt(self, node: MappingNode) -> Refusal | None:
-        twice = self.document.fields(node).twice
+    def _doubt(self, fields: Fields) -> Refusal | None:
+        twice = fields.twice
         if self.doubt or twice is None:
             return self.doubt
         return Refusal(self.document.path, self.document.line(twice), f"the key {twice.value!r} occurs twice")
