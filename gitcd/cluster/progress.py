@@ -75,11 +75,30 @@ def write_progress(
     status = {**fields, "conditions": [{**each, _SEEN: live.generation} for each in conditions]}
     body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status}
     try:
-        return progress_of(api.apply(f"{live.path}/status", body, manager=MANAGER, force=True))
+        made = api.apply(f"{live.path}/status", body, manager=MANAGER, force=True)
+        return progress_of(_without_theirs(api, f"{live.path}/status", made, fields))
     except DeclinedError as answer:
         if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:  # a conflict: another object bears its name
             return None
         raise
+
+
+def _without_theirs(api: Api, path: str, made: Json, fields: Mapping[str, Any]) -> Json:
+    """The object without the fields that are to go and that somebody else has written, too: those stay in an apply.
+
+    A record that nobody takes away would be a rollout that never ends.
+    """
+    theirs = [key for key in FIELDS if key in (made.get("status") or {}) and key not in fields]
+    if not theirs:
+        return made
+    test = {"op": "test", "path": "/metadata/resourceVersion", "value": made["metadata"]["resourceVersion"]}
+    steps = [test, *({"op": "remove", "path": f"/status/{key}"} for key in theirs)]
+    try:
+        return api.patch(path, steps, manager=MANAGER)
+    except DeclinedError as answer:
+        if answer.status not in {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
+            raise
+        return made  # it has changed meanwhile, and the next write finds what is left
 
 
 def _is_mine(condition: Mapping[str, Any], managed: tuple[Mapping[str, Any], ...] | list[Mapping[str, Any]]) -> bool:
