@@ -7,6 +7,8 @@ from dataclasses import replace
 from operator import is_
 
 from gitcd.errors import ConfigError
+from gitcd.model.declaration import Identity
+from gitcd.model.faults import did_you_mean
 from gitcd.model.layout import Granularity
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome
@@ -106,10 +108,20 @@ def check_selection(selection: Selection, inputs: Inputs) -> None:
     declared = sorted(each.identity for each in inputs.declared)
     known = [*declared, *(each.identity for each in inputs.broken)]
     if lost := [flag for flag, part in parts.items() if not any(map(part.takes, known))]:
-        shown = ", ".join(map(str, declared[:_SHOWN])) + (" …" if len(declared) > _SHOWN else "")
-        remedy = f"There are: {shown}" if declared else ""
         hint = "`gitcd validate` tells which declarations cannot be read." if inputs.broken else ""
-        raise ConfigError(f"nothing is selected by {' and '.join(lost)}", remedy=f"{remedy} {hint}".strip())
+        remedy = f"{_there_are(selection, declared)} {hint}".strip()
+        raise ConfigError(f"nothing is selected by {' and '.join(lost)}", remedy=remedy)
+
+
+def _there_are(selection: Selection, declared: Sequence[Identity]) -> str:
+    """What can be selected: environments or, where an app is looked for, declarations; first what may be meant."""
+    named = [each for identity in declared for each in (identity.name, identity.app, str(identity))]
+    meant = next(
+        (hint for app in sorted(selection.apps) if app not in named and (hint := did_you_mean(app, named))), ""
+    )
+    known = [str(each) for each in declared] if selection.apps else sorted({each.environment for each in declared})
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"{meant} There are: {', '.join(known[:_SHOWN])}{more}." if known else ""
 
 
 def _with_neighbours(declared: Sequence[Declared], selection: Selection) -> list[Declared]:

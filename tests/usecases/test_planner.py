@@ -542,12 +542,20 @@ class TestTogether:
         assert only(result).identity == Identity("dev", "team", "b")
         assert [change.path for change in result.files] == ["envs/dev/b/b.yaml"]
 
-    @pytest.mark.parametrize("selection", [Selection(apps=frozenset({"app", "tpyo"})), Selection(frozenset({"pord"}))])
-    def test_a_selection_that_meets_nothing_is_refused_before_anything_is_asked(self, selection):
+    @pytest.mark.parametrize(
+        ("selection", "remedy"),
+        [
+            (Selection(apps=frozenset({"app", "tpyo"})), "There are: dev/team/app."),
+            (Selection(apps=frozenset({"team/aap"})), "Did you mean team/app? There are: dev/team/app."),
+            (Selection(frozenset({"pord"})), "There are: dev."),
+            (Selection(frozenset({"pord"}), frozenset({"app"})), "There are: dev/team/app."),
+        ],
+    )
+    def test_a_selection_that_meets_nothing_is_refused_before_anything_is_asked(self, selection, remedy):
         registry = Registry(app=TWO.images["app"])
-        with pytest.raises(ConfigError, match=r"(?m)nothing is selected by --(app tpyo|environment pord)$") as caught:
+        with pytest.raises(ConfigError, match=r"(?m)nothing is selected by --(app|environment) \S+$") as caught:
             plan(app(), registry, selection=selection)
-        assert "dev/team/app" in caught.value.remedy
+        assert caught.value.remedy == remedy
         assert registry.asked == []
 
 
