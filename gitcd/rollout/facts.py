@@ -44,6 +44,12 @@ class Release:
     external: bool = False
     left: tuple[Ref, ...] = ()
 
+    @property
+    def company(self) -> object:
+        """What tells those apart that do not move together."""
+        group = self.spec.strategy.group
+        return (self.identity.environment, group) if group else self.identity
+
 
 @dataclass(frozen=True, slots=True)
 class Order:

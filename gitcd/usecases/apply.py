@@ -13,7 +13,6 @@ from gitcd.errors import GitcdError, TransientError
 from gitcd.git.runner import CorruptError
 from gitcd.model.applied import BROKEN, Applied, Entry, Fate, Inventory
 from gitcd.model.declaration import Identity
-from gitcd.model.health import State
 from gitcd.model.live import Manifest, Ref
 from gitcd.model.registry import Failure
 from gitcd.planning.applying_fields import lacks
@@ -22,7 +21,7 @@ from gitcd.planning.applying_scope import workloads_of
 from gitcd.rollout.facts import Facts, Release
 from gitcd.usecases.apply_answers import unseen
 from gitcd.usecases.apply_lease import Holds, held
-from gitcd.usecases.apply_look import Look, firsts, objects_of, take_look, turn_of
+from gitcd.usecases.apply_look import Look, firsts, objects_of, take_look, turns_of
 from gitcd.usecases.apply_prune import Pruned, Pruner, nothing_left, rails_around
 from gitcd.usecases.apply_record import read_record, write_record
 from gitcd.usecases.apply_release import is_settled
@@ -163,22 +162,14 @@ class _Run:
                     self._progress.add(unseen(each, trouble))
         paths = {each.ref: each.origin.path for each in self._want.manifests}
         waves = Waves(self._objects, self._writer, self._how.until, keep, self._how.is_changing, paths)
-        turn = turn_of(self._want, self._due) if is_real else -1
+        turns = turns_of(self._want, self._due) if is_real else {}
         for number, wave in enumerate(self._want.waves):
             waves.write(wave, direct, self._live, self._progress)
-            if number == turn:
-                self._roll(waves)
-        if is_real and self._due and turn < 0:  # somebody else writes the workloads
-            self._roll(waves)
+            self._roll(waves, turns.get(number, ()))
+        self._roll(waves, turns.get(-1, ()))  # somebody else writes the workloads
         if is_real and self._how.wait:
-            written = [ref for ref in direct if self._was_written(ref)]
-            waves.settle([*written, *(ref for ref in self._unwell if ref not in moving)], self._progress)
-
-    @property
-    def _unwell(self) -> list[Ref]:
-        """What an earlier run has written and not seen healthy, and what will not become so by itself any more."""
-        was_well = self._record.inventory.commit == self._commit
-        return [ref for ref, state in self._look.unwell.items() if state is State.FAILED or not was_well]
+            ailing = (ref for ref in self._look.ailing(self._commit) if ref not in moving)
+            waves.settle([*filter(self._progress.was_written, direct), *ailing], self._progress)
 
     def _leave_unclear(self) -> set[Ref]:
         """Leave the workloads of which it is not clear what they shall run."""
@@ -190,21 +181,17 @@ class _Run:
                 self._progress.leave(each, f"it is not clear what {part.identity} shall run")
         return left
 
-    def _was_written(self, ref: Ref) -> bool:
-        result = self._progress.results.get(ref)
-        return result is not None and result.fate in {Fate.CREATED, Fate.CHANGED}
-
-    def _roll(self, waves: Waves) -> None:
-        """Take the releases live; what is left of their manifests is written once they are."""
+    def _roll(self, waves: Waves, releases: Sequence[Release]) -> None:
+        """Take these releases live; what is left of their manifests is written once they are."""
         free: list[Release] = []
         stopped = {
             part.declared.declaration.spec.strategy.group
             for part in self._want.parts
             if isinstance(self._want.releases.get(part.identity), Failure)
         }
-        first = firsts(self._want, self._due)
+        first = firsts(self._want, releases)
         waves.await_first((ref for refs in first.values() for ref in refs), self._progress)
-        for release in self._due:
+        for release in releases:
             if why := self._obstacle(release, first[release.identity]):
                 for each in objects_of(release):
                     self._progress.leave(each, why)
@@ -212,8 +199,9 @@ class _Run:
             else:
                 free.append(release)
         free = self._there(free, stopped)
-        self._rolled = self._how.roll(free, self._writer, self._keep) if free else []
-        for ended in self._rolled:
+        rolled = self._how.roll(free, self._writer, self._keep) if free else []
+        self._rolled += rolled
+        for ended in rolled:
             self._complete(ended)
 
     def _obstacle(self, release: Release, first: Sequence[Ref]) -> str:

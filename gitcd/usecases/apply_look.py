@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,6 +43,11 @@ class Look:
     hidden: Mapping[Ref, Hidden]
     unwell: Mapping[Ref, State]
 
+    def ailing(self, commit: str) -> list[Ref]:
+        """What an earlier run has written and not seen healthy, and what will not become so by itself any more."""
+        was_well = self.record.inventory.commit == commit
+        return [ref for ref, state in self.unwell.items() if state is State.FAILED or not was_well]
+
 
 def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> Look:
     """See what there is, and find what differs."""
@@ -79,15 +85,20 @@ def objects_of(release: Release) -> tuple[Manifest, ...]:
     return (*release.workloads, *release.others)
 
 
-def turn_of(want: Want, releases: Sequence[Release]) -> int:
-    """The wave after which releases are taken live: the last one that has a workload of theirs; -1: none has."""
-    workloads = {each.ref for release in releases for each in release.workloads}
-    numbers = [
-        number
-        for number, wave in enumerate(want.waves)
-        if not workloads.isdisjoint(each.ref for each in wave.manifests)
-    ]
-    return max(numbers, default=-1)
+def turns_of(want: Want, releases: Sequence[Release]) -> Mapping[int, Sequence[Release]]:
+    """The releases by the wave after which they are taken live: the last one that has a workload of theirs.
+
+    Those of one group all have the turn of the last of them. -1: there is no such wave.
+    """
+    numbers = {each.ref: number for number, wave in enumerate(want.waves) for each in wave.manifests}
+    last: defaultdict[object, int] = defaultdict(lambda: -1)
+    for release in releases:
+        found = (numbers.get(each.ref, -1) for each in release.workloads)
+        last[release.company] = max(last[release.company], *found, -1)
+    turns: defaultdict[int, list[Release]] = defaultdict(list)
+    for release in releases:
+        turns[last[release.company]].append(release)
+    return turns
 
 
 def firsts(want: Want, releases: Sequence[Release]) -> dict[Identity, list[Ref]]:

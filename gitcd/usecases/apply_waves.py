@@ -59,6 +59,10 @@ class Progress:
         of_namespace = self._stopped.get(f"namespace {manifest.ref.namespace}")
         return of_namespace or self._stopped.get(folder(manifest.origin.path))
 
+    def was_written(self, ref: Ref) -> bool:
+        result = self.results.get(ref)
+        return result is not None and result.fate in {Fate.CREATED, Fate.CHANGED}
+
     def ground_of(self, ref: Ref) -> Ref | None:
         """The namespace of an object, or the definition of its group, that this run is making."""
         made = (each.ref for each in self.results.values() if each.fate is Fate.CREATED)

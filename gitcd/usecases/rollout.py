@@ -32,7 +32,7 @@ def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
         due = list(pool.map(Run.is_due, runs))
     for run, is_due in zip(runs, due, strict=True):
         if is_due:
-            groups[_company(run.release)].append(run)
+            groups[run.release.company].append(run)
         else:
             ended.append(Rolled(run.release, End.IDLE))
     enough = time.monotonic() + _FORESIGHT
@@ -42,12 +42,6 @@ def roll_out(releases: Iterable[Release], means: Means) -> list[Rolled]:
     teams = [Team(runs, means) for runs in groups.values()]
     _work(teams, means)
     return [*ended, *(each for team in teams for each in team.ended)]
-
-
-def _company(release: Release) -> object:
-    """What tells those apart that do not move together."""
-    group = release.spec.strategy.group
-    return (release.identity.environment, group) if group else release.identity
 
 
 def _work(teams: Sequence[Team], means: Means) -> None:
