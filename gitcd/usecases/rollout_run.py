@@ -50,6 +50,7 @@ class Run:
         self._applied: set[Ref] = set()  # since the last look
         self._written: dict[Ref, str] = {}
         self._progress: Progress | None = None
+        self._kept = Page()  # what was to be written last, for as long as there is no object that would hold it
         self._given_up = False
         self.meeting: Meeting | None = None
         self._has_joined = False
@@ -168,7 +169,7 @@ class Run:
 
     @property
     def _page(self) -> Page:
-        return Page(self._progress.fields, self._progress.conditions) if self._progress else Page()
+        return Page(self._progress.fields, self._progress.conditions) if self._progress else self._kept
 
     def _carried_out(self, decision: Decision, facts: Facts) -> Decision:
         match decision:
@@ -305,5 +306,8 @@ class Run:
         return replace(trouble, health=health, log=health.log)
 
     def _write(self, page: Page) -> None:
-        if self._progress and page != self._page:
+        if page == self._page:
+            return
+        self._kept = page
+        if self._progress:
             self._progress = write_progress(self._means.objects.api, self._progress, page.fields, page.conditions)

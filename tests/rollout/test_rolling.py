@@ -31,6 +31,17 @@ def test_a_release_goes_live(rollouts: Rollouts) -> None:
     assert rollouts.conditions("app") == {"Verified": ("True", "Healthy")}
 
 
+def test_time_counts_though_no_declaration_is_there_to_keep_it(rollouts: Rollouts) -> None:
+    good = rollouts.release("app", "1.0.0")
+    roll_out([good], rollouts.means())
+    bad = rollouts.release("app", "bad-never", timeouts={"rollout": "2s"})
+    (rolled,) = roll_out([bad], rollouts.means(take_back=back_to(good), seconds=20))
+    assert rolled.end is End.ROLLED_BACK
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == "Timeout"
+    assert rollouts.live_image("app") == image("app", "1.0.0")
+
+
 def test_F45_a_crash_loop_is_taken_back_within_seconds(rollouts: Rollouts) -> None:
     rollouts.declare("app")
     good = rollouts.release("app", "1.0.0")
