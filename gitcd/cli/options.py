@@ -194,7 +194,9 @@ def given_because(why: str, who: str) -> Decorator:
     )
 
 
-because = given_because("Why; it stands in the file and in the commit.", "Who says so; it stands in the file.")
+_WHY = "Why; it stands in the file and in the commit."
+because = given_because(_WHY, "Who says so; it stands in the file.")
+because_always = given_because(_WHY, "Who says so; it stands in the file; default: what CI or the login say.")
 
 registry = _setting(
     "--ecr-endpoint-url",

@@ -26,7 +26,7 @@ _order = options.together(
     options.kubernetes,
     _namespace,
     _digest,
-    options.given_because("Why; it is kept with the order.", "Who says so; default: as the environment says."),
+    options.given_because("Why; it is kept with the order.", "Who says so; default: what CI or the login say."),
 )
 
 

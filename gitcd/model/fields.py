@@ -29,7 +29,8 @@ class Text:
     """A constraint on a string: a pattern for the whole of it, and its length in characters.
 
     Patterns keep to what Python, ECMAScript and RE2 read alike, because the JSON Schema and a CRD carry them too.
-    `check` says what no pattern can: it returns what is wrong, or nothing.
+    `check` says what no pattern can: it returns what is wrong, or nothing. `advise` returns what to write in place of
+    text that does not match, where that can be told.
     """
 
     pattern: str = ""
@@ -38,6 +39,7 @@ class Text:
     hint: str = ""  # what the pattern asks for, in words, for the error message
     regex: bool = False  # the string itself is a regular expression
     check: Callable[[str], str] | None = None
+    advise: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,16 @@ def _repository_fault(text: str) -> str:
     return ""
 
 
+def _repository_advice(text: str) -> str:
+    try:
+        named = reference.Reference.parse(text)
+    except reference.ReferenceError:
+        return ""
+    if named.suffix:
+        return f"leave out {named.suffix}"
+    return f"write {named.repository} if Docker Hub is meant, else the registry's host before it"
+
+
 def _moment_fault(text: str) -> str:
     try:
         datetime.fromisoformat(text.upper() or "1970-01-01")
@@ -153,6 +165,7 @@ ImageRepo = Annotated[
         max=511,
         hint="registry host and repository without tag and digest, as registry.example.com/team/app",
         check=_repository_fault,
+        advise=_repository_advice,
     ),
 ]
 Tag = Annotated[str, Text(rf"({reference.TAG_PATTERN})?", max=128, hint="an image tag")]

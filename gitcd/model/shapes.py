@@ -45,7 +45,8 @@ class TextShape:
         if not limits.min <= len(value) <= limits.max:
             return report(self._length_fault(value), at, problems, limits.hint and f"wanted: {limits.hint}")
         if self._match and not self._match(value):
-            return report(f"{self._shown(value)} is not {limits.hint or limits.pattern}", at, problems)
+            advice = limits.advise(value) if limits.advise else ""
+            return report(f"{self._shown(value)} is not {limits.hint or limits.pattern}", at, problems, advice)
         if self._check and (fault := self._check(value)):
             return report(f"{self._shown(value)} is not {limits.hint or 'valid'}: {fault}", at, problems)
         return sys.intern(value) if type(value) is str else value  # thousands of declarations say the same few words

@@ -221,6 +221,21 @@ def test_a_rule_speaks_although_another_field_is_faulty():
     assert len(faults(value)) == 2
 
 
+@pytest.mark.parametrize(
+    ("written", "remedy"),
+    [
+        ("registry.example.com/team/app:1.4.2", "leave out :1.4.2"),
+        (f"registry.example.com/team/app@sha256:{'a' * 64}", f"leave out @sha256:{'a' * 64}"),
+        ("tiles", "write docker.io/library/tiles if Docker Hub is meant, else the registry's host before it"),
+        ("team/tiles", "write docker.io/team/tiles if Docker Hub is meant, else the registry's host before it"),
+        ("registry.example.com/Team/App", ""),
+    ],
+)
+def test_what_is_no_repository_is_answered_with_what_may_be_meant(written, remedy):
+    (problem,) = schema.validate(Spec, spec(imageRepo=written))
+    assert (problem.pointer, problem.remedy) == ("imageRepo", remedy)
+
+
 def test_a_rule_is_silent_about_a_field_that_could_not_be_read():
     assert [pointer for pointer, _ in faults(spec(tag=1.1))] == ["tag"]
 
