@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from gitcd.cluster.api import DeclinedError, Json
 from gitcd.cluster.objects import Objects, ref_of
 from gitcd.cluster.surroundings import around_each
 from gitcd.errors import TransientError
+from gitcd.model import times
 from gitcd.model.health import Around, Health, State
 from gitcd.model.live import Ref
+from gitcd.rollout.facts import changed_at
 from gitcd.rollout.health import assess, evidence
+from gitcd.rollout.health.look import line
 from gitcd.rollout.health.pods import PATIENCE
 from gitcd.usecases.apply_live import read_live
+
+# Kinds that have no condition for pods that may not be made, and what is seen of them then.
+_SILENT = {("StatefulSet", "Creating"), ("DaemonSet", "Creating"), ("Job", "Running"), ("Job", "NotStarted")}
+_UNMADE = "FailedCreate"
+_BRIEFLY, _AGAIN = timedelta(seconds=1.5), timedelta(seconds=5)
+_LONGEST = 512  # characters of an event
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +41,7 @@ class Onlooker:
         self._patience = patience
         self._generations: dict[Ref, tuple[object, object]] = {}
         self._since: dict[Ref, datetime] = {}
+        self._unmade: dict[Ref, tuple[datetime, str]] = {}  # when to ask next, and what was said before
 
     def look(self, ref: Ref, now: datetime) -> Health:
         """How an object is. One that is not there is Missing.
@@ -55,7 +67,8 @@ class Onlooker:
     def assess(self, value: Json, around: Around, now: datetime) -> Health:
         """How an object is that was read already, with what stands around it."""
         self.note(value, now)
-        return assess(value, around, now, seen=self._since, patience=self._patience)
+        health = assess(value, around, now, seen=self._since, patience=self._patience)
+        return self._explained(health, value, around, now)
 
     def note(self, value: Json, now: datetime) -> None:
         """Remember that the object was seen."""
@@ -64,6 +77,31 @@ class Onlooker:
         if self._generations.get(ref) != generation:
             self._generations[ref] = generation
             self._since[ref] = now
+
+    def _explained(self, health: Health, value: Json, around: Around, now: datetime) -> Health:
+        """The same with why pods are not made, where the object's own status never says that."""
+        is_job_with_pods = health.ref.kind == "Job" and around.pods
+        if health.pod or is_job_with_pods or (health.ref.kind, health.reason) not in _SILENT:
+            self._unmade.pop(health.ref, None)
+            return health
+        due, why = self._unmade.setdefault(health.ref, (now + _BRIEFLY, ""))
+        if now >= due:
+            why = self._why_unmade(value)
+            self._unmade[health.ref] = now + _AGAIN, why
+        return replace(health, reason=_UNMADE, message=f"{health.message}; {why}") if why else health
+
+    def _why_unmade(self, value: Json) -> str:
+        """What its controller said last since the object is what it is; empty: nothing that can be had."""
+        fields = f"involvedObject.uid={value['metadata']['uid']},reason={_UNMADE}"
+        try:
+            events = self._objects.list_kind("", "Event", namespace=value["metadata"]["namespace"], fields=fields)
+        except (DeclinedError, TransientError) as error:
+            _log.info("no events about %s: %s", ref_of(value), error)
+            return ""
+        since = changed_at(value)
+        told = [(time, each) for each in events if (time := times.parsed(each.get("lastTimestamp")))]
+        fresh = [pair for pair in told if since is None or pair[0] >= since]
+        return line(str(max(fresh, key=itemgetter(0))[1].get("message", "")), _LONGEST) if fresh else ""
 
 
 def with_log(objects: Objects, health: Health) -> Health:

@@ -90,6 +90,39 @@ def test_pods_that_a_limit_forbids_fail_the_rollout_at_once(scene):
 
 
 @pytest.mark.slow
+def test_of_what_has_no_condition_for_it_the_events_say_why_no_pod_is_made(scene):
+    """Those since its last change alone: what was mended is told no more."""
+    ns = scene.namespace
+    limited(scene, limits=[{"type": "Container", "min": {"memory": "1Gi"}}])
+
+    def things(memory):
+        web = deployment(ns)
+        (container,) = web["spec"]["template"]["spec"]["containers"]
+        container["resources"] = {"requests": {"memory": memory}}
+        once = {"restartPolicy": "Never", "containers": [container]}
+        named = {"metadata": {"name": f"job-{memory.lower()}", "namespace": ns}, "spec": {"template": {"spec": once}}}
+        return [
+            {**web, "kind": "StatefulSet", "spec": {**web["spec"], "serviceName": "web"}},
+            {**web, "kind": "DaemonSet"},
+            {"apiVersion": "batch/v1", "kind": "Job", **named},
+        ]
+
+    scene.commit({OTHER: documents(*things("1Mi"))})
+    ran = scene.apply("--all", "--budget", "4s")
+    assert ran.code == 4, ran.err
+    why = "is forbidden: minimum memory usage per Container is 1Gi, but request is 1Mi"
+    unhealthy = {each["kind"]: each for each in ran.report["unhealthy"]}
+    assert {kind: each["reason"] for kind, each in unhealthy.items()} == dict.fromkeys(
+        ("DaemonSet", "Job", "StatefulSet"), "FailedCreate"
+    )
+    assert all(why in each["message"] for each in unhealthy.values())
+    scene.commit({OTHER: documents(*things("1Gi"))})
+    ran = scene.apply("--all")
+    assert ran.code == 0, ran.err
+    assert why not in ran.err
+
+
+@pytest.mark.slow
 def test_pods_that_a_quota_has_no_room_for_are_waited_for_by_name(scene):
     ns = scene.namespace
     limited(scene, hard={"pods": "1"})
