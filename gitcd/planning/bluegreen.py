@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gitcd.model.declaration import Identity, Spec
@@ -33,11 +33,17 @@ def slots(surveyed: Surveyed, blue_green: BlueGreen) -> Slots | Failure:
             return _overriding(site)
         workloads[site.owner.kind, site.owner.name].append(site)
     if len(workloads) != _SLOTS:
-        names = ", ".join(f"{kind}/{name}" for kind, name in sorted(workloads)) or "none"
+        names = ", ".join(_shown(*key, sites) for key, sites in sorted(workloads.items())) or "none"
         return Failure(
             "BlueGreenNeedsTwo",
             f"strategy ServiceBlueGreen needs exactly two workloads, found {names}",
             "Narrow or widen spec.selector until it selects both slots and nothing else.",
+        )
+    if blue_green.service_name == blue_green.verification_service_name:
+        return Failure(
+            "VerificationServiceUnclear",
+            f"Service {blue_green.service_name} carries live traffic, and cannot be the one for verification, too",
+            "Give strategy.blueGreen.verificationServiceName a Service of its own, or remove it.",
         )
     service = _service(surveyed.services, blue_green.service_name)
     if isinstance(service, Failure):
@@ -53,6 +59,14 @@ def slots(surveyed: Surveyed, blue_green: BlueGreen) -> Slots | Failure:
         )
     idle = next(key for key in workloads if key != live[0])
     return Slots(tuple(workloads[live[0]]), tuple(workloads[idle]), "/".join(live[0]), "/".join(idle))
+
+
+def _shown(kind: str, name: str, sites: Sequence[Site]) -> str:
+    """A workload, with the places where it stands if those are several."""
+    places = dict.fromkeys((each.path, each.document) for each in sites)
+    first = [next(site for site in sites if (site.path, site.document) == each) for each in places]
+    where = " and ".join(f"{each.path}:{each.line}" for each in first)
+    return f"{kind}/{name} in {where}" if len(places) > 1 else f"{kind}/{name}"
 
 
 def shared(declared: Iterable[Declared]) -> dict[Identity, Failure]:

@@ -80,12 +80,13 @@ class Leading:
     def drift(self, facts: Facts) -> Trouble | None:
         """The Service leads to another slot than git says, and no switch of ours is about to change that."""
         live = facts.live.get(self.pair.service.ref)
-        if live is None or slots.live_slot(facts, self.pair) is self.pair.live or self._is_under_way(facts, live):
+        led = slots.live_slot(facts, self.pair)
+        if live is None or led is self.pair.live or self._is_under_way(facts, live):
             return None
-        selector = ", ".join(f"{key}={value}" for key, value in sorted(slots.selector_of(live).items()))
+        selector = ", ".join(f"{key}={value}" for key, value in sorted(slots.selector_of(live).items())) or "nothing"
         message = (
-            f"{self.pair.service.ref} selects {selector or 'nothing'} in the cluster and {self.pair.live.ref} in git: "
-            "nothing is done until somebody has made them agree"
+            f"{self.pair.service.ref} selects {selector if led else f'neither slot ({selector})'} in the cluster and "
+            f"{self.pair.live.ref} in git: nothing is done until somebody has made them agree"
         )
         return Trouble("Drift", message, blames=False)
 

@@ -614,6 +614,22 @@ class TestBlueGreen:
         del files["envs/dev/green.yaml"]
         assert only(plan(files)).reason == "BlueGreenNeedsTwo"
 
+    def test_slots_of_one_name_are_told_with_their_places(self):
+        files = self.files()
+        files["envs/dev/green.yaml"] = deployment(f"{APP}:0.9.0", "app-blue", "{app: app, slot: green}")
+        outcome = only(plan(files))
+        assert outcome.reason == "BlueGreenNeedsTwo"
+        assert "found Deployment/app-blue in envs/dev/blue.yaml:" in outcome.message
+        assert " and envs/dev/green.yaml:" in outcome.message
+
+    def test_the_live_service_is_not_verified_by(self):
+        files = self.files()
+        strategy = self.STRATEGY.replace("serviceName: live,", "serviceName: live, verificationServiceName: live,")
+        files["envs/dev/cv.yaml"] = declaration(strategy=strategy, **SELECTOR)
+        outcome = only(plan(files))
+        assert outcome.reason == "VerificationServiceUnclear"
+        assert outcome.message == "Service live carries live traffic, and cannot be the one for verification, too"
+
     def test_a_missing_service_is_an_error(self):
         files = self.files()
         del files["envs/dev/service.yaml"]
