@@ -38,6 +38,7 @@ _CONFIG = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.attributesFile": os.devnull,
+    "core.bigFileThreshold": "16m",  # a larger file is written as it comes, and never held whole
     "core.excludesFile": os.devnull,
     "core.quotePath": "false",
     "credential.helper": "",

@@ -107,6 +107,29 @@ def test_T9_poisoned_variables_change_nothing(tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "ran").exists()
 
 
+_RECEIVE = """
+import resource, sys
+from pathlib import Path
+from gitcd.git.runner import Git
+Git(Path(sys.argv[1])).run("index-pack", "--stdin", stdin=Path(sys.argv[2]).read_bytes())
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def test_T18_a_huge_blob_is_received_without_holding_it(tmp_path: Path) -> None:
+    size = 64 << 20
+    remote = make_bare(tmp_path / "remote.git", {"model.bin": bytes(size)})
+    objects = remote.git("rev-list", "--objects", "main").encode()
+    pack = subprocess.run(
+        ["git", "pack-objects", "--stdout"], cwd=remote.path, input=objects, capture_output=True, check=True
+    )
+    (tmp_path / "pack").write_bytes(pack.stdout)
+    mirror = make_bare(tmp_path / "mirror.git")
+    words = [sys.executable, "-c", _RECEIVE, str(mirror.path), str(tmp_path / "pack")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < size * 3 // 4
+
+
 def test_T9_git_sees_only_listed_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, remote: Bare) -> None:
     monkeypatch.setenv("SOMEBODYS_SETTING", "x")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
