@@ -48,7 +48,8 @@ def validate(tree: Tree, registries: Collection[str] = ()) -> Report:
     documents = [entry for entry in entries if entry.path.endswith(_YAML)]
     layout, problems = _check_layout(tree, entries)
     scopes = Scopes(layout) if layout or not problems else None
-    declared, faults, outdated = _read_declarations(tree, [entry for entry in documents if not _is_hold(entry)])
+    others = [entry for entry in documents if entry.path != FILE_NAME and not _is_hold(entry)]
+    declared, faults, outdated = _read_declarations(tree, others)
     problems += faults
     known: set[Identity] | None = None
     if scopes:

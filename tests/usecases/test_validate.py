@@ -69,6 +69,13 @@ def test_F51_faults_of_all_files_are_reported_at_once():
     assert "Did you mean freeze?" in found[0]
 
 
+def test_a_misspelt_kind_of_layout_is_reported_once():
+    text = LAYOUT.replace("ConfigRepository", "ConfigRepositoy")
+    assert problems({"gitcd.yaml": text}) == [
+        "gitcd.yaml:2:1: kind: 'ConfigRepositoy' is not ConfigRepository\n  Did you mean ConfigRepository?"
+    ]
+
+
 def test_unknown_sources_of_promotion_are_named():
     (found,) = problems({"gitcd.yaml": LAYOUT.replace("promoteFrom: dev", "promoteFrom: dve")})
     assert found == (
