@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import pytest
@@ -12,19 +13,23 @@ import pytest
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.rollout_means import Question
 from gitcd.usecases.rollout_team import End
+from tests.support.applier import hand_over, nobody, second_process
 from tests.support.mortal import Killed
+from tests.support.played import until
 from tests.support.rollouts import Rollouts
 from tests.support.slotrollouts import FOLDER, Slots, slots_of
 
 pytestmark = pytest.mark.slow
 
 GREEN = f"{FOLDER}/green.yaml"
+TWICE = [{"kind": "HTTP", "service": "preview", "interval": "1s", "count": 2}]
+PATHS = tuple(f"{FOLDER}/{each}.yaml" for each in ("blue", "green", "app", "preview"))
 
 
 @pytest.fixture
 def checked(rollouts: Rollouts, tmp_path: Path) -> Slots:
     """1.0.0 in both slots, blue live; a new version has to pass twice."""
-    made = slots_of(rollouts, tmp_path, verify=[{"kind": "HTTP", "service": "preview", "interval": "1s", "count": 2}])
+    made = slots_of(rollouts, tmp_path, verify=TWICE)
     made.git.apply()
     return made
 
@@ -107,3 +112,29 @@ def test_an_idle_slot_that_somebody_changes_in_the_cluster_is_verified_anew(chec
     assert checked.git.apply(check=check)["app"].end is End.DONE
     assert asked == [(0, ""), (0, "yes"), (1, "yes")]
     assert checked.live() == "green"
+
+
+def test_where_somebody_else_applies_it_is_verified_once_they_have_brought_it(
+    rollouts: Rollouts, tmp_path: Path
+) -> None:
+    """They are late: git has changed the slot again before that is in the cluster."""
+    checked = slots_of(rollouts, tmp_path, verify=TWICE)
+    hand_over(checked.git, *PATHS)
+    assert checked.git.apply(check=Checking(checked), carry=nobody)["app"].end is End.DONE
+    checked.git.move("1.1.0")
+    with second_process(checked.git, *PATHS) as applier:
+        until(lambda: checked.version("green") == "1.1.0", "somebody else never applies")
+        applier.send_signal(SIGSTOP)
+        with_mode(checked, "fast")
+        check = Checking(checked)
+
+        def wake(_: object, text: str) -> None:
+            if "is not what the commit says, at template.spec.containers[app].env" in text:
+                applier.send_signal(SIGCONT)
+
+        try:
+            assert checked.git.apply(check=check, carry=nobody, tell=wake)["app"].end is End.DONE
+        finally:
+            applier.send_signal(SIGCONT)
+    assert check.seen == [("fast", "blue")] * 2
+    assert (checked.live("git"), checked.live()) == ("green", "green")

@@ -44,6 +44,8 @@ def verifying():
 @pytest.mark.parametrize(("wanted", "live"), [
     ({"resources": {"limits": {"cpu": "1000m"}}}, {"resources": {"limits": {"cpu": "1"}}}),
     ({"resources": {"limits": {"memory": "1024Ki"}}}, {"resources": {"limits": {"memory": "1Mi"}}}),
+    ({"resources": {"limits": {"memory": "1e3"}}}, {"resources": {"limits": {"memory": "1k"}}}),
+    ({"resources": {"limits": {"cpu": 1}}}, {"resources": {"limits": {"cpu": "1"}}}),
     ({"resources": {"limits": {"memory": "0.5Gi"}}}, {"resources": {"limits": {"memory": "512Mi"}}}),
     ({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A"}]}),
     ({"env": [{"name": "A", "value": "${CLUSTER}"}]}, {"env": [{"name": "A", "value": "prod"}]}),
