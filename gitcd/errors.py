@@ -57,6 +57,10 @@ class TransientError(GitcdError):
     exit_code = ExitCode.TRANSIENT
 
 
+class HinderedError(TransientError):
+    """One item cannot be done now, and nothing else is the worse for it."""
+
+
 class RefusedError(GitcdError):
     """One item cannot be done, permanently, and is left as it was."""
 

@@ -217,7 +217,7 @@ def _tell_rolled(console: Console, rolled: Rolled) -> None:
     line = (
         f"{rolled.release.identity} {rolled.release.version}: {rolled.end}{f': {rolled.text}' if rolled.text else ''}"
     )
-    if rolled.end not in {End.FAILED, End.ROLLED_BACK, End.REFUSED}:
+    if rolled.end not in {End.FAILED, End.ROLLED_BACK, End.REFUSED, End.HINDERED}:
         console.say(line)
         return
     trouble, back = rolled.trouble, rolled.back

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitcd import redact
-from gitcd.errors import ConfigError, GitcdError, RefusedError, TransientError
+from gitcd.errors import ConfigError, GitcdError, HinderedError, RefusedError, TransientError
 
 if TYPE_CHECKING:
     import urllib3
@@ -199,7 +199,7 @@ def _causes(answer: Answer) -> tuple[Cause, ...]:
 def trouble(answer: Answer | Exception, server: str) -> TransientError:
     if isinstance(answer, Answer) and (found := _WEBHOOK.search(_message(answer))):
         message = f"the admission webhook {found[1]} cannot be asked, and nothing passes without it: {found[2]}"
-        return TransientError(message, remedy="See that what stands behind it runs, then run again.")
+        return HinderedError(message, remedy="See that what stands behind it runs, then run again.")
     what = "answers" if isinstance(answer, Answer) else "cannot be reached:"
     return TransientError(f"{server} {what} {words(answer)}", remedy="Run again.")
 

@@ -38,7 +38,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One object, and what became of it; `message` is one sentence, empty where there is nothing to explain."""
+    """One object, and what became of it; `message` is one sentence, empty where there is nothing to explain.
+
+    `transient`: trying again may help; `alone`: what hinders it hinders nothing else.
+    """
 
     ref: Ref
     fate: Fate
@@ -47,6 +50,7 @@ class Applied:
     remedy: str = ""
     transient: bool = False
     differences: tuple[Difference, ...] = ()
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 from gitcd.cluster.api import Cause, DeclinedError
-from gitcd.errors import RefusedError, TransientError
+from gitcd.errors import HinderedError, RefusedError, TransientError
 from gitcd.model.applied import NOWHERE, Applied, Fate
 from gitcd.model.live import Json, Manifest, Ref
 from gitcd.planning.applying_fields import lacks
@@ -77,7 +77,7 @@ def explained(manifest: Manifest, answer: DeclinedError, live: Json | None = Non
             return Applied(ref, Fate.REFUSED, origin, _unchangeable(manifest, answer, live), _anew(ref))
         case HTTPStatus.FORBIDDEN if any(each.reason == _ENDING for each in answer.causes):
             message = f"the namespace {ref.namespace} is being deleted, and nothing new comes into it"
-            return Applied(ref, Fate.FAILED, origin, message, still_there(ref.namespace), transient=True)
+            return Applied(ref, Fate.FAILED, origin, message, still_there(ref.namespace), transient=True, alone=True)
         case HTTPStatus.FORBIDDEN if not _lacks_rights(answer):
             return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
         case HTTPStatus.FORBIDDEN:
@@ -122,8 +122,9 @@ def _anew(ref: Ref) -> str:
 def troubled(manifest: Manifest, error: RefusedError | TransientError) -> Applied:
     """What became of a manifest that nobody refused, and that could not be written all the same."""
     message = error.message if manifest.ref.kind != SECRET else "the API server is in trouble"
-    is_transient = isinstance(error, TransientError)
-    return Applied(manifest.ref, Fate.FAILED, manifest.origin, message, error.remedy, transient=is_transient)
+    is_transient, is_alone = isinstance(error, TransientError), isinstance(error, HinderedError)
+    fate = Fate.FAILED
+    return Applied(manifest.ref, fate, manifest.origin, message, error.remedy, transient=is_transient, alone=is_alone)
 
 
 def unseen(manifest: Manifest, error: DeclinedError | TransientError) -> Applied:

@@ -48,7 +48,8 @@ class Report:
         unread = self.want.refusals or self.want.broken or self.want.unclear
         if self.refusal or refused or unread or any(not each.transient for each in broken):
             return ExitCode.ITEMS_FAILED
-        return ExitCode.TRANSIENT if broken else ExitCode.OK
+        hindered = any(each.end is End.HINDERED for each in self.rolled)
+        return ExitCode.TRANSIENT if broken or hindered else ExitCode.OK
 
 
 def as_data(report: Report) -> dict[str, Any]:

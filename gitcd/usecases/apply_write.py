@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from gitcd.cluster.api import DeclinedError, Json
 from gitcd.cluster.objects import MANAGER, Objects, ref_of
-from gitcd.errors import RefusedError, TransientError
+from gitcd.errors import HinderedError, RefusedError, TransientError
 from gitcd.model.applied import Applied, Difference, Entry, Fate
 from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_fields import differs, fingerprint, lacks, owned
@@ -100,6 +100,7 @@ class Writer:
 
         Raises:
             RefusedError: it must not be written, or the cluster does not take it.
+            HinderedError: something stands in the way of this one alone.
             TransientError: the cluster is in trouble.
         """
         self.carried(manifest, version)
@@ -112,7 +113,7 @@ class Writer:
             prepared = replace(prepared, value={**prepared.value, "metadata": metadata})
         applied, entry = self.write(prepared, self.objects.get(manifest.ref))
         if entry is None:
-            kind = TransientError if applied.transient else RefusedError
+            kind = HinderedError if applied.alone else TransientError if applied.transient else RefusedError
             raise kind(f"{applied.ref}: {applied.message}", remedy=applied.remedy)
         for image in images(prepared.value).values():
             if not is_alike(image, there := self.renamed.get((manifest.ref, image), image)):

@@ -125,6 +125,12 @@ class Run:
             self._act(action, facts)
         return bool(actions)
 
+    def stand(self) -> None:
+        """Let no time count until the next look."""
+        facts = self._look()
+        if facts.record.is_of(*self._key):
+            self._enter(facts.record.step, facts, is_held=True)
+
     def succeed(self) -> None:
         """Write down that it runs and is good."""
         self._write(book.succeeded(self._page, self.release, self._means.now()))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gitcd.errors import RefusedError
+from gitcd.errors import HinderedError, RefusedError, TransientError
 from gitcd.model.declaration import Identity
 from gitcd.model.registry import Failure
 from gitcd.rollout import book
@@ -27,6 +27,7 @@ class End(StrEnum):
     FAILED = "Failed"
     ROLLED_BACK = "RolledBack"  # it failed, and what ran before runs again
     REFUSED = "Refused"  # the cluster does not let it be done
+    HINDERED = "Hindered"  # it cannot be done now, and nothing else is the worse for it: a later run goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Team:
         return tuple(run.release for run in self._runs)
 
     def turn(self) -> None:
-        """One look at each, and what is to be done about it. What is refused to one team stops no other.
+        """One look at each, and what is to be done about it. What refuses or hinders one team stops no other.
 
         Raises:
             TransientError: the cluster, or the remote, is in trouble.
@@ -66,6 +67,8 @@ class Team:
             self._turn()
         except RefusedError as error:
             self._refuse(error)
+        except HinderedError as error:
+            self._hinder(error)
 
     def _turn(self) -> None:
         if self._failed and self._back is None:
@@ -175,6 +178,16 @@ class Team:
                 run.fail(trouble)
         self.ended = tuple(
             Rolled(run.release, End.REFUSED, error.remedy, trouble, self._back) for run in self._left or self._runs
+        )
+
+    def _hinder(self, error: HinderedError) -> None:
+        """End where something stands in the way of it alone: the next run goes on, and no time counts until then."""
+        with suppress(RefusedError, TransientError):
+            for run in self._runs:
+                run.stand()
+        trouble = Trouble("Hindered", error.message, blames=False)
+        self.ended = tuple(
+            Rolled(run.release, End.HINDERED, error.remedy, trouble, self._back) for run in self._left or self._runs
         )
 
     def _end(self, end: End, text: str = "") -> None:

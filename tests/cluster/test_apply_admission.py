@@ -137,6 +137,32 @@ def test_a_webhook_that_does_not_answer_is_named_and_others_go_on(scene, tmp_pat
     assert (ran.code, ran.results) == (0, {"Deployment/web": "Created"}), ran.err
 
 
+@pytest.mark.slow
+def test_a_rollout_that_a_webhook_hinders_stands_still_and_another_goes_on(scene, tmp_path):
+    ns, free = scene.namespace, f"{scene.namespace}-free"
+    scene.plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": free}})
+    strict = {"timeouts": {"rollout": "1s"}}
+
+    def commit(version):
+        files = {APP: documents(declaration(ns, **strict), deployment(ns, image=f"{WEB}:{version}"))}
+        image = f"registry.example.com/team/other:{version}"
+        scene.commit({**files, OTHER: documents(declaration(free, "other"), deployment(free, "other", image=image))})
+
+    commit("1.0.0")
+    assert scene.apply().code == 0
+    commit("1.1.0")
+    with mutating(scene.plane, ns, tmp_path, sidecar) as webhook:
+        webhook.stop()
+        for ends in ({"web": "Hindered", "other": "Done"}, {"web": "Hindered"}):
+            ran = scene.apply()
+            assert ran.code == 3, ran.err
+            assert {each["name"]: each["result"] for each in ran.report["rollouts"]} == ends
+            assert ran.results["Deployment/web"] == "Left"
+            assert f"Deployment {ns}/web: the admission webhook {webhook.name} cannot be asked" in ran.err
+    ran = scene.apply()
+    assert (ran.code, ran.results) == (0, {"Deployment/web": "Changed"}), ran.err
+
+
 def test_what_a_policy_denies_is_told_in_its_words_and_not_tried_again(scene):
     """In whatever words: none of them has the object deleted to be made anew."""
     ns = scene.namespace
