@@ -88,6 +88,7 @@ class _Records:
     def recall(self) -> tuple[str, str]:
         """The commit of the last plan, and its ledger."""
         base, _, packed = (self._memory.recall(self._subject, _PLAN) or "").partition(" ")
+        self._memory.recall(self._subject, _GROUNDS)  # what a run does not ask for is forgotten
         if not _COMMIT.fullmatch(base):
             raise _AnewError
         return base, packed
@@ -102,8 +103,6 @@ class _Records:
         self._memory.note(self._subject, _PLAN, f"{base} {packed}")
         if grounds:
             self._memory.note(self._subject, _GROUNDS, grounds)
-        else:
-            self._memory.recall(self._subject, _GROUNDS)  # what a run does not ask for is forgotten
 
     def note_whole(self, planned: Planned) -> None:
         """Remember a plan, if it can be told what its outcomes rest on."""

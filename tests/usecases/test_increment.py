@@ -94,6 +94,28 @@ def test_a_moved_tag_is_followed(run, plans):
     assert len(plans) == 3
 
 
+def test_after_a_run_with_nothing_to_do_only_those_are_planned_again_who_move(run, remote, monkeypatch):
+    for name in ("b", "c"):
+        words = (("team/app", f"team/{name}"), ("name: app", f"name: {name}"), ("app: app", f"app: {name}"))
+        for path in ("dev/cv.yaml", "dev/app.yaml"):
+            text = FILES[path]
+            for old, new in words:
+                text = text.replace(old, new)
+            remote.commit({path.replace("dev/", f"dev/{name}/"): text.encode()})
+    for _ in range(2):
+        run(Registry())
+    planned = []
+
+    def noted(*args, **kwargs):
+        planned.append(make_plan(*args, **kwargs))
+        return planned[-1]
+
+    monkeypatch.setattr(planner, "make_plan", noted)
+    now = run(lambda queries: Answers({**Registry()(queries).by_key, **Registry(NEW, "1.1.0")(queries[:1]).by_key}))
+    assert [outcome.kind for outcome in now.outcomes] == [OutcomeKind.BUMPED, OutcomeKind.CURRENT, OutcomeKind.CURRENT]
+    assert [[outcome.identity.name for outcome in each.plan.outcomes] for each in planned] == [["app"]]
+
+
 @pytest.mark.parametrize(
     "change",
     [
