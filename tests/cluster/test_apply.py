@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gitcd.usecases.apply_write import Writer
 from tests.support.applying import config_map, declaration, deployment, documents, scene
 from tests.support.audit import writes
 from tests.support.containerversions import definition
@@ -143,6 +144,16 @@ def test_F39_an_image_is_taken_from_its_owner_only_by_leave(scene):
     assert scene.managers("deployments", "web")["gitcd"] == IMAGE_ONLY
 
 
+def test_F39_with_leave_to_take_the_image_nothing_else_is_taken(scene):
+    ns = scene.namespace
+    theirs = deployment(ns, image="registry.example.com/team/web:0.9.0", replicas=3)
+    scene.plane.kubectl("apply", "--server-side", "--field-manager=helm", "-f", "-", stdin=json.dumps(theirs))
+    scene.commit({APP: documents(declaration(ns, apply={"takeOver": True}), deployment(ns, replicas=2))})
+    ran = scene.apply("--dry-run=server")
+    assert (ran.code, ran.results["Deployment/web"]) == (5, "Refused")
+    assert "spec.replicas is helm's" in ran.err
+
+
 IMAGE_ONLY = {
     "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {".": {}, "f:image": {}, "f:name": {}}}}}}
 }
@@ -272,6 +283,23 @@ def test_what_another_tool_keeps_is_refused(scene, metadata):
     assert "keeps it" in ran.err
     assert "takeOver" not in ran.err  # it is no workload
     assert scene.get("configmaps", "other")["data"] == {"k": "v"}
+
+
+def test_what_a_run_wrote_that_was_killed_then_is_known_to_the_next_one(scene, monkeypatch):
+    ns = scene.namespace
+
+    def dies(*of, write=Writer.write):
+        write(*of)
+        raise KeyboardInterrupt
+
+    scene.commit({OTHER: documents(config_map(ns, "gone", k="v"))})
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write", dies)
+        assert scene.apply("--all").code == 130
+    assert scene.get("configmaps", "gone")
+    scene.commit({OTHER: documents(config_map(ns, "stays", k="v"))})
+    ran = scene.apply("--all", "--prune", "--yes-prune")
+    assert ran.results == {"ConfigMap/gone": "Pruned", "ConfigMap/stays": "Created"}, ran.err
 
 
 def test_prune_deletes_what_left_git_and_only_that(scene):

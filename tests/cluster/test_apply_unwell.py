@@ -44,6 +44,20 @@ def test_what_was_written_and_is_not_healthy_is_told_by_every_run_until_it_is(sc
 
 
 @pytest.mark.slow
+def test_nothing_is_pruned_before_what_was_written_is_healthy(scene):
+    ns = scene.namespace
+    scene.commit({OTHER: documents(config_map(ns, "old", k="v"))})
+    assert scene.apply("--all").code == 0
+    scene.commit({OTHER: plain(ns, "bad-crash")})
+    ran = scene.apply("--all", "--prune", "--yes-prune")
+    assert (ran.code, ran.results) == (4, {"Deployment/plain": "Created"})
+    assert scene.get("configmaps", "old")
+    scene.commit({OTHER: plain(ns, "1.0.0")})
+    ran = scene.apply("--all", "--prune", "--yes-prune")
+    assert (ran.code, ran.results["ConfigMap/old"]) == (0, "Pruned"), ran.err
+
+
+@pytest.mark.slow
 def test_the_next_run_goes_on_waiting_for_what_was_late(scene):
     ns = scene.namespace
     scene.commit({OTHER: plain(ns, "slow")})

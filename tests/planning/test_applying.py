@@ -272,6 +272,7 @@ class TestRules:
         assert barred(manifest("Secret"), "prod", (), {}).fate is Fate.SKIPPED
         assert barred(manifest("Secret"), "prod", ("Secret",), {}) is None
         assert barred(manifest("Secret", sops={}), "prod", ("Secret",), {}).fate is Fate.SKIPPED
+        assert barred(manifest(sops={}), "prod", (), {}).fate is Fate.SKIPPED
 
     def test_namespaces_are_those_of_the_operator(self):
         limits = {"team": NamespaceScope("team", ("prod",), ("envs/prod/team",))}

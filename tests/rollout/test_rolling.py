@@ -42,6 +42,22 @@ def test_time_counts_though_no_declaration_is_there_to_keep_it(rollouts: Rollout
     assert rollouts.live_image("app") == image("app", "1.0.0")
 
 
+def test_T31_a_time_to_come_does_not_put_the_deadline_off(rollouts: Rollouts) -> None:
+    rollouts.declare("app")
+    good = rollouts.release("app", "1.0.0")
+    roll_out([good], rollouts.means())
+    bad = rollouts.release("app", "bad-never", timeouts={"rollout": "3s"})
+    (rolled,) = roll_out([bad], rollouts.means(seconds=1))
+    assert rolled.end is End.PROGRESSING
+    path = f"{BASE}/namespaces/{rollouts.namespace}/containerversions/app/status?fieldManager=gitcd-apply"
+    ahead = {"status": {"rollout": {"step": "Settle", "stepStartedAt": "2099-01-01T00:00:00Z"}}}
+    rollouts.plane.request("PATCH", path, ahead, kind="merge-patch+json")
+    (rolled,) = roll_out([bad], rollouts.means(take_back=back_to(good), seconds=20))
+    assert rolled.end is End.ROLLED_BACK
+    assert rolled.trouble is not None
+    assert rolled.trouble.reason == "Timeout"
+
+
 def test_F45_a_crash_loop_is_taken_back_within_seconds(rollouts: Rollouts) -> None:
     rollouts.declare("app")
     good = rollouts.release("app", "1.0.0")
