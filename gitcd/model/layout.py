@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
@@ -71,6 +72,9 @@ class Environment:
         Doc("What a Helm `tag` without a sibling `digest` holds."),
     ] = "VersionAndDigest"
 
+    STRANGERS: ClassVar[Mapping[str, str]] = {
+        "branch": "all environments live on one branch: give each a folder of its own in place of a branch"
+    }
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "(has(self.path) && self.path != '') != (has(self.paths) && size(self.paths) > 0)",

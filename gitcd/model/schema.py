@@ -94,6 +94,7 @@ def _table(cls: Hashable) -> ObjectShape:
         shared={row.name: row.default for row in rows if is_dataclass(row.default)},
         ignored=frozenset(getattr(cls, "IGNORED", ())),
         rules=getattr(cls, "RULES", ()),
+        strangers=getattr(cls, "STRANGERS", {}),
         required=frozenset(row.key for row in rows if row.required),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -242,6 +242,7 @@ class ObjectShape:
     shared: Mapping[str, Any]
     ignored: frozenset[str] = frozenset()
     rules: tuple[Rule, ...] = ()
+    strangers: Mapping[str, str] = field(default_factory=dict)  # what to do in place of a key that people try
     required: frozenset[str] = frozenset()
 
     def read(self, value: object, at: Steps, problems: list[Problem]) -> Any:
@@ -288,7 +289,8 @@ class ObjectShape:
 
     def _report_strangers(self, keys: list[str], at: Steps, problems: list[Problem]) -> None:
         for key in keys[:_STRANGERS]:
-            remedy = did_you_mean(key, self.fields) or f"known here: {', '.join(self.fields)}"
+            known = did_you_mean(key, self.fields) or f"known here: {', '.join(self.fields)}"
+            remedy = self.strangers.get(key) or known
             report("is not a known field", (*at, key), problems, remedy)
         if (rest := len(keys) - _STRANGERS) > 0:
             report(f"{rest} more fields are not known", at, problems)

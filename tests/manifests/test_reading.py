@@ -384,3 +384,10 @@ def test_whatever_is_done_to_a_file_ends_in_declarations_or_problems(edits):
     assert all(problem.path == "envs/prod/cv.yaml" and problem.line >= 1 for problem in result.problems)
     read_layout("gitcd.yaml", data)
     read_hold("x.yaml", data)
+
+
+def test_a_branch_for_each_environment_is_refused_with_the_reason():
+    layout, (problem,) = read_layout("gitcd.yaml", b"environments: [{name: dev, path: dev, branch: dev}]")
+    assert layout is None
+    assert problem.pointer == "environments[0].branch"
+    assert "all environments live on one branch" in problem.remedy
