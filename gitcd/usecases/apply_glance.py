@@ -10,10 +10,9 @@ from gitcd.cluster.api import Api, Json
 from gitcd.cluster.objects import MANAGER, Objects
 from gitcd.model.applied import Entry, Inventory
 from gitcd.model.declaration import KIND
-from gitcd.model.health import State
 from gitcd.planning.applying_fields import fingerprint, owned
 from gitcd.usecases.apply_live import see
-from gitcd.usecases.apply_look import apparent
+from gitcd.usecases.apply_look import has_failed
 from gitcd.usecases.apply_record import read_record
 from gitcd.usecases.apply_want import Bounds
 
@@ -47,7 +46,7 @@ def _record(api: Api, namespace: str, environment: str) -> Inventory:
 def _is_same(entry: Entry, value: Json | None) -> bool:
     if value is None or value["metadata"].get("uid") != entry.uid or owned(value, MANAGER) != entry.owned:
         return False
-    if apparent(value) is State.FAILED:
+    if has_failed(value):
         return False
     return entry.ref.kind != KIND or not _moves(value.get("status") or {})
 

@@ -22,7 +22,8 @@ from gitcd.usecases.apply_want import Want
 from gitcd.usecases.apply_waves import AWAITED
 from gitcd.usecases.apply_write import Writer
 
-UNWELL = frozenset({State.FAILED, State.IN_PROGRESS})
+_LATE = "ProgressDeadlineExceeded"
+_FATAL = frozenset({"Failed", "FailureTarget", "Stalled"})  # types of conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,7 @@ class Look:
     """`work` are manifests as they are written, that differ or may; `same` counts the others.
 
     `due` are releases of which something has to move, `left` what was written once and git no longer has. `hidden` is
-    what cannot be looked at: none of the others has to do with it. `unwell` is what does not differ, and is not healthy
-    as its status says.
+    what cannot be looked at: none of the others has to do with it. `resting` is what does not differ, and has health.
     """
 
     record: Record
@@ -41,12 +41,13 @@ class Look:
     left: Sequence[Entry]
     same: int
     hidden: Mapping[Ref, Hidden]
-    unwell: Mapping[Ref, State]
+    resting: Sequence[Ref]
 
     def ailing(self, commit: str) -> list[Ref]:
         """What an earlier run has written and not seen healthy, and what will not become so by itself any more."""
         was_well = self.record.inventory.commit == commit
-        return [ref for ref, state in self.unwell.items() if state is State.FAILED or not was_well]
+        is_ailing = has_failed if was_well else _is_unwell
+        return [ref for ref in self.resting if is_ailing(self.live[ref])]
 
 
 def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> Look:
@@ -63,20 +64,34 @@ def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> 
     same = [each for each in prepared if each.ref not in work]
     for each in same:
         writer.learn(each, live[each.ref])
-    unwell = {each.ref: state for each in same if (state := apparent(live[each.ref])) in UNWELL}
+    resting = [each.ref for each in same if each.ref.kind in AWAITED]
     due = (
         each
         for each in _due(want, live, writer.renamed)
         if hidden.keys().isdisjoint(each.ref for each in objects_of(each))
     )
     seen = [each for each in left if each.ref not in hidden]
-    return Look(record, live, work, tuple(due), seen, len(same), hidden, unwell)
+    return Look(record, live, work, tuple(due), seen, len(same), hidden, resting)
 
 
-def apparent(value: Json) -> State:
-    """How an object that is waited for is by its status, as it was read; whatever else is Current."""
+def has_failed(value: Json) -> bool:
+    """Whether an object that is waited for will not become healthy by itself, as its status says, which was read."""
     if value.get("kind") not in AWAITED:
-        return State.CURRENT
+        return False
+    conditions = (value.get("status") or {}).get("conditions") or ()
+    is_said = any(
+        each.get("reason") == _LATE or (each.get("type") in _FATAL and each.get("status") == "True")
+        for each in conditions
+    )  # so that of many objects only these are looked at closely
+    return is_said and _apparent(value) is State.FAILED
+
+
+def _is_unwell(value: Json) -> bool:
+    return _apparent(value) in {State.FAILED, State.IN_PROGRESS}
+
+
+def _apparent(value: Json) -> State:
+    """How an object is by its status alone."""
     return assess(value, Around(), datetime.now(UTC)).state
 
 
