@@ -71,6 +71,7 @@ class RolloutProgress:
     attempt: Annotated[int, Number(min=0), Doc("How often it was begun.")] = 0
     old_digest: Annotated[DigestText, Doc("The digest that ran before.")] = ""
     new_digest: Annotated[DigestText, Doc("The digest that shall run.")] = ""
+    version: Annotated[Short, Doc("The version that it is.")] = ""
     commit: Annotated[Short, Doc("The commit that is being rolled out.")] = ""
     checks: Annotated[
         tuple[CheckProgress, ...],

@@ -177,7 +177,7 @@ def _ended(page: Page, release: Release, now: datetime, result: Result, why: str
     if not ended.new_digest or not release.spec.history.enabled:
         return replace(page, fields=fields)
     entry = {
-        "version": release.version if ended.new_digest == release.digest else "",
+        "version": release.version if ended.new_digest == release.digest else ended.version,
         "digest": ended.new_digest,
         "commit": ended.commit,
         "result": str(result),

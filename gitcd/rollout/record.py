@@ -34,6 +34,7 @@ class Record:
     new_digest: str = ""
     commit: str = ""
     checks: Mapping[str, Tally] = field(default_factory=dict)
+    version: str = ""
 
     def is_of(self, strategy: str, digest: str) -> bool:
         """Whether it is about this digest being rolled out this way."""
@@ -58,6 +59,7 @@ def read(rollout: object) -> Record:
         new_digest=_text(rollout, "newDigest"),
         commit=_text(rollout, "commit"),
         checks=_checks(rollout.get("checks")),
+        version=_text(rollout, "version"),
     )
 
 
@@ -71,6 +73,7 @@ def render(record: Record) -> dict[str, Any]:
         "attempt": record.attempt,
         "oldDigest": record.old_digest,
         "newDigest": record.new_digest,
+        "version": record.version,
         "commit": record.commit,
         "checks": [_check(key, tally) for key, tally in sorted(record.checks.items())],
     }

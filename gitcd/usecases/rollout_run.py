@@ -255,6 +255,7 @@ class Run:
             self.release.digest,
             self.release.commit,
             self._findings.checks(before.checks),
+            self.release.version,
         )
         is_same = render(replace(record, since=None)) == render(replace(before, since=None))
         if is_same and (before.since is None) == is_held and not self._is_in_future(before, facts):

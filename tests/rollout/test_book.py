@@ -137,9 +137,10 @@ def test_the_same_end_again_takes_no_second_line() -> None:
 
 @pytest.mark.parametrize(("rejected", "result"), [({}, Result.SUPERSEDED), ({OLD: "it crashed"}, Result.ROLLED_BACK)])
 def test_what_was_under_way_ends_when_another_begins(rejected: dict[str, str], result: Result) -> None:
-    page = book.begun(Page(), _record(OLD), RELEASE, NOW)
+    page = book.begun(Page(), replace(_record(OLD), version="v1"), RELEASE, NOW)
     page = book.begun(page, _record(), replace(RELEASE, rejected=rejected), NOW)
     assert _results(page) == [result]
+    assert page.fields["history"][0]["version"] == "v1"
     assert page.fields["history"][0].get("message", "") == rejected.get(OLD, "")
     assert page.record.new_digest == NEW
 
