@@ -13,11 +13,15 @@ from typing import Any
 
 from gitcd.cluster.api import Api, DeclinedError, Json
 from gitcd.cluster.containerversions import PLURAL, Live, live_of
+from gitcd.errors import RefusedError
 from gitcd.model.declaration import API_VERSION, KIND
 
 MANAGER = "gitcd-apply"
 FIELDS = ("applied", "lastGood", "rollout", "history")
 _SEEN = "observedGeneration"
+_UNKNOWN = "field not declared in schema"  # what server-side apply says of it
+_OLD = "the cluster's definition of ContainerVersion is older than this gitcd"
+_RENEW = "Renew it: gitcd schema crd | kubectl apply --server-side -f -"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def write_progress(
 
     Raises:
         DeclinedError: it may not be written.
+        RefusedError: the cluster's definition is an older one, which does not know all of them.
         TransientError: the cluster is in trouble.
     """
     live = progress.live
@@ -80,6 +85,8 @@ def write_progress(
     except DeclinedError as answer:
         if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:  # a conflict: another object bears its name
             return None
+        if _UNKNOWN in answer.words:
+            raise RefusedError(f"{_OLD} ({answer.words})", remedy=_RENEW) from answer
         raise
 
 

@@ -7,6 +7,7 @@ import pytest
 from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api
 from gitcd.cluster.progress import Progress, read_progress, write_progress
+from gitcd.errors import RefusedError
 from tests.support.containerversions import BASE, definition, manifest
 from tests.support.controlplane import ControlPlane
 
@@ -38,3 +39,9 @@ def test_T31_a_record_of_somebody_else_ends_with_the_rollout(api: Api, namespace
     written = write_progress(api, progress, {"lastGood": GOOD}, ())
     assert written is not None
     assert written.fields == found(api, namespace).fields == {"lastGood": GOOD}
+
+
+def test_a_definition_that_is_older_is_named_with_its_remedy(api: Api, namespace: str) -> None:
+    with pytest.raises(RefusedError, match="is older than this gitcd") as refused:
+        write_progress(api, found(api, namespace), {"rollout": {"later": "x"}}, ())
+    assert "gitcd schema crd | kubectl apply" in refused.value.remedy
