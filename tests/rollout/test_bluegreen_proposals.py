@@ -85,7 +85,9 @@ def test_a_slot_that_git_changes_otherwise_withdraws_the_proposal_too(proposed: 
     assert slots.git.apply(check=check)["app"].end is End.IDLE
 
 
-def test_once_its_branch_is_deleted_a_declined_switch_is_tried_again(proposed: tuple[Slots, MemoryForge]) -> None:
+def test_once_its_branch_is_deleted_the_cluster_goes_back_and_what_was_declined_stays_out(
+    proposed: tuple[Slots, MemoryForge],
+) -> None:
     slots, forge = proposed
     forge.close(forge.pulls[0])
     assert slots.git.apply()["app"].end is End.FAILED
@@ -93,7 +95,10 @@ def test_once_its_branch_is_deleted_a_declined_switch_is_tried_again(proposed: t
     check = Checking(slots)
     with slots.watched() as watch:
         rolled = slots.git.apply(check=check)["app"]
-    assert rolled.end in {End.DONE, End.FAILED}, rolled
+    assert rolled.end is End.FAILED
+    assert rolled.trouble is not None
+    assert "closed without a merge; this content stays out until it changes" in rolled.trouble.message
+    assert (slots.live("git"), slots.live(), len(forge.pulls)) == ("blue", "blue", 1)
     assert check.seen == [("", "blue")]
     assert watch.outages == []
 
