@@ -177,8 +177,17 @@ class _Reader:
 
     def _next(self) -> Any:
         event = self.parser.get_event()
-        self._count(event, 1, 0)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self._count(event, 0, 0)
         return event
+
+    def _text(self, event: ScalarEvent) -> str:
+        text: str = event.value
+        self.text += len(text)
+        if self.text > MAX_TEXT:
+            self._count(event, 0, 0)
+        return text
 
     def _count(self, event: Any, nodes: int, text: int) -> None:
         self.nodes += nodes
@@ -206,19 +215,18 @@ class _Reader:
 
     def _plain_node(self, event: Any, depth: int) -> Any:
         if type(event) is ScalarEvent:
-            self._count(event, 0, len(event.value))
-            return self._scalar(event)
+            return self._scalar(event, self._text(event))
         self._reach(event, depth + 1)
         if event.tag not in _COLLECTION_TAGS:
             self._fault(f"the tag {event.tag[:_MAX_SHOWN]!r} is refused", event)
         return self._map(depth + 1) if type(event) is MappingStartEvent else self._seq(depth + 1)
 
-    def _scalar(self, event: ScalarEvent) -> Any:
+    def _scalar(self, event: ScalarEvent, text: str) -> Any:
         if event.tag is None:
-            return self.plain(event.value) if event.implicit[0] else event.value
+            return self.plain(text) if event.implicit[0] else text
         if event.tag not in _TEXT_TAGS:
             self._fault(f"the tag {event.tag[:_MAX_SHOWN]!r} is refused", event)
-        return event.value
+        return text
 
     def _alias(self, event: Any, depth: int) -> Any:
         anchored = self.anchors.get(event.anchor)
@@ -257,16 +265,15 @@ class _Reader:
         return entries
 
     def _key(self, event: ScalarEvent) -> str | None:
-        self._count(event, 0, len(event.value))
-        if not self.types_keys or event.value == "<<":
-            return event.value
-        match value := self._scalar(event):
-            case None | str():
-                return value
-            case bool():
-                return "true" if value else "false"
-            case _:
-                return str(value)
+        text = self._text(event)
+        if not self.types_keys or text == "<<":
+            return text
+        value = self._scalar(event, text)
+        if value is None or type(value) is str:
+            return value
+        if type(value) is bool:
+            return "true" if value else "false"
+        return str(value)
 
     def _merge(self, entries: Map, value: Any, event: Event) -> None:
         for source in value if isinstance(value, Seq) else [value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gitcd.model.applied import Difference
@@ -15,12 +16,12 @@ _MASKED = frozenset({"data", "stringData"})
 # What every write changes, or the server alone writes.
 NOISE = frozenset({"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"})
 _ABSENT = object()
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def fingerprint(value: object) -> str:
     """Equal for equal values, in whatever order their keys stand."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:_DIGITS]
 
 
 def fields_of(live: Json, manager: str) -> Mapping[str, Any]:
@@ -42,23 +43,39 @@ def owned(live: Json, manager: str) -> str:
 
 def _held(value: Any, fields: Mapping[str, Any]) -> Any:
     """What the fields of a set hold. Source of the form: fieldpath/serialize.go in structured-merge-diff."""
-    if not fields:
-        return value
-    return [[key, _held(_child(value, key), inner)] for key, inner in sorted(fields.items()) if key != "."]
+    found = []
+    for key in sorted(fields):
+        if key != ".":
+            child, inner = _child(value, key), fields[key]
+            found.append([key, _held(child, inner) if inner else child])
+    return found
 
 
 def _child(value: Any, key: str) -> Any:
-    sort, _, text = key.partition(":")
-    if sort == "f" and isinstance(value, dict):
-        return value.get(text)
-    if not isinstance(value, list):
+    if isinstance(value, dict):
+        return value.get(key[2:]) if key.startswith("f:") else None
+    return _item(value, *key.split(":", 1)) if isinstance(value, list) else None
+
+
+def _item(value: list[Any], sort: str, text: str) -> Any:
+    if sort == "f":
         return None
     if sort == "i":
         return value[int(text)] if int(text) < len(value) else None
-    wanted = json.loads(text)
+    wanted = _parsed(text)
     if sort == "v":
         return wanted if wanted in value else None
-    return next((item for item in value if isinstance(item, dict) and wanted.items() <= item.items()), None)
+    terms = wanted.items()
+    for item in value:
+        if isinstance(item, dict) and terms <= item.items():
+            return item
+    return None
+
+
+@lru_cache(maxsize=1 << 12)
+def _parsed(text: str) -> Any:
+    """What a key names an item of a list by; the same few stand in all objects of a kind."""
+    return json.loads(text)
 
 
 def differs(live: Json, then: Json, manager: str) -> tuple[Difference, ...]:

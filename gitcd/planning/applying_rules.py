@@ -101,23 +101,24 @@ def duplicates(value: Json) -> Iterator[str]:
 
 
 def _duplicates(value: Any, path: str, ports: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, inner in value.items():
-            below = f"{path}.{key}"
             if isinstance(inner, list) and (keys := ports if key == "ports" else _KEYS.get(key, ((),))[0]):
-                yield from (f"{below} has {name} more than once" for name in _repeated(inner, keys))
-            yield from _duplicates(inner, below, ports)
+                yield from (f"{path}.{key} has {name} more than once" for name in _repeated(inner, keys))
+            if isinstance(inner, dict | list):
+                yield from _duplicates(inner, f"{path}.{key}", ports)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            name = item.get("name") if isinstance(item, Mapping) else None
-            yield from _duplicates(item, f"{path}[{name if isinstance(name, str) else number}]", ports)
+            if isinstance(item, dict | list):
+                name = item.get("name") if isinstance(item, dict) else None
+                yield from _duplicates(item, f"{path}[{name if isinstance(name, str) else number}]", ports)
 
 
 def _repeated(items: Sequence[Any], keys: Sequence[str]) -> list[str]:
     names = [
         "/".join(str(item.get(key, "TCP" if key == "protocol" else "")) for key in keys)
         for item in items
-        if isinstance(item, Mapping) and keys[0] in item
+        if isinstance(item, dict) and keys[0] in item
     ]
     return [name for name, count in Counter(names).items() if count > 1]
 

@@ -140,6 +140,25 @@ class TestFields:
         assert owned(live({"data": {"set": ["b"], "items": [9, 2]}}, (MANAGER, "Apply", fields)), MANAGER) == before
         assert owned(live({"data": {"set": ["a"], "items": [9, 2]}}, (MANAGER, "Apply", fields)), MANAGER) != before
 
+    def test_the_fingerprint_is_that_of_records_that_were_written_long_ago(self):
+        items = [{"name": "b", "x": 1}, {"name": "a", "y": None}]
+        spec = {"replicas": 2, "list": items, "set": ["q", "p"], "whole": {"k": [1, 2]}, "at": [5, 6]}
+        fields = {
+            ".": {},
+            "f:replicas": {},
+            "f:gone": {},
+            "f:whole": {},
+            "f:list": {'k:{"name":"a"}': {".": {}, "f:name": {}, "f:y": {}}, 'k:{"name":"c"}': {}},
+            "f:set": {'v:"p"': {}, 'v:"z"': {}},
+            "f:at": {"i:1": {}, "i:7": {}},
+        }
+        assert owned(live({"spec": spec}, (MANAGER, "Apply", {"f:spec": fields})), MANAGER) == "21533bdc256ea4a4"
+
+    def test_a_value_of_another_shape_is_another_value(self):
+        mine = (MANAGER, "Apply", {"f:data": {"f:k": {}}, "f:list": {'k:{"name":"b"}': {}, 'v:"b"': {}, "i:0": {}}})
+        found = {owned(live({"data": data, "list": data}, mine), MANAGER) for data in ({"k": "v"}, ["k"], "k", None)}
+        assert len(found) == 3  # a text and nothing hold none of it
+
     def test_what_every_write_changes_is_no_difference(self):
         mine = (MANAGER, "Apply", FIELDS)
         one, other = (
