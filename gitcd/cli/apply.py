@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gitcd.model.applied import Applied
     from gitcd.rollout.facts import Release
     from gitcd.usecases.apply_report import Report
-    from gitcd.usecases.apply_verb import Wish
-    from gitcd.usecases.rollout_team import Rolled
+    from gitcd.usecases.apply_wish import Wish
+    from gitcd.usecases.rollout_end import Rolled
     from gitcd.usecases.running import Schedule
     from gitcd.usecases.workspace import Workspace
 
@@ -108,8 +108,9 @@ class Follower:
         """Apply the branch's tip; the exit code, that of the look included. What is under way is looked at soon."""
         from gitcd.model.plan import exit_code
         from gitcd.usecases.apply_report import as_data
-        from gitcd.usecases.apply_verb import Wish, apply
-        from gitcd.usecases.rollout_team import End
+        from gitcd.usecases.apply_verb import apply
+        from gitcd.usecases.apply_wish import Wish
+        from gitcd.usecases.rollout_end import End
 
         arguments, heard, reports = self._arguments, _Listener(self._console), []
         wish = Wish(
@@ -158,8 +159,7 @@ class _Listener:
 
 
 def _wish(arguments: dict[str, Any]) -> Wish:
-    from gitcd.usecases.apply_verb import Wish
-    from gitcd.usecases.apply_write import DryRun
+    from gitcd.usecases.apply_wish import DryRun, Wish
 
     names = ("kubeconfig", "context", "namespace", "revision", "everything", "wait", "prune", "prune_many", "budget")
     return Wish(
@@ -212,7 +212,7 @@ def _tell_left(console: Console, report: Report) -> None:
 
 
 def _tell_rolled(console: Console, rolled: Rolled) -> None:
-    from gitcd.usecases.rollout_team import End
+    from gitcd.usecases.rollout_end import End
 
     line = (
         f"{rolled.release.identity} {rolled.release.version}: {rolled.end}{f': {rolled.text}' if rolled.text else ''}"

@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from gitcd.manifests import documents, reading, sites
+from gitcd.manifests import documents, sites
 from gitcd.manifests.chunks import EditRefused, split
 from gitcd.manifests.compose import compose
 from gitcd.manifests.cursor import Cursor
 from gitcd.manifests.documents import Map, Seq, UnreadableError
+from gitcd.manifests.files import read_plain
 from gitcd.model.declaration import Origin
 from gitcd.model.site import Form, Found
 
@@ -118,7 +119,7 @@ def find_marks(path: str, data: bytes, found: Found) -> Iterator[Mark]:
 
 def read_value(path: str, data: bytes) -> Any:
     """The plain value of a file with one document; None where it cannot be read."""
-    return reading.read_plain(path, data)[0]
+    return read_plain(path, data)[0]
 
 
 def find_sites(path: str, data: bytes) -> Found:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any, TypeVar
 
 from gitcd.manifests import documents
-from gitcd.manifests.documents import Map, Mark, Seq, UnreadableError
+from gitcd.manifests.documents import Map, Seq, UnreadableError
 from gitcd.manifests.dump import to_yaml
+from gitcd.manifests.files import File, placed, read_plain, subject_of
 from gitcd.model import legacy, schema
 from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
 from gitcd.model.faults import shown
@@ -24,7 +25,6 @@ GROUP = API_VERSION.partition("/")[0]
 NEEDLES = (KIND, f"{GROUP}/v", f"{legacy.GROUP}/v")
 _ALIKE = 0.8
 _MAX_SHOWN = 60
-_MAX_SUBJECT = 320
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ def read_memberships(data: bytes) -> Iterator[Membership]:
         with suppress(UnreadableError):
             for item in (item for value in documents.compose(part) for item in _candidates(value) if _claim(item)):
                 if group := _text(item, "spec", "strategy", "group"):
-                    yield Membership(_subject(item), _text(item, "spec", "environment"), group)
+                    yield Membership(subject_of(item), _text(item, "spec", "environment"), group)
 
 
 def read_layout(path: str, data: bytes) -> tuple[ConfigRepository | None, tuple[Problem, ...]]:
@@ -108,26 +108,6 @@ def read_single(cls: type[T], path: str, data: bytes) -> tuple[T | None, tuple[P
     return (None if faults else instance), (*faults, *(placed(path, value, problem) for problem in problems))
 
 
-def read_plain(path: str, data: bytes) -> tuple[Any, tuple[Problem, ...]]:
-    """The plain value of the one document of a file (an empty file is an empty map), and what is wrong with its YAML.
-
-    The value is None where it could not be read.
-    """
-    file = _File(path)
-    try:
-        found = [value for value in documents.compose(documents.decode(data)) if value is not None]
-    except UnreadableError as error:
-        return None, (file.unreadable(error),)
-    if len(found) > 1:
-        return None, (Problem(f"holds {len(found)} documents, one is wanted", path=path),)
-    return (found[0], file.faults(found[0])) if found else (Map(), ())
-
-
-def placed(path: str, value: Any, problem: Problem) -> Problem:
-    """A problem of a value that `read_plain` gave, with its file, line and column."""
-    return _File(path).placed(value, problem)
-
-
 def placed_in(declaration: ContainerVersion, data: bytes, problems: Iterable[Problem]) -> Iterator[Problem]:
     """Problems of a declaration that was read from these bytes, with the line and column of their fields."""
     file = _File(declaration.origin.path)
@@ -145,14 +125,9 @@ def render_hold(hold: Hold) -> bytes:
 
 
 @dataclass(slots=True)
-class _File:
-    """What one file has yielded so far; `first_line` (from 0) is that of the part now being read.
+class _File(File):
+    """What a file has yielded so far; `documents` counts the values that were read, the items of a list one by one."""
 
-    `documents` counts the values that were read, the items of a list one by one.
-    """
-
-    path: str
-    first_line: int = 0
     documents: int = 0
     declarations: list[ContainerVersion] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -172,7 +147,7 @@ class _File:
         claimed = [(item, claim) for item in _candidates(value) if (claim := _claim(item))]
         inside = {fault for item, _ in claimed for fault in item.faults}
         outside = [fault for fault in value.faults if fault not in inside] if claimed else []
-        self.problems += [self._at(mark, message) for message, mark in outside]
+        self.problems += [self.at(mark, message) for message, mark in outside]
         for item, claim in claimed:
             if isinstance(claim, Problem):
                 self.problems.append(self.placed(item, claim))
@@ -192,23 +167,6 @@ class _File:
         self.old.append(self.first_line + documents.start(item)[0] + 1)
         self.lost += [self.placed(item, problem) for problem in modern.lost]
         return modern
-
-    def faults(self, value: Any) -> tuple[Problem, ...]:
-        if not isinstance(value, Map):
-            return ()
-        return tuple(replace(self._at(mark, message), subject=_subject(value)) for message, mark in value.faults)
-
-    def placed(self, value: Any, problem: Problem) -> Problem:
-        """The problem with its file, line, column and declaration."""
-        spot = self._at(documents.locate(value, problem.steps), problem.message, problem.remedy)
-        return replace(spot, steps=problem.steps, subject=_subject(value))
-
-    def unreadable(self, error: UnreadableError) -> Problem:
-        return self._at(error.mark, error.message, error.remedy)
-
-    def _at(self, mark: Mark, message: str, remedy: str = "") -> Problem:
-        line, column = mark
-        return Problem(message, remedy, path=self.path, line=self.first_line + line + 1, column=column + 1)
 
 
 def _candidates(value: Any) -> list[Map]:
@@ -249,12 +207,3 @@ def _text(value: Any, *steps: str) -> str:
     for step in steps:
         value = value.get(step) if isinstance(value, Map) else None
     return value if isinstance(value, str) else ""
-
-
-def _subject(value: Any) -> str:
-    """`namespace/name` of an object, as far as they can be read."""
-    metadata = value.get("metadata") if isinstance(value, Map) else None
-    if not isinstance(metadata, Map) or not isinstance(name := metadata.get("name"), str):
-        return ""
-    namespace = metadata.get("namespace")
-    return f"{namespace if isinstance(namespace, str) and namespace else 'default'}/{name}"[:_MAX_SUBJECT]

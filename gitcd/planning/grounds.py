@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gitcd.model import hold
 from gitcd.model.declaration import Identity
 from gitcd.model.reference import Repository
-from gitcd.planning.inputs import LAYOUTS
-from gitcd.planning.scopes import is_manifest
+from gitcd.planning.scopes import LAYOUTS, is_manifest
 from gitcd.planning.screening import Clue, Screen
 
 if TYPE_CHECKING:

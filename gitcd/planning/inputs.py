@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gitcd.model import hold, layout
+from gitcd.model import hold
 from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold
 from gitcd.model.layout import ConfigRepository
@@ -15,8 +15,6 @@ from gitcd.planning.scopes import Scopes
 
 if TYPE_CHECKING:  # a run that finds everything as it was reads no declaration
     from gitcd.planning.matching import Declared
-
-LAYOUTS = (layout.FILE_NAME, layout.FILE_NAME.replace(".yaml", ".yml"))  # the second is refused by name
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.problem import Problem
 from gitcd.model.tree import Entry, Tree
 from gitcd.planning import remembered
-from gitcd.planning.inputs import LAYOUTS, Inputs
+from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Declared
-from gitcd.planning.scopes import ScopeError, Scopes
+from gitcd.planning.scopes import LAYOUTS, ScopeError, Scopes
 from gitcd.planning.screening import is_readable
 
 _YAML = (".yaml", ".yml")

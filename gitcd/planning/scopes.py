@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gitcd.model.declaration import ContainerVersion
-from gitcd.model.layout import ConfigRepository, Environment
+from gitcd.model.layout import FILE_NAME, ConfigRepository, Environment
 
 DEFAULT_ENVIRONMENT = "default"  # what a repository without gitcd.yaml is
+LAYOUTS = (FILE_NAME, FILE_NAME.replace(".yaml", ".yml"))  # the second is refused by name
 _WILD = re.compile(r"[*?\[]")
 _CROSSING = re.compile(r"(?:^|/)\*\*(?=/|$)")
 # Never edited, whatever a declaration says: they steer the forge's own automation, or gitcd itself.

@@ -26,10 +26,12 @@ from gitcd.usecases.apply_prune import Pruned, Pruner, nothing_left, rails_aroun
 from gitcd.usecases.apply_record import read_record, write_record
 from gitcd.usecases.apply_release import is_settled
 from gitcd.usecases.apply_report import Report
-from gitcd.usecases.apply_want import Want, scaled
+from gitcd.usecases.apply_want import scaled
+from gitcd.usecases.apply_wanted import Want
 from gitcd.usecases.apply_waves import Note, Progress, Waves, not_yet
-from gitcd.usecases.apply_write import DryRun, Writer
-from gitcd.usecases.rollout_team import End, Rolled
+from gitcd.usecases.apply_wish import DryRun
+from gitcd.usecases.apply_write import Writer
+from gitcd.usecases.rollout_end import End, Rolled
 
 _PATIENCE = lease.DURATION + 10.0  # seconds to wait for another run: longer than the Lease of one that was killed lasts
 

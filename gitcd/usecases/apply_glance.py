@@ -11,10 +11,10 @@ from gitcd.cluster.objects import MANAGER, Objects
 from gitcd.model.applied import Entry, Inventory
 from gitcd.model.declaration import KIND
 from gitcd.planning.applying_fields import fingerprint, owned
+from gitcd.usecases.apply_apparent import has_failed
 from gitcd.usecases.apply_live import see
-from gitcd.usecases.apply_look import has_failed
 from gitcd.usecases.apply_record import read_record
-from gitcd.usecases.apply_want import Bounds
+from gitcd.usecases.apply_wish import Bounds
 
 
 def state_of(commit: str, bounds: Bounds, *, everything: bool) -> str:

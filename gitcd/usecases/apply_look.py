@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from gitcd.model.applied import Entry
 from gitcd.model.declaration import Identity
-from gitcd.model.health import Around, State
-from gitcd.model.live import Json, Manifest, Ref
+from gitcd.model.live import Manifest, Ref
 from gitcd.planning.applying_prune import leftovers
 from gitcd.rollout.facts import Release, Renamed
-from gitcd.rollout.health import assess
 from gitcd.rollout.leftovers import copies_of, left_over
+from gitcd.usecases.apply_apparent import AWAITED, has_failed, is_unwell
 from gitcd.usecases.apply_live import Hidden, Live, see
 from gitcd.usecases.apply_record import Record
 from gitcd.usecases.apply_release import declaration_ref, is_due
-from gitcd.usecases.apply_want import Want
-from gitcd.usecases.apply_waves import AWAITED
+from gitcd.usecases.apply_wanted import Want
 from gitcd.usecases.apply_write import Writer
-
-_LATE = "ProgressDeadlineExceeded"
-_FATAL = frozenset({"Failed", "FailureTarget", "Stalled"})  # types of conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class Look:
     def ailing(self, commit: str) -> list[Ref]:
         """What an earlier run has written and not seen healthy, and what will not become so by itself any more."""
         was_well = self.record.inventory.commit == commit
-        is_ailing = has_failed if was_well else _is_unwell
+        is_ailing = has_failed if was_well else is_unwell
         return [ref for ref in self.resting if is_ailing(self.live[ref])]
 
 
@@ -72,27 +66,6 @@ def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> 
     )
     seen = [each for each in left if each.ref not in hidden]
     return Look(record, live, work, tuple(due), seen, len(same), hidden, resting)
-
-
-def has_failed(value: Json) -> bool:
-    """Whether an object that is waited for will not become healthy by itself, as its status says, which was read."""
-    if value.get("kind") not in AWAITED:
-        return False
-    conditions = (value.get("status") or {}).get("conditions") or ()
-    is_said = any(
-        each.get("reason") == _LATE or (each.get("type") in _FATAL and each.get("status") == "True")
-        for each in conditions
-    )  # so that of many objects only these are looked at closely
-    return is_said and _apparent(value) is State.FAILED
-
-
-def _is_unwell(value: Json) -> bool:
-    return _apparent(value) in {State.FAILED, State.IN_PROGRESS}
-
-
-def _apparent(value: Json) -> State:
-    """How an object is by its status alone."""
-    return assess(value, Around(), datetime.now(UTC)).state
 
 
 def objects_of(release: Release) -> tuple[Manifest, ...]:

@@ -10,8 +10,7 @@ from gitcd.errors import ConfigError, TransientError
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.manifests.kustomizations import NAMES
-from gitcd.usecases.rollout_git import BRIEFLY
-from gitcd.usecases.rollout_means import TIP_EVERY
+from gitcd.usecases.rollout_means import BRIEFLY, TIP_EVERY
 
 _log = logging.getLogger(__name__)
 

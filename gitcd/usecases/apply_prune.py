@@ -15,7 +15,7 @@ from gitcd.planning.applying_prune import Pruning, Rails, ceiling
 from gitcd.usecases.apply_answers import undeleted
 from gitcd.usecases.apply_live import Live
 from gitcd.usecases.apply_waves import Note
-from gitcd.usecases.apply_write import DryRun
+from gitcd.usecases.apply_wish import DryRun
 
 _ATTEMPTS = 4
 

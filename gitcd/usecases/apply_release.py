@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitcd.cluster.objects import Objects
@@ -114,13 +113,6 @@ def _for_good(take_back: TakeBack) -> TakeBack:
         return TakenBack(refusal=_ELSEWHERE) if found.superseded else found
 
     return taken_back
-
-
-def ending(run: Workspace, budget: timedelta | None, *, wait: bool) -> float:
-    """The moment of `time.monotonic()` at which nothing is waited for any longer."""
-    if not wait:
-        return time.monotonic()
-    return run.deadline if budget is None else min(run.deadline, time.monotonic() + budget.total_seconds())
 
 
 def prometheus(settings: Settings) -> Prometheus | None:

@@ -11,8 +11,8 @@ from gitcd.model.health import Health
 from gitcd.model.live import Ref
 from gitcd.model.plan import exit_code
 from gitcd.model.site import Refusal
-from gitcd.usecases.apply_want import Want
-from gitcd.usecases.rollout_team import End, Rolled
+from gitcd.usecases.apply_wanted import Want
+from gitcd.usecases.rollout_end import End, Rolled
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 from gitcd.cluster.api import Api
 from gitcd.cluster.which import cluster_uid
@@ -10,11 +11,12 @@ from gitcd.errors import ConfigError, TransientError
 from gitcd.git.history import MissingHistory, ensure_history
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
+from gitcd.model.memory import Memory
 from gitcd.model.settings import Settings
-from gitcd.planning.inputs import Inputs
-from gitcd.planning.scopes import DEFAULT_ENVIRONMENT
+from gitcd.planning.scopes import DEFAULT_ENVIRONMENT, LAYOUTS, Scopes
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_ENVIRONMENTS, _NONE = "environments", "-"
 
 
 def revision(mirror: Mirror, name: str) -> CommitTree:
@@ -39,13 +41,23 @@ def revision(mirror: Mirror, name: str) -> CommitTree:
     )
 
 
-def choose(inputs: Inputs, asked: frozenset[str], settings: Settings, api: Api) -> list[str]:
-    """The environments that are applied: those asked for, else all that are said to be this cluster.
+def environments(tree: CommitTree, memory: Memory, read: Callable[[], Scopes]) -> list[str]:
+    """The environments of a tree, by name; `read` is asked where it is not remembered what its gitcd.yaml says."""
+    found = tree.excerpt(LAYOUTS).entries()
+    key = " ".join(f"{each.path} {each.mode.value} {each.oid}" for each in found) or _NONE
+    names = memory.recall(_ENVIRONMENTS, key)
+    if names is None:
+        names = " ".join(sorted(read().environments) or [DEFAULT_ENVIRONMENT])
+        memory.note(_ENVIRONMENTS, key, names)
+    return names.split()
+
+
+def choose(known: Sequence[str], asked: frozenset[str], settings: Settings, api: Api) -> list[str]:
+    """Which of the environments are applied: those asked for, else all that are said to be this cluster.
 
     Raises:
         ConfigError: one that was asked for is another cluster, or nobody says which it is.
     """
-    known = sorted(inputs.scopes.environments) or [DEFAULT_ENVIRONMENT]
     if strange := sorted(asked - set(known)):
         raise ConfigError(f"gitcd.yaml has no environment {strange[0]}", remedy=f"It has: {', '.join(known)}.")
     uid = cluster_uid(api)

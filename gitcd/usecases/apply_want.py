@@ -4,83 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.discovery import UnknownKindError
 from gitcd.cluster.objects import Objects
 from gitcd.errors import TransientError
-from gitcd.model.applied import BROKEN, Applied, Fate
-from gitcd.model.declaration import KIND, Identity
+from gitcd.model.applied import Applied, Fate
+from gitcd.model.declaration import KIND
 from gitcd.model.live import Json, Manifest, Ref, part
-from gitcd.model.plan import Outcome
-from gitcd.model.problem import Problem
-from gitcd.model.registry import Failure
-from gitcd.model.site import Refusal
-from gitcd.planning.applying import Wave, waves
+from gitcd.planning.applying import waves
 from gitcd.planning.applying_parts import autoscaled, autoscalers, in_namespace
 from gitcd.planning.applying_rules import barred, twice
 from gitcd.planning.applying_scope import Part, Source, placed
-from gitcd.planning.limits import Limits
 from gitcd.planning.scopes import Scopes
 from gitcd.usecases.apply_live import listed
 from gitcd.usecases.apply_reading import Reading
-from gitcd.usecases.rollout_releases import Said
+from gitcd.usecases.apply_wanted import Want
+from gitcd.usecases.apply_wish import Bounds
 
 _log = logging.getLogger(__name__)
 
 _DEFINITION = "CustomResourceDefinition"
 _AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
 _KUSTOMIZE = "kustomize.config.k8s.io"  # the group of what steers kustomize, and is nothing to apply
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the operator lets an environment write: kinds beyond the usual ones, and namespaces."""
-
-    kinds: frozenset[str] = frozenset()
-    limits: Limits | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """An environment at one commit.
-
-    `waves` are what is written, in order; `manifests` all that may be written, also what was not asked for: whatever is
-    among them is not pruned. `barred` are those that are not written, and why; `broken` the declarations that cannot be
-    followed.
-    """
-
-    waves: tuple[Wave, ...]
-    manifests: tuple[Manifest, ...]
-    parts: tuple[Part, ...]
-    barred: tuple[Applied, ...] = ()
-    refusals: tuple[Refusal | Problem, ...] = ()
-    broken: tuple[Outcome, ...] = ()
-    charts: tuple[str, ...] = ()
-    passed: int = 0  # manifests that were not asked for
-    releases: Said = field(default_factory=dict)  # what the declarations shall run, or why that is not clear
-    unfit: tuple[Applied, ...] = ()  # all that may not be written, also of what was not asked for
-    external: bool = False  # somebody else applies it: nothing is written but declarations that lie elsewhere
-
-    @property
-    def refs(self) -> set[Ref]:
-        """The objects that are written."""
-        return {each.ref for wave in self.waves for each in wave.manifests}
-
-    @property
-    def unclear(self) -> tuple[tuple[Identity, Failure], ...]:
-        """The declarations of which it is not clear what they shall run; those without a workload have none to say."""
-        found = ((part.identity, self.releases.get(part.identity)) for part in self.parts if part.workloads)
-        return tuple((identity, each) for identity, each in found if isinstance(each, Failure))
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all that stands in git could be read, so that what is missing has really gone."""
-        return not (self.refusals or self.broken or any(each.fate in BROKEN for each in self.unfit))
-
-
-NOTHING = Want((), (), ())
 
 
 def want_of(reading: Reading, objects: Objects, bounds: Bounds, *, everything: bool = False) -> Want:

@@ -14,14 +14,15 @@ from gitcd.model.applied import BROKEN, Applied, Entry, Fate
 from gitcd.model.health import Health, State
 from gitcd.model.live import Manifest, Ref, part
 from gitcd.planning.applying import Wave
+from gitcd.usecases.apply_apparent import AWAITED
 from gitcd.usecases.apply_live import WORKERS
-from gitcd.usecases.apply_write import DryRun, Writer
+from gitcd.usecases.apply_wish import DryRun
+from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.evidence import Onlooker, with_log
 
 _DEFINITION = "CustomResourceDefinition"
 _ESTABLISHED_WITHIN = timedelta(minutes=1)
 _POLL = 0.5  # seconds
-AWAITED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
 
 Note = Callable[[Applied], None]
 

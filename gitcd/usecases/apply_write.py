@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from http import HTTPStatus
 
 from gitcd.cluster.api import DeclinedError, Json
@@ -38,18 +37,13 @@ from gitcd.usecases.apply_answers import (
     still_there,
     troubled,
 )
+from gitcd.usecases.apply_wish import DryRun
 
 HANDOVER = "gitcd-handover"  # owns the replicas between gitcd's leaving them and the autoscaler's taking them
 _ATTEMPTS = 4
 _GONE_WITHIN, _POLL = 30.0, 0.2  # seconds
 
 _log = logging.getLogger(__name__)
-
-
-class DryRun(StrEnum):
-    NONE = "none"
-    CLIENT = "client"  # nothing but reading: what the manifests say is compared with what is there
-    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)

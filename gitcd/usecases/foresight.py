@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitcd.manifests import reading
+from gitcd.manifests.files import placed, read_plain
 from gitcd.model.declaration import ContainerVersion, Origin, Spec
 from gitcd.model.duration import format_duration
 from gitcd.model.following import newest_unknown
@@ -159,8 +160,8 @@ def _problem(message: str, remedy: str, origin: Origin, subject: str) -> Problem
 def _placed_in_layout(tree: Tree, problems: Iterable[Problem]) -> Iterator[Problem]:
     found = list(problems)
     for _, data in list(tree.read([entry for entry in tree.entries() if entry.path == FILE_NAME and found])):
-        value, _ = reading.read_plain(FILE_NAME, data)
-        yield from (reading.placed(FILE_NAME, value, problem) for problem in found)
+        value, _ = read_plain(FILE_NAME, data)
+        yield from (placed(FILE_NAME, value, problem) for problem in found)
 
 
 def _placed_in_declarations(

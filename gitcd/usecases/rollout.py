@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
 from gitcd.rollout.facts import Release
+from gitcd.usecases.rollout_end import End, Rolled
 from gitcd.usecases.rollout_means import TIP_EVERY, Means
 from gitcd.usecases.rollout_run import Run
-from gitcd.usecases.rollout_team import End, Rolled, Team
+from gitcd.usecases.rollout_team import Team
 
 _WORKERS = 8
 _FORESEEN = 20  # releases: to look for a way back takes a plan for each

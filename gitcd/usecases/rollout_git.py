@@ -16,14 +16,12 @@ from gitcd.rollout.facts import Release
 from gitcd.usecases.deliver_desk import open_desk
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.rollback import Sources
-from gitcd.usecases.rollout_means import Means
+from gitcd.usecases.rollout_means import BRIEFLY, Means
 from gitcd.usecases.rollout_releases import Said, releases_at
 from gitcd.usecases.switch import Switcher
 from gitcd.usecases.switch_aims import recollected
 from gitcd.usecases.takeback import Reverter
 from gitcd.usecases.workspace import Workspace
-
-BRIEFLY = 1.0  # seconds to wait for another process that has the copy of the repository: the next look comes soon
 
 _log = logging.getLogger(__name__)
 

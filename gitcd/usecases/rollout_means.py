@@ -22,6 +22,7 @@ from gitcd.rollout.table import Trouble
 POLL = timedelta(seconds=1)  # between two looks at what is under way
 TIP_EVERY = timedelta(seconds=5)  # between two looks at the branch
 OVERTAKEN = "Overtaken"  # why there is no switch where a newer commit changed what was verified
+BRIEFLY = 1.0  # seconds to wait for another process that has the copy of the repository: the next look comes soon
 
 
 class Carry(Protocol):

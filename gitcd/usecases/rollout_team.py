@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from gitcd.errors import HinderedError, RefusedError, TransientError
 from gitcd.model.declaration import Identity
@@ -13,32 +12,9 @@ from gitcd.model.registry import Failure
 from gitcd.rollout import book
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Failed, Finished, Trouble
+from gitcd.usecases.rollout_end import End, Rolled
 from gitcd.usecases.rollout_means import OVERTAKEN, Means, TakenBack
 from gitcd.usecases.rollout_run import Run
-
-
-class End(StrEnum):
-    """How it stands with a release when the run ends."""
-
-    IDLE = "Idle"  # there was nothing to do
-    DONE = "Done"
-    PROGRESSING = "Progressing"  # a later run goes on
-    SUPERSEDED = "Superseded"  # a newer commit wants it otherwise
-    FAILED = "Failed"
-    ROLLED_BACK = "RolledBack"  # it failed, and what ran before runs again
-    REFUSED = "Refused"  # the cluster does not let it be done
-    HINDERED = "Hindered"  # it cannot be done now, and nothing else is the worse for it: a later run goes on
-
-
-@dataclass(frozen=True, slots=True)
-class Rolled:
-    """One release: how it ended, and what is to be said of it. `back` is what came of taking it back, if that began."""
-
-    release: Release
-    end: End
-    text: str = ""
-    trouble: Trouble | None = None
-    back: TakenBack | None = None
 
 
 class Team:

@@ -173,7 +173,7 @@ def _find_file(flags: Mapping[str, object], environ: Mapping[str, str], file: Pa
 def _read_file(path: Path | None) -> tuple[Path | None, dict[str, Any], list[Problem]]:
     if path is None:
         return None, {}, []
-    from gitcd.manifests.reading import placed, read_plain
+    from gitcd.manifests.files import placed, read_plain
 
     try:
         with path.open("rb") as stream:
@@ -264,7 +264,7 @@ def _sourced(problem: Problem, path: Path | None, value: dict[str, Any], sources
             return replace(problem, path=source)
     if path is None:
         return problem
-    from gitcd.manifests.reading import placed
+    from gitcd.manifests.files import placed
 
     return placed(str(path), value, problem)
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitcd.manifests import reading
+from gitcd.manifests.files import placed, read_plain
 from gitcd.model import hold, legacy, schema
 from gitcd.model.declaration import ContainerVersion, Identity
 from gitcd.model.faults import did_you_mean
@@ -76,14 +77,14 @@ def _is_hold(entry: Entry) -> bool:
 def _check_layout(tree: Tree, entries: Sequence[Entry]) -> tuple[ConfigRepository | None, list[Problem]]:
     """The layout, where there is one that can be read, and what is wrong with it."""
     for _, data in tree.read([entry for entry in entries if entry.path == FILE_NAME]):
-        value, faults = reading.read_plain(FILE_NAME, data)
+        value, faults = read_plain(FILE_NAME, data)
         if value is None:
             return None, list(faults)
         layout, found = schema.read(ConfigRepository, value)
         if layout:
             paths = [entry.path for entry in entries]
             found += [*_check_promotion(layout), *_check_freezes(layout), *_check_ties(layout, paths)]
-        problems = [*faults, *(reading.placed(FILE_NAME, value, problem) for problem in found)]
+        problems = [*faults, *(placed(FILE_NAME, value, problem) for problem in found)]
         return None if faults else layout, problems
     return None, []
 

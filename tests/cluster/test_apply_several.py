@@ -87,7 +87,7 @@ def test_the_budget_is_that_of_the_whole_run(both, monkeypatch):
         ends.append(how.until)
         return Report(environment, commit, want)
 
-    monkeypatch.setattr("gitcd.usecases.apply_verb.apply_environment", applied)
+    monkeypatch.setattr("gitcd.usecases.apply_work.apply_environment", applied)
     both.apply("--all", "--budget", "1h")
     assert len(ends) == 2
     assert len(set(ends)) == 1

@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from gitcd.manifests import documents
-from gitcd.manifests.reading import ReadResult, read_declarations, read_hold, read_layout, read_plain, render_hold
+from gitcd.manifests.files import read_plain
+from gitcd.manifests.reading import ReadResult, read_declarations, read_hold, read_layout, render_hold
 from gitcd.model.hold import Hold, Reject
 from gitcd.model.reference import Repository
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gitcd.model.verdict import Measurement, Verdict
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.rollout_means import Question
-from gitcd.usecases.rollout_team import End
 from tests.support.applier import hand_over, nobody, second_process
 from tests.support.mortal import Killed
 from tests.support.played import until

@@ -11,8 +11,8 @@ import pytest
 from gitcd.model.live import Manifest
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.apply_write import Writer
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.rollout_means import Question
-from gitcd.usecases.rollout_team import End
 from tests.support.mortal import Killed, mortal
 from tests.support.rollouts import Rollouts
 from tests.support.scenes import digest

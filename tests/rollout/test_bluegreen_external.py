@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.applier import MANAGER, applied_by_another
 from tests.support.rollouts import Rollouts
 from tests.support.slotrollouts import FOLDER, Slots, slots_of

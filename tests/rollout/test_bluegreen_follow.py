@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.containerversions import BASE
 from tests.support.mortal import Killed
 from tests.support.played import until

@@ -10,8 +10,8 @@ import pytest
 
 from gitcd.model.verdict import Measurement
 from gitcd.usecases.apply_write import Writer
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.rollout_means import Question
-from gitcd.usecases.rollout_team import End
 from tests.rollout.test_bluegreen_bound import Checking, with_mode
 from tests.support.rollouts import Rollouts
 from tests.support.slotrollouts import FOLDER, Slots, slots_of

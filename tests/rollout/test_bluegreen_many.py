@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.gitrollouts import git_rollouts
 from tests.support.rollouts import Rollouts
 from tests.support.slotrollouts import slot_files

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitcd.model.pull import PullState
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.rollout.test_bluegreen_bound import Checking, mode, with_mode
 from tests.support.memoryforge import MemoryForge
 from tests.support.rollouts import Rollouts

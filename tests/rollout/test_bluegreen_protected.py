@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.rollouts import Rollouts
 from tests.support.slotrollouts import Slots, slots_of
 

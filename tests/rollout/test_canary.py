@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitcd.model.live import Ref
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.canaries import SMOKE, CanaryScene, RoutedScene, canary, install_routes, step
 from tests.support.gitrollouts import app, git_rollouts
 from tests.support.rollouts import Rollouts, back_to, digest, image

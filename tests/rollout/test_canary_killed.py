@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gitcd.model.verdict import Measurement, Verdict
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.rollout_means import Question
-from gitcd.usecases.rollout_team import End
 from tests.support.canaries import SMOKE, CanaryScene, RoutedScene, canary, install_routes, step
 from tests.support.containerversions import BASE
 from tests.support.mortal import Killed, mortal

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.applier import FLUX, hand_over, nobody, second_process
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.rollouts import Rollouts

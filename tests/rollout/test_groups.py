@@ -12,7 +12,7 @@ import pytest
 
 from gitcd.model.live import Ref
 from gitcd.rollout.facts import Release
-from gitcd.usecases.rollout_team import End, Rolled
+from gitcd.usecases.rollout_end import End, Rolled
 from tests.support.applier import applied_by_another
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.memoryforge import KilledError

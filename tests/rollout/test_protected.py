@@ -7,8 +7,8 @@ import pytest
 from gitcd.model.declaration import Identity
 from gitcd.model.pull import PullState
 from gitcd.rollout.table import Trouble
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.rollout_git import Branch
-from gitcd.usecases.rollout_team import End
 from tests.support.gitrollouts import GitRollouts
 from tests.support.memoryforge import MemoryForge
 from tests.support.scenes import mirror_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.gitrollouts import GitRollouts
 from tests.support.mortal import Killed, mortal
 from tests.support.scenes import mirror_of

@@ -9,8 +9,8 @@ import pytest
 
 from gitcd.model.live import Manifest
 from gitcd.usecases.rollout import roll_out
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.rollout_means import POLL
-from gitcd.usecases.rollout_team import End
 from tests.support.containerversions import BASE
 from tests.support.rollouts import Rollouts, back_to, digest, image
 

@@ -8,7 +8,7 @@ from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.model.strategy import Verify
 from gitcd.usecases.rollout import roll_out
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.verifying import Measuring, by_digest, is_own_cluster
 from tests.support.rollouts import Rollouts, back_to, digest, image
 

@@ -14,7 +14,7 @@ from gitcd.cli.main import root
 from gitcd.rollout.facts import Order, Orders
 from gitcd.rollout.orders import read_orders, render
 from gitcd.usecases.rollout import roll_out
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.rollouts import Rollouts, back_to, digest
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout import roll_out
-from gitcd.usecases.rollout_team import End
+from gitcd.usecases.rollout_end import End
 from tests.support.rollouts import Rollouts, back_to, image
 
 pytestmark = pytest.mark.slow

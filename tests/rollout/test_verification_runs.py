@@ -8,8 +8,8 @@ import pytest
 
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.rollout import roll_out
+from gitcd.usecases.rollout_end import End
 from gitcd.usecases.rollout_means import Question
-from gitcd.usecases.rollout_team import End
 from tests.support.rollouts import Rollouts
 
 pytestmark = pytest.mark.slow

@@ -112,6 +112,14 @@ class Scene:
             finally:
                 process.kill()
 
+    def loaded(self, *flags: str) -> set[str]:
+        """The modules that a process has loaded when its `gitcd apply` has ended well."""
+        script = "import sys; from gitcd.cli.main import run; assert not run(sys.argv[1:]); print(*sys.modules)"
+        words = [sys.executable, "-c", script, *self._words("apply", "-n", self.namespace, *flags)]
+        done = subprocess.run(words, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return set(done.stdout.splitlines()[-1].split())
+
     @property
     def talk(self) -> Path:
         return self.folder / "talk"

@@ -16,7 +16,7 @@ from gitcd.model.live import Manifest, Ref
 from gitcd.rollout.facts import Order, Release
 from gitcd.rollout.orders import render
 from gitcd.usecases.rollout import roll_out
-from gitcd.usecases.rollout_team import End, Rolled
+from gitcd.usecases.rollout_end import End, Rolled
 from gitcd.usecases.verifying import Measuring
 from tests.support.containerversions import BASE
 from tests.support.controlplane import ControlPlane

@@ -27,8 +27,8 @@ from gitcd.model.live import Manifest, Ref
 from gitcd.rollout.copies import Copy
 from gitcd.rollout.facts import Facts, Release
 from gitcd.rollout.leftovers import copies_of, left_over
+from gitcd.usecases.rollout_end import End, Rolled
 from gitcd.usecases.rollout_git import Branch
-from gitcd.usecases.rollout_team import End, Rolled
 from tests.support.applier import FLUX, WORKLOAD, hand_over, nobody, second_process
 from tests.support.canaries import RoutedScene, install_routes, meanwhile, observed, wait_for_endpoints
 from tests.support.cells import (

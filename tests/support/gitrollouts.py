@@ -25,13 +25,14 @@ from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import reconcile
 from gitcd.usecases.rollback import Sources
 from gitcd.usecases.rollout import roll_out
+from gitcd.usecases.rollout_end import Rolled
 from gitcd.usecases.rollout_git import Branch
 from gitcd.usecases.rollout_means import Means
-from gitcd.usecases.rollout_team import Rolled
 from gitcd.usecases.switch import Switcher
 from gitcd.usecases.takeback import Reverter
 from gitcd.usecases.ways_age import withdraw
-from gitcd.usecases.ways_back import Drive, declined, drive, stalled
+from gitcd.usecases.ways_back import Drive, drive
+from gitcd.usecases.ways_declined import declined, stalled
 from tests.support.containerversions import manifest
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, make_bare

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from gitcd.model.verdict import Measurement, Verdict
+from gitcd.usecases.rollout_end import End, Rolled
 from gitcd.usecases.rollout_means import Question
-from gitcd.usecases.rollout_team import End, Rolled
 from gitcd.usecases.verifying import Measuring
 from tests.support.applier import nobody
 from tests.support.cells import BACK, LATER, LIVE, STAYS, Cell, Change, numberless

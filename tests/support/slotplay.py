@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gitcd.usecases.rollout_team import End, Rolled
+from gitcd.usecases.rollout_end import End, Rolled
 from tests.support.applier import FLUX, hand_over, nobody, second_process
 from tests.support.cells import BACK, LIVE, replicas, smoke
 from tests.support.containerversions import manifest

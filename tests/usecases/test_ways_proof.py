@@ -122,9 +122,9 @@ def test_a_way_back_to_what_git_held_long_before_is_followed(remote, tags, forge
 
 def test_without_history_nobody_can_tell(remote, back, monkeypatch):
     from gitcd.git.history import MissingHistory
-    from gitcd.usecases import ways_back
+    from gitcd.usecases import ways_followed
 
-    monkeypatch.setattr(ways_back, "recollected", lambda *_: lambda: MissingHistory("no route"))
+    monkeypatch.setattr(ways_followed, "recollected", lambda *_: lambda: MissingHistory("no route"))
     with pytest.raises(TransientError, match="no route"):
         followed(remote)
 
