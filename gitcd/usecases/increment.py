@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -50,13 +50,12 @@ def plan_tip(tree: CommitTree, context: Context, memory: Memory) -> Planned:
     """
     if memory is FORGETFUL or not _is_usual(context):
         return _planned_whole(tree, context, memory)
-    records = _Records(memory, f"plan {_key(context)}")
-    try:
-        return _Increment.since(records, tree, context).plan()
-    except _AnewError:
-        planned = _planned_whole(tree, context, memory)
-        records.note_whole(planned)
-        return planned
+    subject = f"plan {_key(context)}"
+    with suppress(_AnewError):
+        return _Increment.since(_Records(memory, subject), tree, context).plan()
+    planned = _planned_whole(tree, context, memory)  # nothing holds the last plan here: no error, and no records
+    _Records(memory, subject).note_whole(planned)
+    return planned
 
 
 def _planned_whole(tree: CommitTree, context: Context, memory: Memory) -> Planned:
