@@ -159,6 +159,9 @@ class Writer:
                     raise
                 elif not answer.causes:  # it has changed since it was read
                     live = self.objects.get(manifest.ref)
+                    if live is None and self._images_only(manifest.ref):
+                        gone = f"{manifest.ref} went when it was to be written"
+                        raise TransientError(gone, remedy="Run again.") from answer
                 elif is_set_by_hand(answer) and "resourceVersion" in manifest.value["metadata"]:
                     # A switch, of what was looked at: it agreed with git, so nothing that a person wants is lost.
                     return self.objects.apply(manifest, force=True, dry_run=dry_run)
