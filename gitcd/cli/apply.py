@@ -205,7 +205,7 @@ def _tell_left(console: Console, report: Report) -> None:
     for ref, why in report.kept:
         console.warn(f"{ref} is no longer in git, and is kept: {why}")
     left = set(report.left_over) - {ref for ref, _ in report.kept}
-    if left and not report.refusal:
+    if left and not report.refusal and report.want.is_whole:  # else it may be among what could not be read
         console.warn(f"{output.counted(len(left), 'object')} no longer in git: --prune deletes them")
     if passed := report.want.passed:
         console.say(f"{output.counted(passed, 'manifest')} beside no declaration's image; --all applies them")

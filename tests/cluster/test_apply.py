@@ -340,6 +340,7 @@ def test_what_cannot_be_read_now_is_not_pruned(scene):
     for flags in (("--all", "--prune"), ("--prune",)):
         ran = scene.apply(*flags, "--no-wait")
         assert "Pruned" not in ran.results.values()
+    assert "no longer in git" not in scene.apply("--all", "--no-wait").err
     assert scene.get("deployments", "dup")
     assert scene.get("configmaps", "m0")
 
