@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from types import FrameType
@@ -108,12 +108,12 @@ def root() -> None:
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Not an Exception, so that nothing but clean-up code stands in its way."""
+    """SIGTERM arrived, or the terminal went. Not an Exception, so that nothing but clean-up code stands in its way."""
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _end_by(_terminate)
     sys.unraisablehook = _say_what_was_dropped
     gc.set_threshold(_RARELY, 20, 20)
     code = run(sys.argv[1:])
@@ -172,9 +172,16 @@ def _usage_remedy(error: click.ClickException) -> str:
     return f"See `{context.command_path} --help`." if context else ""
 
 
+def _end_by(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Have that handle what ends a process from outside; a hang-up only where nobody (nohup) said to ignore it."""
+    signal.signal(signal.SIGTERM, handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, handler)
+
+
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     """Raise once; a second signal must not break the clean-up that the first one began."""
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    _end_by(lambda *_: None)
     raise Terminated
 
 
@@ -182,7 +189,7 @@ def _say_what_was_dropped(dropped: sys.UnraisableHookArgs) -> None:
     """Python drops what is raised in a finaliser, and says so. A signal that arrived there has to come again."""
     match dropped.exc_value:
         case Terminated():
-            signal.signal(signal.SIGTERM, _terminate)
+            _end_by(_terminate)
             _send_again(signal.SIGTERM)
         case KeyboardInterrupt():
             _send_again(signal.SIGINT)

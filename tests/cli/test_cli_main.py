@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -245,7 +246,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_F24_a_signal_ends_the_process_after_the_clean_up(number: int, code: int) -> None:
     with _process(SLOW, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -258,7 +259,7 @@ def test_F24_a_signal_ends_the_process_after_the_clean_up(number: int, code: int
     assert b"Traceback" not in err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_F24_a_signal_that_comes_while_a_finaliser_runs_ends_the_process_too(number: int, code: int) -> None:
     body = f"""
     import os
@@ -276,6 +277,18 @@ def test_F24_a_signal_that_comes_while_a_finaliser_runs_ends_the_process_too(num
     assert (process.returncode, out) == (code, b"")
     assert err.startswith(b"error: ")
     assert b"ignored" not in err
+
+
+def test_a_process_that_shall_outlive_its_terminal_does() -> None:
+    body = """
+    import os, signal
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("went on", flush=True)
+    """
+    ignore = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    with _process(body, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=ignore) as process:
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, b"went on\n", b"")
 
 
 def test_F24_a_second_sigterm_does_not_break_the_clean_up() -> None:

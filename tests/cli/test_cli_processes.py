@@ -20,7 +20,7 @@ from tests.support.ecr import StandIn
 from tests.support.repos import Bare, make_bare, make_worktree
 from tests.support.scenes import LAYOUT, app_files
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
 
 
 @pytest.fixture
