@@ -162,8 +162,8 @@ def _authorizer(configuration: Any) -> Callable[[], Mapping[str, str]]:
     def authorize() -> Mapping[str, str]:
         with lock:
             try:
-                with _plugin_heard():
-                    if renew:
+                if renew:
+                    with _plugin_heard():
                         renew(bearer)
             except OSError as error:
                 raise ConfigError(f"the token for the cluster cannot be read: {error}") from error
