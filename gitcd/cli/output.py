@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 from unicodedata import east_asian_width
@@ -46,6 +47,11 @@ def write_names(stream: Stream, names: Iterable[str]) -> None:
 def counted(number: int, noun: str) -> str:
     """`1 commit`, `2 commits`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def worded(kind: str) -> str:
+    """`AwaitsPromotion` as a reader would say it: `awaits promotion`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

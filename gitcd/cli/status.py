@@ -137,7 +137,7 @@ def _closing_line(found: Overview) -> str:
 
     environments = output.counted(len(found.environments), "environment")
     parts = [f"{output.counted(len(found.items), 'declaration')} in {environments}"]
-    parts += [f"{number} {kind.lower()}" for kind, number in counts(found).items()]
+    parts += [f"{number} {output.worded(kind)}" for kind, number in counts(found).items()]
     parts += [f"{output.counted(len(apps), 'app')} not the same everywhere"] if (apps := differing(found)) else []
     return ", ".join(parts) if found.items else "no ContainerVersion found; `gitcd schema` shows what one may say"
 

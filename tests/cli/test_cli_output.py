@@ -19,6 +19,13 @@ def test_wide_characters_take_two_columns() -> None:
     assert output.table(["A", "B"], [["日本", "x"], ["abc", "y"]]) == "A     B\n日本  x\nabc   y\n"
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"), [("Bumped", "bumped"), ("PinOnly", "pin only"), ("RollingOut", "rolling out")]
+)
+def test_kinds_are_told_in_words(kind: str, words: str) -> None:
+    assert output.worded(kind) == words
+
+
 def test_no_rows_no_table() -> None:
     assert output.table(["APP"], []) == ""
 
