@@ -1,5 +1,7 @@
-"""Deployments taken to a real API server: by gitcd from a branch, by kubectl from a folder. No controller runs.
+"""Deployments taken to a real control plane: by gitcd from a branch, by kubectl from a folder.
 
+The controllers run, as they do in every cluster, and make a ReplicaSet of each change. No pods are wanted: what they
+cost is paid by nodes, which are other machines. Nobody begins before the controllers are done with what came before.
 kubectl is built from the release of Kubernetes without a change, and given those flags that it needs: it checks fields
 strictly, as it does for everybody. Its limit of 50 requests a second is not felt, as it makes a client for each object.
 """
@@ -10,9 +12,10 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +24,7 @@ import yaml
 
 from benchmarks.measure import DATA, GITCD, Contender, python
 from tests.support.audit import AuditLog, writes
-from tests.support.controlplane import NEEDED_FOR_API, _binaries, _using
+from tests.support.controlplane import NEEDED_FOR_API, NEEDED_FOR_WORKLOADS, _binaries, _using
 from tests.support.controlplane_files import ADMIN
 
 DEPLOYMENTS = 1000
@@ -47,7 +50,7 @@ metadata:
     app: {name}
     team: atlas
 spec:
-  replicas: 2
+  replicas: 0
   revisionHistoryLimit: 3
   selector:
     matchLabels:
@@ -84,6 +87,7 @@ class Cluster:
     theirs: str = field(default_factory=lambda: f"theirs-{uuid.uuid4().hex[:6]}")
     barely: str = field(default_factory=lambda: f"bare-{uuid.uuid4().hex[:6]}")
     version: int = 0
+    is_complete: bool = True  # controllers run
 
     @property
     def audit(self) -> AuditLog:
@@ -119,19 +123,28 @@ class Cluster:
         bodies = (manifest(number, self.barely, self.version) for number in range(DEPLOYMENTS))
         self._bodies.write_text(json.dumps([yaml.load(each, yaml.CSafeLoader) for each in bodies]))
 
+    def settle(self) -> None:
+        """Wait until the controllers have seen every Deployment as it is."""
+        fields = "{range .items[*]}{.metadata.generation}={.status.observedGeneration} {end}"
+        while self.is_complete:
+            seen = self._kubectl("get", "deployments", "--all-namespaces", "-o", f"jsonpath={fields}").split()
+            if all(each.split("=")[0] == each.split("=")[1] for each in seen):
+                return
+            time.sleep(1)
+
     def gitcd(self, *, changed: bool) -> Contender:
         command = [*GITCD, "apply", f"file://{self.folder}/remote.git", "--all", "--no-wait", "-q", "-o", "name"]
         flags = ["--config", str(self.folder / "settings.yaml"), "--cache-dir", str(self.folder / "cache")]
         flags += ["--kubeconfig", self.kubeconfig, "-n", self.ours]
-        return Contender("gitcd", [*command, *flags], self.change if changed else lambda: None)
+        return Contender("gitcd", [*command, *flags], self._change_at_rest if changed else self.settle)
 
     def kubectl_apply(self) -> Contender:
         command = [self.kubectl, "--kubeconfig", self.kubeconfig, "apply", "--server-side", "-f"]
-        return Contender("kubectl apply --server-side", [*command, str(self.folder / "manifests")])
+        return Contender("kubectl apply --server-side", [*command, str(self.folder / "manifests")], self.settle)
 
     def bare(self) -> Contender:
         command = python("benchmarks.bareapply", self.kubeconfig, str(self._bodies))
-        return Contender("bare script, 16 connections", command, self.change)
+        return Contender("bare script, 16 connections", command, self._change_at_rest)
 
     @contextmanager
     def far_away(self) -> Iterator[Cluster]:
@@ -153,6 +166,10 @@ class Cluster:
         """How many requests of gitcd since then would change something."""
         return len(writes(self.audit.since(mark, user=ADMIN, agent="gitcd/")))
 
+    def _change_at_rest(self) -> None:
+        self.settle()
+        self.change()
+
     def _commit(self, files: dict[str, str]) -> None:
         lines = ["commit refs/heads/main", "committer A <a@example.com> 1772366400 +0000", "data 1", "x"]
         lines += ["from refs/heads/main^0"] if self.version > 1 else []
@@ -171,13 +188,22 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A control plane of its own, for as long as the block lasts."""
-    binaries = _binaries(NEEDED_FOR_API)
-    server = DATA / "control-plane"
-    shutil.rmtree(server, ignore_errors=True)
-    server.mkdir(parents=True)
-    with _using(server, binaries, "api"):
-        made = Cluster(server, str(binaries / "kubectl"), str(server / f"{ADMIN}.kubeconfig"))
+def cluster(*, is_complete: bool = True) -> Iterator[Cluster]:
+    """A control plane of its own, for as long as the block lasts; or an API server whose controllers do not run."""
+    binaries = _binaries((*NEEDED_FOR_API, *NEEDED_FOR_WORKLOADS))
+    server, workloads = (_empty(name) for name in ("control-plane", "workloads"))
+    with ExitStack() as stack:
+        stack.enter_context(_using(server, binaries, "api"))
+        if is_complete:
+            stack.enter_context(_using(workloads, binaries, "workloads", str(server)))
+        kubeconfig = str(server / f"{ADMIN}.kubeconfig")
+        made = Cluster(server, str(binaries / "kubectl"), kubeconfig, is_complete=is_complete)
         made.make()
         yield made
+
+
+def _empty(name: str) -> Path:
+    folder = DATA / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
