@@ -34,11 +34,11 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     gates and holds, and the decision.
     """
     from gitcd.model.plan import plan_exit_code
-    from gitcd.usecases.explain import explain
+    from gitcd.usecases.explain import explain, undeterred
 
     run = session.workspace(arguments)
     with run.open() as target:
-        planned = session.plan(run, target, arguments)
+        planned = session.plan(run, target, arguments, undeterred)
     explanations = explain(planned, run.now)
     if form == "table":
         console.out.write("\n".join(map(_told, explanations)))

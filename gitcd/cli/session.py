@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,14 +81,19 @@ def selection(arguments: Mapping[str, Any]) -> Selection:
     return Selection(environments, frozenset(app))
 
 
-def plan(run: Workspace, target: Target, arguments: Mapping[str, Any]) -> Planned:
+def plan(
+    run: Workspace,
+    target: Target,
+    arguments: Mapping[str, Any],
+    adjusted: Callable[[Context], Context] = lambda context: context,
+) -> Planned:
     """The plan for the target as it is now: the files of a work tree as they lie, or the tip of a branch."""
     from gitcd.git.worktree import WorkTree
     from gitcd.usecases.planner import make_plan
     from gitcd.usecases.reconcile import preview, with_messages
 
     source = cluster(run, arguments)
-    made_with = context(run, target, arguments, source)
+    made_with = adjusted(context(run, target, arguments, source))
     _log.info("asking the registry, run %s", run.run)
     if isinstance(target, WorkTree):
         planned = with_messages(make_plan(target, made_with), run.templates, run.run)

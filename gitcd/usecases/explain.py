@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitcd.errors import as_sentence
+from gitcd.errors import ConfigError, as_sentence
 from gitcd.model.declaration import ContainerVersion, Spec
 from gitcd.model.evidence import Evidence, Findings, ScanStatus
 from gitcd.model.layout import Environment
 from gitcd.model.plan import Outcome
 from gitcd.model.reference import short
-from gitcd.model.registry import Answers, Failure
+from gitcd.model.registry import Answers, Failure, Query
 from gitcd.model.site import Form, Site
 from gitcd.planning.decide import Decision
 from gitcd.planning.followed import followed_image, followed_tag, shown_rule
@@ -20,7 +20,7 @@ from gitcd.planning.gates import asked, shown
 from gitcd.planning.resolving import pin_of
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.standing import freezes, standing
-from gitcd.usecases.context import Planned
+from gitcd.usecases.context import Context, Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,24 @@ class Explanation:
 
     outcome: Outcome
     facts: tuple[Fact, ...]
+
+
+def undeterred(context: Context) -> Context:
+    """The context in which a registry that cannot be asked, for want of credentials say, fails what asks it alone.
+
+    Declaration, scope and places are known without it, and may be what somebody wants to see.
+    """
+
+    def resolve(queries: Sequence[Query]) -> Answers:
+        try:
+            return context.resolve(queries)
+        except ConfigError as error:
+            failure = Failure("NotAsked", error.message, error.remedy)
+            keys = [(query.repository, each) for query in queries for each in query.tags | query.digests]
+            rules = [(query.repository, each) for query in queries for each in query.follows]
+            return Answers(dict.fromkeys(keys, failure), dict.fromkeys(rules, failure))
+
+    return replace(context, resolve=resolve)
 
 
 def explain(planned: Planned, now: datetime) -> list[Explanation]:

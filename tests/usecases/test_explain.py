@@ -1,6 +1,9 @@
+import pytest
+
+from gitcd.errors import ConfigError
 from gitcd.model.tree import MemoryTree
 from gitcd.usecases.context import Context
-from gitcd.usecases.explain import explain
+from gitcd.usecases.explain import explain, undeterred
 from gitcd.usecases.planner import make_plan
 from tests.support.scenes import LAYOUT, NOW, Tags, app_files, digest
 
@@ -70,6 +73,21 @@ def test_what_the_registry_does_not_know_is_told():
     tags.move("team/app", "other", "1.0.0")
     facts = explained({"gitcd.yaml": LAYOUT} | app_files("app"), tags)
     assert any(fact.startswith("registry: TagNotFound") for fact in facts)
+
+
+@pytest.mark.parametrize("follows", [b"tag: env-dev", b"follow: {semver: '>=1'}"])
+def test_what_needs_no_registry_is_told_without_one(follows):
+    def without_credentials(queries):
+        raise ConfigError("there are no usable AWS credentials", remedy="Log in.")
+
+    context = undeterred(Context(without_credentials, lambda _: {}, NOW))
+    files = {path: data.replace(b"tag: env-dev", follows) for path, data in app_files("app").items()}
+    planned = make_plan(MemoryTree({"gitcd.yaml": LAYOUT} | files), context)
+    (explanation,) = explain(planned, NOW)
+    facts = [f"{fact.topic}: {fact.text}" for fact in explanation.facts]
+    assert any(fact.startswith("owns: envs/dev/app/deployment.yaml:15") for fact in facts)
+    assert "registry: NotAsked: there are no usable AWS credentials" in facts
+    assert facts[-2:] == ["decision: Failed (NotAsked): there are no usable AWS credentials", "remedy: Log in."]
 
 
 def test_a_rule_is_told_with_the_tag_that_it_chooses():
