@@ -60,7 +60,8 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
         return _list(console, form, arguments)
     if not arguments["app"]:
         raise click.UsageError("say what to hold: APP is missing", click.get_current_context())
-    details = {name: arguments[name] for name in ("app", "reject", "version", "reason", "by", "until")}
+    details = {name: arguments[name] for name in ("app", "reject", "version", "reason", "until")}
+    details["by"] = session.author(console, arguments["by"])
     return carry_out(
         console,
         form,

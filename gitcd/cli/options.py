@@ -194,9 +194,10 @@ def given_because(why: str, who: str) -> Decorator:
     )
 
 
-_WHY = "Why; it stands in the file and in the commit."
-because = given_because(_WHY, "Who says so; it stands in the file.")
-because_always = given_because(_WHY, "Who says so; it stands in the file; default: what CI or the login say.")
+because = given_because(
+    "Why; it stands in the file and in the commit.",
+    "Who says so; it stands in the file; default: what CI or the login say.",
+)
 
 registry = _setting(
     "--ecr-endpoint-url",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gitcd.cli import options
+from gitcd.cli import options, session
 from gitcd.cli.hold import carry_out
 from gitcd.cli.terminal import Console
 
@@ -27,10 +27,12 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """
     from gitcd.usecases.holding import release
 
-    app, details = arguments["app"], {name: arguments[name] for name in ("by", "reason")}
+    app, reason, by = arguments["app"], arguments["reason"], session.author(console, arguments["by"])
     return carry_out(
         console,
         form,
         arguments,
-        lambda tree, context: release(tree, app, context.recall, now=context.now, source=context.source, **details),
+        lambda tree, context: release(
+            tree, app, context.recall, by=by, reason=reason, now=context.now, source=context.source
+        ),
     )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--last-good", is_flag=True,
               help="What the cluster found healthy last; where it knows of none, what git held before.")  # fmt: skip
 @options.hold_field("--until", metavar="TIME", help="End of the hold: a date, or a time with its zone.")
-@options.because_always
+@options.because
 @click.option("--any-platform", is_flag=True,
               help="Go back even where the image may not fit the nodes that the present one runs on.")  # fmt: skip
 @click.option("--pr", "by_pull", is_flag=True, help="Propose it by pull request; by default as the environment says.")

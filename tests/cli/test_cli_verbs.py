@@ -357,6 +357,13 @@ class TestHold:
         gitcd(capfd, "release", APP, remote.url)
         gitcd(capfd, "diff", "--app", APP, remote.url, code=1)
 
+    def test_who_says_so_is_taken_from_ci_where_nobody_is_named(self, ecr, remote, capfd, monkeypatch) -> None:
+        monkeypatch.setenv("GITHUB_ACTOR", "octo")
+        gitcd(capfd, "hold", APP, remote.url)
+        assert b"\nby: octo\n" in remote.show(".gitcd/holds/dev/team.app.yaml")
+        gitcd(capfd, "hold", APP, "--by", "ada", remote.url)
+        assert b"\nby: ada\n" in remote.show(".gitcd/holds/dev/team.app.yaml")
+
     def test_json_says_what_was_committed(self, ecr, remote, capfd) -> None:
         held = json.loads(gitcd(capfd, "hold", APP, "-o", "json", remote.url)[0])
         assert held == {
