@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,10 @@ CANARIES = {
 }
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+
+# Processes inherit that a signal is ignored, as nohup and a shell's `&` have it; the tests send these and want to be heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile(
     "default",
