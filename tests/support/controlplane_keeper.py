@@ -124,7 +124,7 @@ def _api_flags(folder: Path, etcd: str, port: int) -> list[str]:
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         "--authorization-mode=RBAC",
         f"--token-auth-file={folder / 'tokens.csv'}",
-        "--service-cluster-ip-range=10.0.0.0/24",
+        "--service-cluster-ip-range=10.0.0.0/16",
         "--endpoint-reconciler-type=none",
         "--enable-priority-and-fairness=false",
         f"--audit-policy-file={folder / 'audit-policy.yaml'}",
