@@ -157,6 +157,7 @@ def test_no_time_counts_for_those_that_wait(group: Group) -> None:
     assert [name for name, each in records.items() if "stepStartedAt" in each] == ["till"]
 
 
+@pytest.mark.usefixtures("outage")
 def test_one_that_fails_after_the_switch_takes_all_back(rollouts: Rollouts, tmp_path: Path) -> None:
     group = group_of(rollouts, tmp_path, watch="20s")
     group.move(front="1.1.0", shop="1.1.0", till="bad-later")
@@ -206,6 +207,7 @@ def test_a_way_back_that_is_killed_is_carried_on_to_the_same_end(group: Group) -
     assert group.stands() == AS_BEFORE
 
 
+@pytest.mark.usefixtures("outage")
 def test_a_switch_that_is_proposed_is_one_and_so_is_the_way_back(rollouts: Rollouts, tmp_path: Path) -> None:
     group = group_of(rollouts, tmp_path, watch="20s")
     group.move(front="1.1.0", shop="1.1.0", till="bad-later")

@@ -193,14 +193,18 @@ def outage() -> None:
 def never_deserted(request: pytest.FixtureRequest) -> Iterator[None]:
     """Watch, all through a test with two slots, that a live Service that once selected a ready pod always does."""
     name = request.path.name
-    if "rollouts" not in request.fixturenames or not name.startswith("test_bluegreen") or "cells" in name:
+    has_slots = name.startswith(("test_bluegreen", "test_groups")) and "cells" not in name
+    if "rollouts" not in request.fixturenames or not has_slots:
         yield
         return
     rollouts: Rollouts = request.getfixturevalue("rollouts")
     with witness(rollouts.plane, rollouts.namespace, PODS, SERVICES) as seen:
         yield
-    live = {each["metadata"]["name"] for each in seen.states(SERVICES)} - {"preview"}
+    names = {each["metadata"]["name"] for each in seen.states(SERVICES)}
+    live = {each for each in names if not each.endswith("preview")}
     assert live
-    for each in sorted(live):
-        counts = list(dropwhile(lambda count: count == 0, (ready for _, ready in seen.selected(each))))
-        assert (0 in counts) == ("outage" in request.fixturenames), (each, counts)
+    counts = {
+        each: list(dropwhile(lambda count: count == 0, (ready for _, ready in seen.selected(each)))) for each in live
+    }
+    deserted = {each: ready for each, ready in counts.items() if 0 in ready}
+    assert bool(deserted) == ("outage" in request.fixturenames), counts
