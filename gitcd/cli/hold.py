@@ -39,6 +39,7 @@ _SAYING = ("reject", "version", "until", "reason", "by", "in_place")
 )
 @click.argument("app", required=False, help=options.APP_HELP, shell_complete=completing.apps)
 @options.held_repository
+@options.environments
 @click.option("--list", "lists", is_flag=True, help="List all that is held in REPO, or was, and change nothing.")
 @click.option("--reject", metavar="DIGEST", default="", help="Refuse this digest only; without it every move stops.")
 @click.option("--version", "version", metavar="VERSION", default="", help="What people call the rejected digest.")
@@ -61,7 +62,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     if not arguments["app"]:
         raise click.UsageError("say what to hold: APP is missing", click.get_current_context())
     details = {name: arguments[name] for name in ("app", "reject", "version", "reason", "until")}
-    details["by"] = session.author(console, arguments["by"])
+    details |= {"by": session.author(console, arguments["by"]), "environments": arguments["environment"]}
     return carry_out(
         console,
         form,
@@ -78,7 +79,7 @@ def _list(console: Console, form: Any, arguments: dict[str, Any]) -> int:
         raise click.UsageError("--list takes REPO and nothing that is to be held", click.get_current_context())
     run = session.workspace(arguments | {"repo": operands[0] if operands else None})
     with run.open() as target:
-        rows = list_holds(session.tree(target), run.now)
+        rows = list_holds(session.tree(target), run.now, arguments["environment"])
     if form == "table":
         console.out.write(output.table(_HEADER, map(_row, rows)))
     elif form == "name":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,10 +10,16 @@ from gitcd.cli import options, session
 from gitcd.cli.hold import carry_out
 from gitcd.cli.terminal import Console
 
+if TYPE_CHECKING:
+    from gitcd.model.tree import Tree
+    from gitcd.usecases.context import Context
+    from gitcd.usecases.holding import Held
+
 
 @click.command("release")
 @options.app
 @options.held_repository
+@options.environments
 @options.because
 @options.in_place
 @options.either_source
@@ -27,12 +33,11 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     """
     from gitcd.usecases.holding import release
 
-    app, reason, by = arguments["app"], arguments["reason"], session.author(console, arguments["by"])
-    return carry_out(
-        console,
-        form,
-        arguments,
-        lambda tree, context: release(
-            tree, app, context.recall, by=by, reason=reason, now=context.now, source=context.source
-        ),
-    )
+    app, environments, reason = arguments["app"], arguments["environment"], arguments["reason"]
+    by = session.author(console, arguments["by"])
+
+    def compute(tree: Tree, context: Context) -> Held:
+        here = {"now": context.now, "source": context.source, "environments": environments}
+        return release(tree, app, context.recall, by=by, reason=reason, **here)
+
+    return carry_out(console, form, arguments, compute)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @options.app
 @repository
+@options.environments
 @click.option("--to", metavar="VERSION", default="",
               help="A version that git held there, or the beginning of its digest.")  # fmt: skip
 @click.option("--last-good", is_flag=True,
@@ -77,7 +78,7 @@ def _request(console: Console, arguments: dict[str, Any]) -> RollbackRequest:
 
     by = session.author(console, arguments["by"])
     names = ("app", "to", "reason", "until", "any_platform", "by_pull")
-    return RollbackRequest(by=by, **{name: arguments[name] for name in names})
+    return RollbackRequest(by=by, environments=arguments["environment"], **{name: arguments[name] for name in names})
 
 
 def _sources(run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> Sources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -33,7 +33,10 @@ Recall = Callable[[Sequence[Question]], Mapping[Identity, Past]]
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """What to hold, and why. Without `reject` (a digest) every move is frozen."""
+    """What to hold, and why. Without `reject` (a digest) every move is frozen.
+
+    `environments` are those that `app` is looked for in; none: all.
+    """
 
     app: str
     reject: str = ""
@@ -41,6 +44,7 @@ class HoldRequest:
     reason: str = ""
     by: str = ""
     until: str = ""
+    environments: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def hold(tree: Tree, request: HoldRequest, now: datetime, source: Elsewhere | No
         ConfigError: no declaration of that name, or several; or a value that a hold file cannot have.
     """
     inputs = declared_inputs(tree, source)
-    identity = find_identity(inputs, request.app)
+    identity = find_identity(inputs, request.app, environments=request.environments)
     if (end := moment(request.until)) and end <= now:
         raise ConfigError(f"the hold would have ended at {request.until}", remedy="Give a time to come, or none.")
     if request.reject and not is_digest(request.reject):
@@ -97,6 +101,7 @@ def release(
     reason: str = "",
     now: datetime,
     source: Elsewhere | None = None,
+    environments: Collection[str] = (),
 ) -> Held:
     """End what holds; where that is a person's revert too, write down that its digest may come again.
 
@@ -107,7 +112,7 @@ def release(
         TransientError: the history, which says what people took back, cannot be had now.
     """
     inputs = declared_inputs(tree, source)
-    identity = find_identity(inputs, app, inputs.holds)
+    identity = find_identity(inputs, app, inputs.holds, environments)
     said = f"Release {identity}"
     if problem := inputs.unreadable.get(identity):
         return Held(identity, _change(tree, problem.path, None), said, reason)
@@ -151,8 +156,12 @@ def write(tree: WorkTree, held: Held) -> None:
         tree.write(held.change.path, held.change.after)
 
 
-def find_identity(inputs: Inputs, app: str, holds: Iterable[Identity] = ()) -> Identity:
-    """The one declaration that an operand names; `holds` are names that count though nothing is declared under them.
+def find_identity(
+    inputs: Inputs, app: str, holds: Iterable[Identity] = (), environments: Collection[str] = ()
+) -> Identity:
+    """The one declaration that an operand names, in one of these environments where any are given.
+
+    `holds` are names that count though nothing is declared under them.
 
     Raises:
         ConfigError: none, or several.
@@ -160,12 +169,16 @@ def find_identity(inputs: Inputs, app: str, holds: Iterable[Identity] = ()) -> I
     known = [each.identity for each in inputs.declared]
     known += [each.identity for each in inputs.broken if each.identity in inputs.unreadable]
     known += [each for each in holds if each not in known]
-    found = [identity for identity in known if Selection(apps=frozenset({app})).takes(identity)]
+    selection = Selection(frozenset(environments), frozenset({app}))
+    found = [identity for identity in known if selection.takes(identity)]
     if len(found) == 1:
         return found[0]
     if found:
         raise ConfigError(f"{app!r} names {len(found)} declarations", remedy=f"Say which: {_listed(found)}")
-    raise ConfigError(f"no declaration is called {app!r}", remedy=f"There are: {_listed(known)}" if known else "")
+    where = f" in {', '.join(sorted(environments))}" if environments else ""
+    raise ConfigError(
+        f"no declaration{where} is called {app!r}", remedy=f"There are: {_listed(known)}" if known else ""
+    )
 
 
 def _past(tree: Tree, inputs: Inputs, identity: Identity, recall: Recall) -> Past:

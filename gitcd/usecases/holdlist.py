@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,14 +24,15 @@ class Listed:
     note: str = ""
 
 
-def list_holds(tree: Tree, now: datetime) -> list[Listed]:
-    """Every hold and freeze, by the name of what it holds.
+def list_holds(tree: Tree, now: datetime, environments: Collection[str] = ()) -> list[Listed]:
+    """Every hold and freeze, by the name of what it holds; those of some environments where any are given.
 
     Raises:
         ConfigError: gitcd.yaml is not valid.
     """
     inputs = read_inputs(tree)
-    return [*_windows(inputs, now), *_holds(inputs, now), *_unreadable(inputs)]
+    rows = [*_windows(inputs, now), *_holds(inputs, now), *_unreadable(inputs)]
+    return [each for each in rows if not environments or each.subject.partition("/")[0] in environments]
 
 
 def _windows(inputs: Inputs, now: datetime) -> Iterator[Listed]:

@@ -75,7 +75,7 @@ def plan_rollback(
     if (end := moment(request.until)) and end <= context.now:
         raise ConfigError(f"the hold would have ended at {request.until}", remedy="Give a time to come, or none.")
     inputs = read_inputs(tree, memory)
-    identity = find_identity(inputs, request.app)
+    identity = find_identity(inputs, request.app, environments=request.environments)
     unit = find_unit(tree, inputs, identity, context, memory)
     steps = find_steps(unit, inputs, context, request, sources)
     _check_there(steps[0], request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from gitcd.errors import RefusedError
@@ -45,7 +45,7 @@ class RollbackRequest:
 
     `leaving` is the digest, or the tag where git names no digest, that has to stand there still; empty: any.
     `automatic`: no person asks, so what the tag names by now is not held off unread, two slots are left as they came,
-    and a pull request that somebody closed is not opened again.
+    and a pull request that somebody closed is not opened again. `environments`: where `app` is looked for, or in all.
     """
 
     app: str
@@ -57,6 +57,7 @@ class RollbackRequest:
     by_pull: bool = False
     leaving: str = ""
     automatic: bool = False
+    environments: Collection[str] = ()
 
 
 def _unknown(_: Identity) -> str:

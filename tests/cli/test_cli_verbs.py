@@ -357,6 +357,17 @@ class TestHold:
         gitcd(capfd, "release", APP, remote.url)
         gitcd(capfd, "diff", "--app", APP, remote.url, code=1)
 
+    def test_an_environment_tells_which_of_one_name(self, ecr, remote, capfd) -> None:
+        assert "'app' names 2 declarations" in gitcd(capfd, "hold", "app", remote.url, code=2)[1]
+        assert "Hold dev/team/app" in gitcd(capfd, "hold", "-e", "dev", "app", remote.url)[1]
+        assert gitcd(capfd, "hold", "--list", "-e", "dev", "-o", "name", remote.url)[0] == f"{APP}\n"
+        assert gitcd(capfd, "hold", "--list", "-e", "prod", "-o", "name", remote.url)[0] == ""
+        assert "Nothing holds prod/team/app" in gitcd(capfd, "release", "-e", "prod", "app", remote.url)[1]
+        assert "Release dev/team/app" in gitcd(capfd, "release", "-e", "dev", "app", remote.url)[1]
+        for verb in ("hold", "release", "rollback"):
+            err = gitcd(capfd, verb, "-e", "test", "app", remote.url, code=2)[1]
+            assert "no declaration in test is called 'app'" in err
+
     def test_who_says_so_is_taken_from_ci_where_nobody_is_named(self, ecr, remote, capfd, monkeypatch) -> None:
         monkeypatch.setenv("GITHUB_ACTOR", "octo")
         gitcd(capfd, "hold", APP, remote.url)
