@@ -37,7 +37,15 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     by = session.author(console, arguments["by"])
 
     def compute(tree: Tree, context: Context) -> Held:
-        here = {"now": context.now, "source": context.source, "environments": environments}
-        return release(tree, app, context.recall, by=by, reason=reason, **here)
+        return release(
+            tree,
+            app,
+            context.recall,
+            by=by,
+            reason=reason,
+            now=context.now,
+            source=context.source,
+            environments=environments,
+        )
 
     return carry_out(console, form, arguments, compute)

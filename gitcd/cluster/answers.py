@@ -107,9 +107,9 @@ def may_pass(answer: Answer) -> bool:
     return answer.status in _AGAIN and not any(words in text for words in _AT_FAULT)
 
 
-def is_webhook(answer: Answer | Exception) -> bool:
-    """Whether the server is well, and somebody whom it asks is not."""
-    return isinstance(answer, Answer) and bool(_WEBHOOK.search(_message(answer)))
+def stuck_webhook(answer: Answer | Exception) -> re.Match[str] | None:
+    """The webhook that the server, which is well, cannot ask, and why; None: that is not what it says."""
+    return _WEBHOOK.search(_message(answer)) if isinstance(answer, Answer) else None
 
 
 def no(answer: Answer, server: str) -> Exception:
@@ -197,7 +197,7 @@ def _causes(answer: Answer) -> tuple[Cause, ...]:
 
 
 def trouble(answer: Answer | Exception, server: str) -> TransientError:
-    if isinstance(answer, Answer) and (found := _WEBHOOK.search(_message(answer))):
+    if found := stuck_webhook(answer):
         message = f"the admission webhook {found[1]} cannot be asked, and nothing passes without it: {found[2]}"
         return HinderedError(message, remedy="See that what stands behind it runs, then run again.")
     what = "answers" if isinstance(answer, Answer) else "cannot be reached:"

@@ -209,7 +209,7 @@ class Api:
                     return answer.value
                 if not answers.may_pass(answer):
                     raise answers.refusal(answer, self.server)
-            if answers.is_webhook(answer):  # this one alone is stuck: it shall not keep others for long
+            if answers.stuck_webhook(answer):  # this one alone is stuck: it shall not keep others for long
                 ends = min(ends, begun + _WEBHOOK_PATIENCE)
             wait = max(pause * random.uniform(0.5, 1), answers.wish(answer))  # noqa: S311 - jitter, no secret
             if time.monotonic() + wait >= ends:

@@ -179,23 +179,19 @@ class _Reader:
         event = self.parser.get_event()
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            self._count(event, 0, 0)
+            raise self._too_much(event)
         return event
 
     def _text(self, event: ScalarEvent) -> str:
         text: str = event.value
         self.text += len(text)
         if self.text > MAX_TEXT:
-            self._count(event, 0, 0)
+            raise self._too_much(event)
         return text
 
-    def _count(self, event: Any, nodes: int, text: int) -> None:
-        self.nodes += nodes
-        self.text += text
-        if self.nodes > MAX_NODES:
-            raise UnreadableError(f"more than {MAX_NODES} values stand here", _mark(event), "split the file")
-        if self.text > MAX_TEXT:
-            raise UnreadableError(f"more than {MAX_TEXT} characters stand here", _mark(event), "split the file")
+    def _too_much(self, event: Any) -> UnreadableError:
+        most = f"{MAX_NODES} values" if self.nodes > MAX_NODES else f"{MAX_TEXT} characters"
+        return UnreadableError(f"more than {most} stand here", _mark(event), "split the file")
 
     def _reach(self, event: Any, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -233,7 +229,10 @@ class _Reader:
         if anchored is None:
             self._fault(f"no anchor {event.anchor[:_MAX_SHOWN]!r} is complete before this alias", event)
             return None
-        self._count(event, anchored.nodes, anchored.text)
+        self.nodes += anchored.nodes
+        self.text += anchored.text
+        if self.nodes > MAX_NODES or self.text > MAX_TEXT:
+            raise self._too_much(event)
         self._reach(event, depth + anchored.height)
         return anchored.value
 

@@ -65,7 +65,7 @@ class Checks:
     def _measured(self, facts: Facts, key: str) -> tuple[Measurement, ...]:
         """What this run measured of what is there now."""
         found, of = facts.measured.get(key, ()), self._mark(facts, key)
-        return tuple(each for each in found if each.of == of) if self._seal(facts) else tuple(found)
+        return tuple(each for each in found if each.of == of)
 
     def _mark(self, facts: Facts, key: str) -> str:
         return mark(key, self._checks[key], facts.release.digest, self._seal(facts))

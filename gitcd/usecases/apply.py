@@ -28,8 +28,8 @@ from gitcd.usecases.apply_release import is_settled
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import scaled
 from gitcd.usecases.apply_wanted import Want
-from gitcd.usecases.apply_waves import Note, Progress, Waves, not_yet
-from gitcd.usecases.apply_wish import DryRun
+from gitcd.usecases.apply_waves import Progress, Waves, not_yet
+from gitcd.usecases.apply_wish import DryRun, Note
 from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.rollout_end import End, Rolled
 

@@ -12,6 +12,7 @@ from gitcd.model.applied import NOWHERE, Applied, Fate
 from gitcd.model.live import Json, Manifest, Ref
 from gitcd.planning.applying_fields import lacks
 from gitcd.planning.applying_rules import IRREPLACEABLE, SECRET
+from gitcd.rollout.health.creation import DENIED
 
 _OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 _RIGHTS = re.compile(r" cannot \w+ (resource|path) ")
@@ -21,7 +22,6 @@ _IMMUTABLE = (
     "is forbidden after creation",
 )
 _SHOWN = 5
-_DENIED = ("denied the request", "denied request")
 _ENDING = "NamespaceTerminating"
 _VALUE = re.compile(r"Invalid value: .*: (?=[^:]+$)")  # a whole pod template may stand there
 REPLACE = "gitcd/replace"  # the annotation by which an object may be deleted and made anew
@@ -50,11 +50,13 @@ def _is_immutable(answer: DeclinedError) -> bool:
 
 
 def _is_denied(answer: DeclinedError) -> bool:
-    """Whether a webhook or a policy of the cluster says no, in whatever words its author chose.
+    """Whether a webhook or a policy of the cluster says no, in whatever words its author chose."""
+    return any(words in answer.words for words in DENIED)
 
-    Source: webhook/errors.go and policy/validating/dispatcher.go in apiserver.
-    """
-    return any(words in answer.words for words in _DENIED)
+
+def _unadmitted(manifest: Manifest, answer: DeclinedError) -> Applied:
+    remedy = "Change the manifest so that it passes, or ask whoever keeps the rules of this cluster."
+    return Applied(manifest.ref, Fate.FAILED, manifest.origin, f"not admitted: {_said(manifest, answer)}", remedy)
 
 
 def _says_so(text: str) -> bool:
@@ -72,14 +74,14 @@ def explained(manifest: Manifest, answer: DeclinedError, live: Json | None = Non
             images = "; for images alone, spec.apply.takeOver takes them" if is_about_images else ""
             return Applied(ref, Fate.REFUSED, origin, f"conflict: {fields}", f"{remedy}{images}.")
         case _ if _is_denied(answer):
-            return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
+            return _unadmitted(manifest, answer)
         case HTTPStatus.UNPROCESSABLE_ENTITY if _is_immutable(answer):
             return Applied(ref, Fate.REFUSED, origin, _unchangeable(manifest, answer, live), _anew(ref))
         case HTTPStatus.FORBIDDEN if any(each.reason == _ENDING for each in answer.causes):
             message = f"the namespace {ref.namespace} is being deleted, and nothing new comes into it"
             return Applied(ref, Fate.FAILED, origin, message, still_there(ref.namespace), transient=True, alone=True)
         case HTTPStatus.FORBIDDEN if not _lacks_rights(answer):
-            return Applied(ref, Fate.FAILED, origin, f"not admitted: {_said(manifest, answer)}")
+            return _unadmitted(manifest, answer)
         case HTTPStatus.FORBIDDEN:
             remedy = "A server-side dry run needs the right to patch; --dry-run=client does not." if is_dry_run else ""
             return Applied(ref, Fate.FAILED, origin, f"forbidden: {_said(manifest, answer)}", remedy or _ALLOW)
@@ -122,16 +124,22 @@ def _anew(ref: Ref) -> str:
 def troubled(manifest: Manifest, error: RefusedError | TransientError) -> Applied:
     """What became of a manifest that nobody refused, and that could not be written all the same."""
     message = error.message if manifest.ref.kind != SECRET else "the API server is in trouble"
-    is_transient, is_alone = isinstance(error, TransientError), isinstance(error, HinderedError)
-    fate = Fate.FAILED
-    return Applied(manifest.ref, fate, manifest.origin, message, error.remedy, transient=is_transient, alone=is_alone)
+    return Applied(
+        manifest.ref,
+        Fate.FAILED,
+        manifest.origin,
+        message,
+        error.remedy,
+        transient=isinstance(error, TransientError),
+        alone=isinstance(error, HinderedError),
+    )
 
 
 def unseen(manifest: Manifest, error: DeclinedError | TransientError) -> Applied:
     """What became of a manifest whose object cannot be looked at."""
-    return (
-        explained(manifest, error, is_dry_run=False) if isinstance(error, DeclinedError) else troubled(manifest, error)
-    )
+    if isinstance(error, DeclinedError):
+        return explained(manifest, error, is_dry_run=False)
+    return troubled(manifest, error)
 
 
 def undeleted(ref: Ref, answer: DeclinedError) -> Applied:

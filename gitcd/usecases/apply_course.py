@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from gitcd.cluster.access import find_access
 from gitcd.cluster.api import Api
 from gitcd.cluster.objects import Objects
 from gitcd.git.mirror import Mirror
-from gitcd.model.applied import Applied
 from gitcd.usecases.apply_glance import state_of
 from gitcd.usecases.apply_start import revision
 from gitcd.usecases.apply_wish import Bounds, DryRun, Wish
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from gitcd.forge.protocol import Forge
     from gitcd.model.registry import Failure
     from gitcd.planning.inputs import Inputs
-
-Note = Callable[[Applied], None]
 
 
 @dataclass(frozen=True)

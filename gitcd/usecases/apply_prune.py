@@ -14,8 +14,7 @@ from gitcd.model.live import Json, Ref
 from gitcd.planning.applying_prune import Pruning, Rails, ceiling
 from gitcd.usecases.apply_answers import undeleted
 from gitcd.usecases.apply_live import Live
-from gitcd.usecases.apply_waves import Note
-from gitcd.usecases.apply_wish import DryRun
+from gitcd.usecases.apply_wish import DryRun, Note
 
 _ATTEMPTS = 4
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from gitcd.errors import GitcdError
 from gitcd.git.mirror import Mirror
 from gitcd.git.runner import CorruptError
-from gitcd.usecases.apply_course import Course, Note, set_out
+from gitcd.usecases.apply_course import Course, set_out
 from gitcd.usecases.apply_glance import is_as_it_was
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_start import choose, environments
 from gitcd.usecases.apply_wanted import NOTHING
-from gitcd.usecases.apply_wish import DryRun, Wish
+from gitcd.usecases.apply_wish import DryRun, Note, Wish
 from gitcd.usecases.rollout_end import End
 from gitcd.usecases.workspace import Workspace
 

@@ -16,15 +16,13 @@ from gitcd.model.live import Manifest, Ref, part
 from gitcd.planning.applying import Wave
 from gitcd.usecases.apply_apparent import AWAITED
 from gitcd.usecases.apply_live import WORKERS
-from gitcd.usecases.apply_wish import DryRun
+from gitcd.usecases.apply_wish import DryRun, Note
 from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.evidence import Onlooker, with_log
 
 _DEFINITION = "CustomResourceDefinition"
 _ESTABLISHED_WITHIN = timedelta(minutes=1)
 _POLL = 0.5  # seconds
-
-Note = Callable[[Applied], None]
 
 
 @dataclass(slots=True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from gitcd.model.applied import Applied
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from gitcd.planning.limits import Limits
     from gitcd.usecases.context import Selection
+
+Note = Callable[[Applied], None]  # hears what became of each object
 
 
 class DryRun(StrEnum):

@@ -11,13 +11,14 @@ from gitcd.errors import GitcdError
 from gitcd.git.runner import CorruptError
 from gitcd.rollout.facts import Release
 from gitcd.usecases.apply import How, Keep, Roll, apply_environment
-from gitcd.usecases.apply_course import Course, Note
+from gitcd.usecases.apply_course import Course
 from gitcd.usecases.apply_newer import Newer
 from gitcd.usecases.apply_reading import Asked, Reading, read
 from gitcd.usecases.apply_release import Say, absent, means
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_want import want_of
 from gitcd.usecases.apply_wanted import NOTHING
+from gitcd.usecases.apply_wish import Note
 from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.rollout_end import Rolled
 from gitcd.usecases.switch_aims import recollected

@@ -12,7 +12,6 @@ from gitcd.git.branch import Branch, replaced
 from gitcd.git.commit import Author, NewCommit, write_commits
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
-from gitcd.model.declaration import Identity
 from gitcd.model.plan import FileChange
 from gitcd.model.pull import PullRequest, PullState
 from gitcd.model.registry import Failure
@@ -41,13 +40,9 @@ def follow(
     now: datetime,
 ) -> Drive:
     """The tree with what of these branches counts. Raises as `drive` does."""
-    tip = tree
     ways: list[WayBack] = []
-    gone: list[Identity] = []
-    for branch in (*back, *over):
-        if branch in over and outdated(mirror, branch, read_inputs(tip, mirror.memory)):
-            gone += branch.carried
-            continue
+    gone = _outdated(mirror, tree, over)
+    for branch in (*back, *(each for each in over if each not in gone)):
         files = _files(mirror, branch, tree)
         if not files:
             continue
@@ -59,7 +54,13 @@ def follow(
             continue
         tree = _merged(mirror, tree, branch, files, author)
         ways.append(_way(mirror, branch, forge()))
-    return Drive(tree, tuple(ways), tuple(gone))
+    return Drive(tree, tuple(ways), tuple(identity for each in gone for identity in each.carried))
+
+
+def _outdated(mirror: Mirror, tip: CommitTree, over: Sequence[Branch]) -> list[Branch]:
+    """Those of the switches that lead to a slot which git has changed since it was verified."""
+    inputs = read_inputs(tip, mirror.memory) if over else None
+    return [each for each in over if inputs and outdated(mirror, each, inputs)]
 
 
 def _is_held_off(inputs: Inputs, branch: Branch, now: datetime) -> bool:

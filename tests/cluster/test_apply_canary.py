@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from gitcd.cli import main
-from tests.support.applying import REPO, Scene, declaration, deployment, documents, scene
+from tests.support.applying import FOLDER, REPO, Scene, declaration, deployment, documents, scene
 from tests.support.audit import writes
 from tests.support.canaries import canary, install_routes, meanwhile, never_out, observed, step
 from tests.support.containerversions import definition
@@ -18,7 +18,6 @@ __all__ = ["definition", "scene"]
 
 pytestmark = pytest.mark.slow
 
-FOLDER = "envs/prod/web"
 LABELS = {"app": "web", "gitcd.io/track": "stable"}
 ROUTED = {"name": "web", "stableService": "web-stable", "canaryService": "web-canary"}
 

@@ -6,24 +6,13 @@ import time
 
 import pytest
 
-from gitcd.model.registry import Answers
-from gitcd.usecases.workspace import Workspace
-from tests.support.applying import REPO, Scene, declaration, documents, scene
+from tests.support.applying import FOLDER, NEW, OLD, Scene, declaration, documents, scene, silence
 from tests.support.audit import writes
 from tests.support.containerversions import definition
 
-__all__ = ["definition", "scene"]
+__all__ = ["definition", "scene", "silence"]
 
-pytestmark = pytest.mark.slow
-
-FOLDER = "envs/prod/web"
-OLD, NEW = (f"{REPO}:{version}@sha256:{letter * 64}" for version, letter in (("1.0.0", "a"), ("1.1.0", "b")))
-
-
-@pytest.fixture(autouse=True)
-def _no_registry(monkeypatch):
-    """A registry that cannot be asked keeps nobody from applying what git says."""
-    monkeypatch.setattr(Workspace, "ask", lambda *_: Answers({}))
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("silence")]
 
 
 def slot(namespace, name, image, replicas=2):

@@ -112,8 +112,9 @@ class World:
                 assert ref == COPY, "the Deployment keeps its pods"
                 self.live[COPY] = {**self.live[COPY], "spec": {**self.live[COPY]["spec"], "replicas": replicas}}
                 self.ready = False
-            case Measure(key, _):
-                self.measured[key] = (*self.measured.get(key, ()), Measurement(self.now, self.verdict))
+            case Measure(key, _, before):
+                found = self.measured.get(key, ())
+                self.measured[key] = (*found, Measurement(self.now, self.verdict, of=before.of))
                 self.passed |= {key} if self.verdict is Verdict.PASS else set()
             case Delete(ref, uid):
                 assert (ref, uid) == (COPY, "u-2")

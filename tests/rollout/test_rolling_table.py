@@ -78,8 +78,9 @@ class Cluster:
         match action:
             case Apply(manifest):
                 self.live, self.applied = dict(manifest.value), self.applied + 1
-            case Measure(key):
-                self.measured.setdefault(key, []).append(Measurement(self.now, self.verdicts.pop(0), "seen"))
+            case Measure(key, _, before):
+                found = Measurement(self.now, self.verdicts.pop(0), "seen", before.of)
+                self.measured.setdefault(key, []).append(found)
             case _:
                 pytest.fail(f"{action} was not to be expected")
 

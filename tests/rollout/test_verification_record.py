@@ -184,7 +184,7 @@ def test_a_run_goes_on_with_the_figures_and_needs_one_look_of_its_own() -> None:
     assert isinstance(decided(about, found, NOW + 61 * SECOND), Wait)
     asked = decided(about, found, NOW + 90 * SECOND)
     assert asked == Do("Verify", (Measure("Verify/0", HTTP, true),))
-    own = {"Verify/0": (Measurement(NOW + 90 * SECOND, Verdict.PASS),)}
+    own = {"Verify/0": (Measurement(NOW + 90 * SECOND, Verdict.PASS, of=true.of),)}
     assert decided(about, found, NOW + 91 * SECOND, own) == Finished()
 
 
@@ -195,7 +195,7 @@ def test_the_time_for_the_checks_is_that_of_all_runs() -> None:
     late = NOW + timedelta(minutes=9)
     assert isinstance(decided(about, found, late), Do), "however late it is, it is looked at once more"
     for own, blames in ((Verdict.FAIL, True), (Verdict.INCONCLUSIVE, False), (Verdict.PASS, False)):
-        decision = decided(about, found, late, {"Verify/0": (Measurement(late, own, "seen"),)})
+        decision = decided(about, found, late, {"Verify/0": (Measurement(late, own, "seen", true.of),)})
         assert isinstance(decision, Failed)
         assert decision.trouble.blames is blames, own
 

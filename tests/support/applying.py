@@ -18,11 +18,15 @@ import pytest
 
 from gitcd.cli import main
 from gitcd.manifests.dump import to_yaml
+from gitcd.model.registry import Answers
+from gitcd.usecases.workspace import Workspace
 from tests.support.controlplane import ControlPlane
 from tests.support.repos import Bare, make_bare
 
 LAYOUT = b"apiVersion: gitcd.io/v1\nkind: ConfigRepository\nenvironments:\n  - {name: prod, path: envs/prod}\n"
+FOLDER = "envs/prod/web"
 REPO = "registry.example.com/team/web"
+OLD, NEW = (f"{REPO}:{version}@sha256:{letter * 64}" for version, letter in (("1.0.0", "a"), ("1.1.0", "b")))
 
 
 def uid_of(plane: ControlPlane) -> str:
@@ -145,6 +149,12 @@ class Scene:
     def managers(self, kind: str, name: str) -> dict[str, dict[str, Any]]:
         entries = self.get(kind, name)["metadata"]["managedFields"]
         return {each["manager"]: each["fieldsV1"] for each in entries if not each.get("subresource")}
+
+
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that cannot be asked: it keeps nobody from applying what git says."""
+    monkeypatch.setattr(Workspace, "ask", lambda *_: Answers({}))
 
 
 @pytest.fixture

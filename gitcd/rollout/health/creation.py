@@ -9,9 +9,12 @@ from gitcd.rollout.health.look import Look
 from gitcd.rollout.health.reading import condition, moment, says, text
 
 _LASTING = timedelta(seconds=3)  # what admission is judged by may itself have come a moment ago
+# What a webhook or a policy of the cluster says against an object, whatever words its author chose beside.
+# Source: webhook/errors.go and policy/validating/dispatcher.go in apiserver.
+DENIED = ("denied the request", "denied request")
 # What a rule says against a pod, whenever it is asked.
-# Source: plugin/pkg/admission/limitranger and security/podsecurity in Kubernetes; webhook/errors.go in apiserver.
-_FINAL = ("forbidden", "denied the request", "denied request")
+# Source: plugin/pkg/admission/limitranger and security/podsecurity in Kubernetes.
+_FINAL = ("forbidden", *DENIED)
 # What may end by itself: when other pods have gone, or once an account is made.
 # Source: resourcequota/controller.go in apiserver, and plugin/pkg/admission/serviceaccount.
 _PASSING = ("exceeded quota", "status unknown for quota", "service account")
