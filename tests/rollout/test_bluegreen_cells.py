@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,9 +41,16 @@ def test_no_fault_in_no_step_of_two_slots_is_left_out() -> None:
 
 
 @pytest.mark.slow
-def test_a_moment_without_a_ready_pod_is_seen_however_short_it_is(slots: Slots) -> None:
+def test_a_moment_without_a_ready_pod_is_seen_however_short_it_is_and_late_it_is_told(slots: Slots) -> None:
     path = f"/api/v1/namespaces/{slots.namespace}/services/app"
+
+    class Late(list[Any]):
+        def append(self, event: Any) -> None:
+            time.sleep(0.4)
+            super().append(event)
+
     with witness(slots.plane, slots.namespace, PODS, SERVICES) as seen:
+        seen.watches[SERVICES].events = Late(seen.watches[SERVICES].events)
         for name in ("green", "blue"):  # green has no pods
             slots.plane.request("PATCH", path, {"spec": {"selector": {"slot": name}}}, kind="merge-patch+json")
     found = [(selector["slot"], ready) for selector, ready in seen.selected("app")]

@@ -84,6 +84,7 @@ class Scene(Played):
             stack.enter_context(self._reconciled())
             rolled = self._roll()
             self._again(rolled)
+            until(self._is_led, "the Service never leads to the pods that are there")
         assert self.git.remote.count() - before == {LIVE: 1, BACK: 2, STAYS: 1}[self.cell.ending]
         return rolled
 
@@ -109,6 +110,10 @@ class Scene(Played):
         assert self.git.reconcile().is_idle
         assert self._apply().end is (rolled.end if rolled.end is End.FAILED else End.IDLE)
         assert (self.git.remote.tip, self.deployment["metadata"]["generation"]) == (tip, generation)
+
+    def _is_led(self) -> bool:
+        """Whether the Service selects the pods that are there: its EndpointSlices come a moment after these."""
+        return self.seen.endpoints(_behind(self.cell))[-1:] == [{each["metadata"]["uid"] for each in self.pods}]
 
     # What git and the API server say
 

@@ -29,7 +29,7 @@ _GROUPS = {
     ROUTES: "/apis/gateway.networking.k8s.io/v1",
     SERVICES: "/api/v1",
 }
-_LATE = 0.2  # seconds until the last event has come
+_PATIENCE = 20.0  # seconds for what is there to be told by the watches too
 
 
 @dataclass
@@ -55,6 +55,25 @@ class Watch:
         self.since = listed["metadata"]["resourceVersion"]
         self._connection.request("GET", f"{self.path}?watch=1&resourceVersion={self.since}", headers=self._headers)
         self._thread.start()
+
+    def catch_up(self) -> None:
+        """Wait until each object has been told at the version that it is listed at, and no others are left."""
+        ends = time.monotonic() + _PATIENCE
+        while not self.errors and (listed := self._listed()) != (told := self._told()):
+            if time.monotonic() > ends:
+                self.errors.append(f"{self.path} is at {listed}, and the watch has told of {told}")
+            time.sleep(0.02)
+
+    def _listed(self) -> dict[str, str]:
+        return dict(_version(each) for each in self.plane.get(self.path)["items"])
+
+    def _told(self) -> dict[str, str]:
+        told: dict[str, str] = {}
+        for type_, value in list(self.events):
+            told |= [_version(value)]
+            if type_ == "DELETED":
+                del told[value["metadata"]["name"]]
+        return told
 
     def stop(self) -> None:
         self._over = True
@@ -96,14 +115,18 @@ class Witness:
 
     def ready(self, service: str) -> list[int]:
         """How many ready pods a Service selected, each time that any of its EndpointSlices had changed."""
+        return [len(each) for each in self.endpoints(service)]
+
+    def endpoints(self, service: str) -> list[set[str]]:
+        """The UIDs of the ready pods that a Service selected, each time that any of its EndpointSlices had changed."""
         assert self.watches[SLICES].errors == []
         now: dict[str, set[str]] = {}
-        counts = []
+        found = []
         for type_, value in list(self.watches[SLICES].events):
             if value["metadata"]["labels"].get("kubernetes.io/service-name") == service:
                 now[value["metadata"]["name"]] = set() if type_ == "DELETED" else _ready(value)
-                counts.append(len(set().union(*now.values())))
-        return counts
+                found.append(set().union(*now.values()))
+        return found
 
     def gains(self) -> list[tuple[str, int]]:
         """The Services that a route gave more traffic, each with how many ready pods it selected at that moment.
@@ -161,17 +184,22 @@ class Witness:
 
 @contextmanager
 def witness(plane: ControlPlane, namespace: str, *kinds: str) -> Iterator[Witness]:
-    """Watch these kinds of a namespace while the block runs."""
+    """Watch these kinds of a namespace while the block runs, and until all is told that there is at its end."""
     found = Witness({kind: Watch(plane, f"{_GROUPS[kind]}/namespaces/{namespace}/{kind}") for kind in kinds})
     for each in found.watches.values():
         each.start()
     try:
         yield found
+        for each in found.watches.values():
+            each.catch_up()
     finally:
-        time.sleep(_LATE)
         for each in found.watches.values():
             each.stop()
     assert [each.errors for each in found.watches.values() if each.errors] == []
+
+
+def _version(value: dict[str, Any]) -> tuple[str, str]:
+    return value["metadata"]["name"], value["metadata"]["resourceVersion"]
 
 
 def _ready(value: dict[str, Any]) -> set[str]:
