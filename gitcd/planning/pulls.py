@@ -36,13 +36,13 @@ def branch_name(environment: str, group: str) -> str:
     return f"{FOLDER}{environment}/{group}{'-' if group.endswith(_LOCK) else ''}"
 
 
-def way_back(identity: Identity, line: str = "") -> str:
+def rollback_branch(identity: Identity, line: str = "") -> str:
     """The branch of the pull request that takes a declaration back, beside that of its environment."""
     name = branch_name(f"{_BACK}{identity.environment}", f"{identity.namespace}.{identity.name}")
     return f"{name}{_AT}{line}" if line else name
 
 
-def way_over(identity: Identity, line: str = "") -> str:
+def switch_branch(identity: Identity, line: str = "") -> str:
     """The branch of the pull request that switches a declaration to its other slot."""
     name = branch_name(f"{_OVER}{identity.environment}", f"{identity.namespace}.{identity.name}")
     return f"{name}{_AT}{line}" if line else name
@@ -56,12 +56,12 @@ def is_branch(name: str, line: str = "") -> bool:
     return _is_below(FOLDER, name, line)
 
 
-def is_way_back(name: str, line: str = "") -> bool:
+def is_rollback_branch(name: str, line: str = "") -> bool:
     """Whether a branch has the name of one that takes a declaration back on this base."""
     return _is_below(f"{FOLDER}{_BACK}", name, line)
 
 
-def is_way_over(name: str, line: str = "") -> bool:
+def is_switch_branch(name: str, line: str = "") -> bool:
     """Whether a branch has the name of one that switches a declaration to its other slot, on this base."""
     return _is_below(f"{FOLDER}{_OVER}", name, line)
 

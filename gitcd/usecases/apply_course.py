@@ -14,7 +14,7 @@ from gitcd.git.mirror import Mirror
 from gitcd.usecases.apply_glance import state_of
 from gitcd.usecases.apply_start import revision
 from gitcd.usecases.apply_wish import Bounds, DryRun, Wish
-from gitcd.usecases.ways_back import Drive, drive
+from gitcd.usecases.pending import Drive, drive
 from gitcd.usecases.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def set_out(run: Workspace, mirror: Mirror, wish: Wish) -> Course:
 
 def _withdraw(run: Workspace, mirror: Mirror, driven: Drive) -> None:
     from gitcd.usecases.deliver_desk import open_desk
-    from gitcd.usecases.ways_age import withdraw
+    from gitcd.usecases.pending_outdated import withdraw
 
     withdraw(mirror, driven.outdated, run.context(mirror), open_desk(run, mirror))
 

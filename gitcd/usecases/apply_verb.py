@@ -26,7 +26,7 @@ from gitcd.usecases.workspace import Workspace
 if TYPE_CHECKING:
     from gitcd.usecases.apply_reading import Reading
     from gitcd.usecases.apply_release import Say
-    from gitcd.usecases.ways_declined import Declined
+    from gitcd.usecases.pending_declined import Declined
 
 
 def apply(run: Workspace, mirror: Mirror, wish: Wish, note: Note, say: Say) -> Iterator[Report]:
@@ -63,7 +63,7 @@ def _environments(course: Course) -> list[str]:
 class _Turn:
     """One environment: what git says of it, or its report, where nothing is left to do there, or nothing can be done.
 
-    `declined` are ways back of its declarations that nobody wants.
+    `declined` are rollbacks and switches of its declarations that nobody wants.
     """
 
     known: Reading | Report
@@ -101,7 +101,7 @@ def _read(course: Course, environment: str) -> Reading:
 def _declined(course: Course, environment: str) -> Sequence[Declined]:
     if course.wish.dry_run is not DryRun.NONE or not course.driven.declined:
         return ()
-    from gitcd.usecases.ways_declined import declined
+    from gitcd.usecases.pending_declined import declined
 
     return declined(course.mirror, course.driven, environment)
 
@@ -116,7 +116,7 @@ def _report(course: Course, turn: _Turn, note: Note, say: Say) -> Report:
         report = report_of(course, turn.known, note, say)
     if not turn.declined:
         return report
-    from gitcd.usecases.ways_declined import stalled
+    from gitcd.usecases.pending_declined import stalled
 
     try:
         told = stalled(course.objects, turn.declined, datetime.now(UTC))

@@ -13,7 +13,16 @@ from gitcd.model.declaration import Identity
 from gitcd.model.hold import hold_path
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedPull
 from gitcd.model.registry import Failure
-from gitcd.planning.pulls import CARRY_ON, Fate, fate, is_branch, is_merged, is_way_back, is_way_over, propose
+from gitcd.planning.pulls import (
+    CARRY_ON,
+    Fate,
+    fate,
+    is_branch,
+    is_merged,
+    is_rollback_branch,
+    is_switch_branch,
+    propose,
+)
 from gitcd.usecases.context import Planned, Selection
 
 
@@ -45,7 +54,7 @@ def proposals(mirror: Mirror) -> tuple[Branch, ...]:
     """
     line = mirror.line()
     return tuple(
-        each for name, each in read_branches(mirror).items() if is_branch(name, line) or is_way_back(name, line)
+        each for name, each in read_branches(mirror).items() if is_branch(name, line) or is_rollback_branch(name, line)
     )
 
 
@@ -89,13 +98,13 @@ def _spent(
 ) -> Iterator[Stand]:
     """Those branches that took declarations back or over, and that nobody needs any more."""
     line = mirror.line()
-    ways = [each for each in branches if is_way_back(each.name, line) or is_way_over(each.name, line)]
+    ways = [each for each in branches if is_rollback_branch(each.name, line) or is_switch_branch(each.name, line)]
     if not ways:
         return
-    from gitcd.usecases.pulls_ways import fate_of_way
+    from gitcd.usecases.pending_fate import fate_of_pending
 
     for branch in ways:
-        if found := fate_of_way(mirror, branch, planned.inputs, gone, now):
+        if found := fate_of_pending(mirror, branch, planned.inputs, gone, now):
             yield Stand(branch.name, None, branch, fate=found)
 
 

@@ -21,7 +21,7 @@ from gitcd.planning.followed import followed_image, followed_tag, followed_versi
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.moments import moment
 from gitcd.planning.overlay import Overlay
-from gitcd.planning.pulls import plan_id, propose, way_back
+from gitcd.planning.pulls import plan_id, propose, rollback_branch
 from gitcd.usecases.context import Context, Planned, Selection
 from gitcd.usecases.holding import find_identity
 from gitcd.usecases.planner import make_plan
@@ -84,7 +84,7 @@ def plan_rollback(
     selection = Selection(apps=frozenset(map(str, aims)))
     planned = make_plan(tree, replace(context, aims=aims, selection=selection), base=base, memory=memory)
     by_pull = request.by_pull or asks_for_pulls(unit, inputs)
-    branch = way_back(identity, context.line()) if by_pull else ""
+    branch = rollback_branch(identity, context.line()) if by_pull else ""
     trees = _Trees(tree, proposed(branch) if branch else None)
     planned = _with_notes(_with_holds(planned, moving, trees, request, context), steps)
     return _proposed(planned, identity, branch, request) if branch else planned

@@ -31,7 +31,7 @@ from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.moments import running_freeze
 from gitcd.planning.overlay import Overlay
-from gitcd.planning.pulls import plan_id, propose, way_back, way_over
+from gitcd.planning.pulls import plan_id, propose, rollback_branch, switch_branch
 from gitcd.planning.switching import VERB, leads_to_idle
 from gitcd.rendering.messages import commit_message
 from gitcd.rendering.text import plain_line
@@ -97,7 +97,7 @@ class Switcher:
         asked = _Asked(
             digests.keys(),
             lambda pair: self._switch(pair, digests[pair.identity]),
-            way_over(min(digests), self.context.line()),
+            switch_branch(min(digests), self.context.line()),
             VERB,
             lambda names: f"Verified, and live from now on: {', '.join(names)}.",
             lambda tip: check_same(releases, self.releases(tip, digests.keys())),
@@ -123,7 +123,7 @@ class Switcher:
         asked = _Asked(
             {failed.identity},
             lambda pair: self._back(pair, failed, text),
-            way_back(failed.identity, self.context.line()),
+            rollback_branch(failed.identity, self.context.line()),
             "rollback",
             lambda _: f"Rolled back by {BY}: {text}. What it leaves is held off.",
         )

@@ -15,7 +15,7 @@ from gitcd.git.mirror import Mirror
 from gitcd.model.plan import Plan
 from gitcd.model.reference import is_digest
 from gitcd.model.registry import Answers, Failure, Query
-from gitcd.planning.pulls import way_back
+from gitcd.planning.pulls import rollback_branch
 from gitcd.rendering.text import plain_line
 from gitcd.rollout.facts import Release
 from gitcd.rollout.table import Trouble
@@ -62,7 +62,7 @@ class Reverter:
 
     def _is_brought(self, failed: Release) -> bool:
         """Whether it is not the branch that names it, but a rollback that waits to be merged there."""
-        branch = read_branches(self.mirror).get(way_back(failed.identity, self.context.line()))
+        branch = read_branches(self.mirror).get(rollback_branch(failed.identity, self.context.line()))
         return branch is not None and branch.digests.get(failed.identity) == failed.digest
 
     def _check_heard(self) -> None:

@@ -25,7 +25,7 @@ NEVER_WITHOUT_RELEASES = (
     "gitcd.usecases.rollout_git",
     "gitcd.usecases.takeback",
     "gitcd.usecases.verifying",
-    "gitcd.usecases.ways_followed",
+    "gitcd.usecases.pending_follow",
 )
 NEVER_WITHOUT_WORK = (
     *NEVER_WITHOUT_RELEASES,
@@ -42,7 +42,7 @@ NEVER_WITHOUT_WORK = (
     "gitcd.usecases.apply_want",
     "gitcd.usecases.apply_work",
     "gitcd.usecases.controller",
-    "gitcd.usecases.ways_declined",
+    "gitcd.usecases.pending_declined",
 )
 MOST_OF_GITCD = 95  # modules
 

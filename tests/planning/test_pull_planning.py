@@ -12,11 +12,11 @@ from gitcd.planning.pulls import (
     fate,
     is_branch,
     is_merged,
-    is_way_back,
+    is_rollback_branch,
     on_line,
     plan_id,
     propose,
-    way_back,
+    rollback_branch,
 )
 
 A, B = Identity("prod", "team", "a"), Identity("prod", "team", "b")
@@ -81,14 +81,14 @@ def test_what_is_merged_is_cleared_whatever_else_is_said_of_it():
 
 
 def test_a_way_back_is_for_one_base():
-    assert way_back(A) == "gitcd/rollback/prod/team.a"
-    assert way_back(A, "live/eu") == "gitcd/rollback/prod/team.a@live/eu"
-    assert check_branch(way_back(Identity("prod", "team", "a.lock")))
-    assert is_way_back(way_back(A))
-    assert is_way_back(way_back(A, "live/eu"), "live/eu")
-    assert not is_way_back(way_back(A), "live")
-    assert not is_way_back(way_back(A, "live"))
-    assert not is_way_back("gitcd/prod/env")
+    assert rollback_branch(A) == "gitcd/rollback/prod/team.a"
+    assert rollback_branch(A, "live/eu") == "gitcd/rollback/prod/team.a@live/eu"
+    assert check_branch(rollback_branch(Identity("prod", "team", "a.lock")))
+    assert is_rollback_branch(rollback_branch(A))
+    assert is_rollback_branch(rollback_branch(A, "live/eu"), "live/eu")
+    assert not is_rollback_branch(rollback_branch(A), "live")
+    assert not is_rollback_branch(rollback_branch(A, "live"))
+    assert not is_rollback_branch("gitcd/prod/env")
 
 
 def test_what_failed_is_dropped_and_closes_nothing():

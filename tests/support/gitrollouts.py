@@ -20,6 +20,9 @@ from gitcd.rendering.pull import Details, pull_content
 from gitcd.rendering.pull_markup import code
 from gitcd.usecases.deliver_details import restarts
 from gitcd.usecases.desk import NO_FORGE, Desk
+from gitcd.usecases.pending import Drive, drive
+from gitcd.usecases.pending_declined import declined, stalled
+from gitcd.usecases.pending_outdated import withdraw
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import reconcile
@@ -30,9 +33,6 @@ from gitcd.usecases.rollout_git import Branch
 from gitcd.usecases.rollout_means import Means
 from gitcd.usecases.switch import Switcher
 from gitcd.usecases.takeback import Reverter
-from gitcd.usecases.ways_age import withdraw
-from gitcd.usecases.ways_back import Drive, drive
-from gitcd.usecases.ways_declined import declined, stalled
 from tests.support.containerversions import manifest
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, make_bare

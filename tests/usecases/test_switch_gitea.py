@@ -17,11 +17,11 @@ from gitcd.model import settings
 from gitcd.model.declaration import Identity, Spec
 from gitcd.rollout.facts import Release
 from gitcd.usecases.desk import Desk
+from gitcd.usecases.pending import drive
+from gitcd.usecases.pending_outdated import withdraw
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.reconcile import reconcile
 from gitcd.usecases.switch import Switcher
-from gitcd.usecases.ways_age import withdraw
-from gitcd.usecases.ways_back import drive
 from tests.support.gitea import Repository, gitea, repository  # noqa: F401 - fixtures
 from tests.support.repos import git
 from tests.support.scenes import AUTHOR, HOST, NOW, Tags, context, digest
@@ -127,7 +127,7 @@ def test_a_switch_to_what_git_no_longer_holds_is_closed_and_the_next_is_proposed
         else:
             desk = shop.desk()
             found = drive(mirror, CommitTree(mirror.git, mirror.tip), AUTHOR, lambda: desk.forge, NOW)
-            assert (found.outdated, found.ways, found.tree.commit) == ((APP,), (), mirror.tip)
+            assert (found.outdated, found.pending, found.tree.commit) == ((APP,), (), mirror.tip)
             withdraw(mirror, found.outdated, context(mirror, shop.tags), desk)
     assert shop.pulls == [(1, "closed", "dev: switch app 1.0.0 -> 1.1.0")]
     assert shop.branches == []
@@ -141,7 +141,9 @@ def test_a_switch_to_what_git_no_longer_holds_is_closed_and_the_next_is_proposed
         mirror.fetch()
         assert [
             each.branch
-            for each in drive(mirror, CommitTree(mirror.git, mirror.tip), AUTHOR, lambda: shop.desk().forge, NOW).ways
+            for each in drive(
+                mirror, CommitTree(mirror.git, mirror.tip), AUTHOR, lambda: shop.desk().forge, NOW
+            ).pending
         ] == [OVER]
 
 

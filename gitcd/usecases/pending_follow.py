@@ -19,10 +19,10 @@ from gitcd.model.tree import Mode
 from gitcd.planning.holds import rejection
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
+from gitcd.usecases.pending import Drive, Pending
+from gitcd.usecases.pending_outdated import outdated
+from gitcd.usecases.pending_proof import is_proper
 from gitcd.usecases.switch_aims import recollected
-from gitcd.usecases.ways_age import outdated
-from gitcd.usecases.ways_back import Drive, WayBack
-from gitcd.usecases.ways_proof import is_proper
 
 _Files = Mapping[str, tuple[Mode, bytes]]
 _log = logging.getLogger(__name__)
@@ -32,35 +32,35 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the same commit in every run
 def follow(
     mirror: Mirror,
     tree: CommitTree,
-    back: Sequence[Branch],
-    over: Sequence[Branch],
+    rollbacks: Sequence[Branch],
+    switches: Sequence[Branch],
     *,
     author: Author,
     forge: Callable[[], Forge | Failure],
     now: datetime,
 ) -> Drive:
     """The tree with what of these branches counts. Raises as `drive` does."""
-    ways: list[WayBack] = []
-    gone = _outdated(mirror, tree, over)
-    for branch in (*back, *(each for each in over if each not in gone)):
+    pending: list[Pending] = []
+    gone = _outdated(mirror, tree, switches)
+    for branch in (*rollbacks, *(each for each in switches if each not in gone)):
         files = _files(mirror, branch, tree)
         if not files:
             continue
         inputs = read_inputs(tree, mirror.memory)
-        if branch in over and _is_held_off(inputs, branch, now):
+        if branch in switches and _is_held_off(inputs, branch, now):
             continue
         if not is_proper(tree, inputs, branch, files, recollected(mirror, tree.commit)):
             _log.warning("%s is not followed: it holds other things than gitcd would have written", branch.name)
             continue
         tree = _merged(mirror, tree, branch, files, author)
-        ways.append(_way(mirror, branch, forge()))
-    return Drive(tree, tuple(ways), tuple(identity for each in gone for identity in each.carried))
+        pending.append(_pending(mirror, branch, forge()))
+    return Drive(tree, tuple(pending), tuple(identity for each in gone for identity in each.carried))
 
 
-def _outdated(mirror: Mirror, tip: CommitTree, over: Sequence[Branch]) -> list[Branch]:
+def _outdated(mirror: Mirror, tip: CommitTree, switches: Sequence[Branch]) -> list[Branch]:
     """Those of the switches that lead to a slot which git has changed since it was verified."""
-    inputs = read_inputs(tip, mirror.memory) if over else None
-    return [each for each in over if inputs and outdated(mirror, each, inputs)]
+    inputs = read_inputs(tip, mirror.memory) if switches else None
+    return [each for each in switches if inputs and outdated(mirror, each, inputs)]
 
 
 def _is_held_off(inputs: Inputs, branch: Branch, now: datetime) -> bool:
@@ -103,14 +103,14 @@ def _bytes(files: _Files, path: str) -> bytes | None:
     return files[path][1] if path in files else None
 
 
-def _way(mirror: Mirror, branch: Branch, forge: Forge | Failure) -> WayBack:
+def _pending(mirror: Mirror, branch: Branch, forge: Forge | Failure) -> Pending:
     """How it stands with the pull request. Where nobody can say, it is taken for open."""
-    way = WayBack(branch.name, branch.carried)
+    unasked = Pending(branch.name, branch.carried)
     if isinstance(forge, Failure):
-        return way
+        return unasked
     found = forge.find_open(branch.name, mirror.branch)
     if found is None:
         found = forge.find_closed(branch.name, mirror.branch)
     if not isinstance(found, PullRequest):
-        return way
-    return WayBack(branch.name, branch.carried, found.url, found.state is PullState.CLOSED)
+        return unasked
+    return Pending(branch.name, branch.carried, found.url, found.state is PullState.CLOSED)

@@ -17,16 +17,16 @@ from gitcd.planning.holds import rejection
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import standing, telling_files
-from gitcd.planning.pulls import Fate, is_way_over, together
+from gitcd.planning.pulls import Fate, is_switch_branch, together
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import Standing
 from gitcd.planning.switching import standing as slots_of
-from gitcd.usecases.ways_age import outdated, told, with_files
+from gitcd.usecases.pending_outdated import outdated, told, with_files
 
 _log = logging.getLogger(__name__)
 
 
-def fate_of_way(
+def fate_of_pending(
     mirror: Mirror, branch: Branch, inputs: Inputs, is_gone: Callable[[Identity], bool], now: datetime
 ) -> Fate | None:
     """What may become of it; None: it may still be merged, or nobody can tell, so it is left alone.
@@ -59,7 +59,7 @@ def _fate(
     after = _states(survey(declared, with_files(mirror, tip, since | brought), inputs.scopes))
     if here == after:
         return _close(branch.carried, "is current") if _holds_as_much(mirror, branch, inputs) else None
-    if is_way_over(branch.name, mirror.line()):
+    if is_switch_branch(branch.name, mirror.line()):
         if found := _held_off(branch, inputs, now):
             return found
         if changed := outdated(mirror, branch, inputs):

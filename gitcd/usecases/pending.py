@@ -12,7 +12,7 @@ from gitcd.git.commit import Author
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
-from gitcd.planning.pulls import is_way_back, is_way_over
+from gitcd.planning.pulls import is_rollback_branch, is_switch_branch
 
 if TYPE_CHECKING:
     from gitcd.forge.protocol import Forge
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
+class Pending:
     """A branch that takes declarations back, or over to the other slot. `declined`: it was closed without a merge."""
 
     branch: str
@@ -37,18 +37,18 @@ class Drive:
     """
 
     tree: CommitTree
-    ways: tuple[WayBack, ...] = ()
+    pending: tuple[Pending, ...] = ()
     outdated: tuple[Identity, ...] = ()
 
     @property
-    def declined(self) -> tuple[WayBack, ...]:
-        return tuple(each for each in self.ways if each.declined)
+    def declined(self) -> tuple[Pending, ...]:
+        return tuple(each for each in self.pending if each.declined)
 
 
 def drive(
     mirror: Mirror, tree: CommitTree, author: Author, forge: Callable[[], Forge | Failure], now: datetime
 ) -> Drive:
-    """The tip with the ways back that wait for it. One whose files have changed since is overtaken, and counts no more.
+    """The tip with the branches that wait for it. One whose files have changed since is overtaken, and does not count.
 
     Nor does a switch to what a hold keeps out, be it one that waits to be merged itself, or to a slot that git has
     changed since it was verified; nor a branch that holds other things than gitcd would have written.
@@ -61,10 +61,10 @@ def drive(
     """
     line = mirror.line()
     mine = {name: each for name, each in read_branches(mirror).items() if each.is_by(author)}
-    back = [each for name, each in mine.items() if is_way_back(name, line)]
-    over = [each for name, each in mine.items() if is_way_over(name, line)]
-    if not (back or over):
+    rollbacks = [each for name, each in mine.items() if is_rollback_branch(name, line)]
+    switches = [each for name, each in mine.items() if is_switch_branch(name, line)]
+    if not (rollbacks or switches):
         return Drive(tree)
-    from gitcd.usecases.ways_followed import follow
+    from gitcd.usecases.pending_follow import follow
 
-    return follow(mirror, tree, back, over, author=author, forge=forge, now=now)
+    return follow(mirror, tree, rollbacks, switches, author=author, forge=forge, now=now)

@@ -11,11 +11,11 @@ import pytest
 from gitcd.errors import TransientError
 from gitcd.git.tree import CommitTree
 from gitcd.usecases.desk import NO_FORGE
-from gitcd.usecases.ways_back import drive
+from gitcd.usecases.pending import drive
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import git, make_bare
 from tests.support.scenes import AUTHOR, LAYOUT, Tags, app_files, mirror_of, reference, run
-from tests.usecases.test_pull_ways import (  # noqa: F401 - fixtures
+from tests.usecases.test_pending_fate import (  # noqa: F401 - fixtures
     GREEN,
     OVER,
     SERVICE,
@@ -34,7 +34,7 @@ def followed(remote):
     """The branches that the cluster is driven by."""
     with mirror_of(remote.url) as mirror:
         found = drive(mirror, CommitTree(mirror.git, mirror.fetch()), AUTHOR, lambda: NO_FORGE, datetime.now(UTC))
-        return [each.branch for each in found.ways]
+        return [each.branch for each in found.pending]
 
 
 def forged(remote, branch, files):
@@ -122,9 +122,9 @@ def test_a_way_back_to_what_git_held_long_before_is_followed(remote, tags, forge
 
 def test_without_history_nobody_can_tell(remote, back, monkeypatch):
     from gitcd.git.history import MissingHistory
-    from gitcd.usecases import ways_followed
+    from gitcd.usecases import pending_follow
 
-    monkeypatch.setattr(ways_followed, "recollected", lambda *_: lambda: MissingHistory("no route"))
+    monkeypatch.setattr(pending_follow, "recollected", lambda *_: lambda: MissingHistory("no route"))
     with pytest.raises(TransientError, match="no route"):
         followed(remote)
 
