@@ -182,7 +182,6 @@ class Git:
         located = {} if self.work_tree else {"GIT_DIR": str(self.git_dir or os.devnull)}
         return {
             "PATH": os.environ.get("PATH", os.defpath),
-            "LANG": "C",
             "HOME": os.devnull,  # cannot be created by anybody
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",

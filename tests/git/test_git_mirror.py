@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import shutil
@@ -20,6 +21,7 @@ import pytest
 
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.commit import Author, NewCommit, write_commits
+from gitcd.git.folders import locked
 from gitcd.git.history import History, ensure_history
 from gitcd.git.mirror import MOST_PACKS, Mirror, open_mirror
 from gitcd.git.push import push
@@ -338,6 +340,40 @@ def test_T28_a_sweep_touches_nothing_that_is_not_ours(remote: Bare, temporary_fo
         pass
     assert (elsewhere / "lock").exists()
     assert {path.name for path in temporary_folder.iterdir()} == {"gitcd-link", "gitcd-notes", "gitcd-file"}
+
+
+def test_T28_a_sweep_leaves_the_folders_of_other_users(
+    remote: Bare, temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their owners may change them at any moment, and lead whoever removes what is in them astray."""
+    (temporary_folder / "gitcd-theirs").mkdir()
+    (temporary_folder / "gitcd-theirs" / "lock").touch()
+    another = os.getuid() + 1
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: another)
+        with opened(remote):
+            pass
+    assert (temporary_folder / "gitcd-theirs" / "lock").exists()
+    with opened(remote):
+        pass
+    assert list(temporary_folder.iterdir()) == []
+
+
+def test_a_lock_that_is_replaced_when_it_is_about_to_be_taken_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is where somebody removes the cache, and another run comes and locks its own."""
+    path, real = tmp_path / "lock", fcntl.flock
+
+    def outrun(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        path.unlink()
+        stack.enter_context(locked(path, wait=0))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", outrun)
+    with ExitStack() as stack, pytest.raises(TransientError, match="another run"), locked(path, wait=0):
+        pass
 
 
 def test_a_kept_mirror_is_used_by_one_run_at_a_time(remote: Bare, tmp_path: Path) -> None:

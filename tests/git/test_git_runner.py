@@ -133,11 +133,15 @@ def test_T18_a_huge_blob_is_received_without_holding_it(tmp_path: Path) -> None:
 def test_T9_git_sees_only_listed_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, remote: Bare) -> None:
     monkeypatch.setenv("SOMEBODYS_SETTING", "x")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    tongues = ("LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES")  # git's words are read, so they have to be English
+    for name in tongues:
+        monkeypatch.setenv(name, "de_DE.UTF-8")
     remote.hook("pre-receive", f"env > {tmp_path}/seen")
     whole_job(remote.url)
     seen = dict(line.partition("=")[::2] for line in (tmp_path / "seen").read_text().splitlines())
     assert seen["https_proxy"] == "http://127.0.0.1:9"
     assert seen["HOME"] == os.devnull
+    assert {seen.get(name, "C") for name in tongues} == {"C"}
     assert not {"SOMEBODYS_SETTING", "AWS_ACCESS_KEY_ID", "GITCD_GIT_TOKEN", "GIT_ASKPASS"} & set(seen)
 
 

@@ -1,5 +1,7 @@
 """The rules of gates by themselves, over all that can be asked and answered."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 from gitcd.model.declaration import Gates
 from gitcd.model.evidence import SEVERITIES, Evidence, Findings, Referrer, Scan, ScanStatus, Signing, SigningStatus
 from gitcd.model.layout import EnvironmentGates
-from gitcd.model.registry import Failure
+from gitcd.model.plan import Direction
+from gitcd.model.registry import Failure, Image
 from gitcd.planning import gates
 
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SEVERITY = st.sampled_from(SEVERITIES)
 OPTIONAL = st.sampled_from(("", *SEVERITIES))
 FINDINGS = st.builds(Findings, *[st.integers(0, 5)] * 6)
@@ -108,3 +112,20 @@ class TestFindings:
     def test_they_are_shown_the_worst_first(self):
         assert str(Findings(low=2, critical=1)) == "1 CRITICAL, 2 LOW"
         assert str(Findings()) == "no findings"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(-1, Direction.BACKWARD), (0, Direction.FORWARD), (1, Direction.FORWARD)]
+)
+def test_T30_only_what_was_pushed_before_goes_back(seconds, expected):
+    old, new = Image("sha256:1", pushed_at=NOW), Image("sha256:2", pushed_at=NOW + timedelta(seconds=seconds))
+    assert gates.direction(old, new) is expected
+    asked = Gates(allow_downgrade=False), EnvironmentGates(), new, expected, NOW + timedelta(days=1)
+    assert bool(gates.check(*asked)) is (expected is Direction.BACKWARD)
+
+
+@pytest.mark.parametrize(("age", "reason"), [(-1, "AgeUnknown"), (0, "TooYoung"), (59, "TooYoung"), (60, None)])
+def test_an_image_of_the_very_age_that_is_asked_passes(age, reason):
+    new = Image("sha256:2", pushed_at=NOW - timedelta(seconds=age))
+    block = gates.check(Gates(min_age=timedelta(minutes=1)), EnvironmentGates(), new, Direction.FORWARD, NOW)
+    assert (block.reason if block else None) == reason
