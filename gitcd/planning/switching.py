@@ -19,7 +19,7 @@ from gitcd.planning.bluegreen import Slots
 from gitcd.planning.content import Held, held
 from gitcd.planning.matching import Surveyed
 
-VERB = "switch"
+VERB, BACK = "switch", "rollback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,14 @@ class LastMove:
     digest: str
     verb: str = ""
     paths: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The image that shall be live, by digest or else by tag. `returns`: the idle slot's, by somebody's rollback."""
+
+    identifier: str
+    returns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +70,15 @@ def standing(surveyed: Surveyed) -> Standing | Failure:
     return Standing(slots, *found)
 
 
-def aim(stand: Standing, last: LastMove | None, hold: Hold | None, now: datetime) -> str:
-    """What shall be live, as git tells it: the idle slot's image, if that is what gitcd moved the declaration to.
+def aim(stand: Standing, last: LastMove | None, hold: Hold | None, now: datetime) -> Wanted:
+    """What shall be live, as git tells it: the idle slot's image, if that is what gitcd moved the declaration to last.
 
     Not where a hold keeps it out, and not where the switch to it was made before: then a person has taken it back.
     """
-    wanted = stand.idle.identifier
+    stays, wanted = Wanted(stand.live.identifier), stand.idle.identifier
     if last is None or last.verb == VERB or stand.is_even or not leads_to_idle(last, stand):
-        return stand.live.identifier
-    return stand.live.identifier if hold and _is_rejected(hold, wanted, now) else wanted
+        return stays
+    return stays if hold and _is_rejected(hold, wanted, now) else Wanted(wanted, returns=last.verb == BACK)
 
 
 def leads_to_idle(last: LastMove, stand: Standing) -> bool:

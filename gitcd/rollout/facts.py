@@ -28,8 +28,9 @@ class Release:
 
     `digest` is the digest, or the tag where git names none. `workloads` are the manifests that carry its image,
     `others` those that its strategy names: Services, an HTTPRoute. `rejected` are the digests that its hold keeps out,
-    each with the reason. `back`: it goes back to what ran before, so by the shortest way. `external`: somebody else
-    applies the commit. `left` are copies that a canary has left in the cluster, and that no canary takes away.
+    each with the reason. `back`: it goes back to what ran before, so by the shortest way. `returns`: of two slots the
+    idle one holds what somebody asked to go back to. `external`: somebody else applies the commit. `left` are copies
+    that a canary has left in the cluster, and that no canary takes away.
     """
 
     identity: Identity
@@ -41,6 +42,7 @@ class Release:
     others: tuple[Manifest, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
     back: bool = False
+    returns: bool = False
     external: bool = False
     left: tuple[Ref, ...] = ()
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from gitcd.model.health import State
 from gitcd.model.live import Json, Manifest
+from gitcd.model.reference import short
 from gitcd.rollout import replicas, slots, templates
 from gitcd.rollout.actions import Action, Apply, Select
 from gitcd.rollout.facts import Facts, Release
 from gitcd.rollout.health.reading import text
+from gitcd.rollout.releases import named_images
 from gitcd.rollout.slots import STRATEGY, Pair
 from gitcd.rollout.table import Trouble
 
@@ -81,7 +83,7 @@ class Leading:
         """The Service leads to another slot than git says, and no switch of ours is about to change that."""
         live = facts.live.get(self.pair.service.ref)
         led = slots.live_slot(facts, self.pair)
-        if live is None or led is self.pair.live or self._is_under_way(facts, live):
+        if live is None or led is self.pair.live or self._is_under_way(facts, live) or self._stays(facts, live):
             return None
         selector = ", ".join(f"{key}={value}" for key, value in sorted(slots.selector_of(live).items())) or "nothing"
         message = (
@@ -104,10 +106,22 @@ class Leading:
         return set_at is None or record.since is None or set_at <= record.since
 
     def followed(self, facts: Facts) -> bool:
-        """Whether the Service and what stands behind it are where git has them, or gitcd did not lead them away."""
+        """Whether the Service and what stands behind it are where git has them, or gitcd did not lead them away.
+
+        Git follows the Service, and not the other way, where that stays.
+        """
+        if self._stays(facts, facts.live.get(self.pair.service.ref, {})):
+            return True
         has_begun = facts.record.is_of(STRATEGY, self.release.digest) and facts.record.step == FOLLOW
         is_open = has_begun and bool(slots.mixed(facts, self.pair.service, self.pair.old))
         return not (self._is_behind(facts) or is_open)
+
+    def _stays(self, facts: Facts, live: Json) -> bool:
+        """Whether git has gone back to what the cluster's Service has not left yet, and what is still there."""
+        if not self.release.returns or self.release.external or self.pair.is_switched:
+            return False
+        is_there = slots.live_slot(facts, self.pair) is self.pair.new and slots.is_set_by_us(live)
+        return is_there and not facts.is_pending(self.pair.new)
 
     def follow(self, facts: Facts) -> Sequence[Action]:
         """What makes the slot that git says is live fit for that, and lets the Service lead there once it is."""
@@ -140,10 +154,18 @@ class Leading:
         is_fit = not self.unfollowed(facts)
         why = "nobody has let it lead there yet" if is_fit else f"{old} is not ready, as `gitcd status --live` shows"
         message = (
-            f"{main} still leads to {self.pair.new.ref} where git says {old}, and {why}: mend that, or let git say "
-            "otherwise; nothing else is done before"
+            f"{main} still leads to {self.pair.new.ref} where git says {old}, and {why}: mend that, or "
+            f"{self._otherwise(facts)}; nothing else is done before"
         )
         return Trouble(NOT_LED if is_fit else UNFIT, message, blames=False)
+
+    def _otherwise(self, facts: Facts) -> str:
+        """What else somebody can do: go back to what still runs where the Service leads, if git has left it."""
+        release, new = self.release, self.pair.new
+        runs = {each.tag or short(each.digest) for each in named_images(facts.live.get(new.ref, {}), release.spec)}
+        if release.external or len(runs) != 1 or not facts.is_pending(new):
+            return "let git say otherwise"
+        return f"go back to what that runs with `gitcd rollback {release.identity} --to {runs.pop()}`"
 
     def _fitted(self, facts: Facts) -> Sequence[Action]:
         """What the slot lacks that git says is live; the cluster's Service leads to the other one."""

@@ -10,6 +10,7 @@ from gitcd.model.hold import Hold
 from gitcd.model.live import Json, Manifest
 from gitcd.model.reference import Reference, short
 from gitcd.model.registry import Failure
+from gitcd.planning.switching import Wanted
 from gitcd.rollout.facts import Release, containers
 
 
@@ -22,17 +23,17 @@ def release_of(
     *,
     hold: Hold | None = None,
     external: bool = False,
-    aim: str | Failure = "",
+    aim: Wanted | Failure | None = None,
 ) -> Release | Failure:
     """What a commit says that a declaration shall run; a Failure where the manifests do not say one thing.
 
-    Two slots hold an image each: `aim` is which of them shall be live, by digest or tag, or why nobody can tell.
+    Two slots hold an image each: `aim` is which of them shall be live, or why nobody can tell.
     """
     if isinstance(aim, Failure):
         return aim
     found = {each for manifest in workloads for each in named_images(manifest.value, spec)}
     if aim:
-        found = {each for each in found if aim in {each.digest, each.tag}}
+        found = {each for each in found if aim.identifier in {each.digest, each.tag}}
     if not found:
         return Failure(
             "NoWorkload",
@@ -52,6 +53,7 @@ def release_of(
         tuple(workloads),
         tuple(others),
         rejected=rejected_by(hold),
+        returns=aim is not None and aim.returns,
         external=external,
     )
 

@@ -14,7 +14,7 @@ from gitcd.planning.content import Held, held
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overlay import Overlay
-from gitcd.planning.switching import Standing, standing
+from gitcd.planning.switching import Standing, Wanted, standing
 from gitcd.usecases.switch_pair import pair_of
 
 
@@ -62,7 +62,7 @@ def retreat_of(surveyed: Surveyed, leaving: str) -> Retreat:
     return Retreat(stand.live, stand.idle, Way.SWITCH)
 
 
-def retreat_along(surveyed: Surveyed, then: Surveyed, wanted: str | Failure) -> Retreat | None:
+def retreat_along(surveyed: Surveyed, then: Surveyed, wanted: Wanted | Failure) -> Retreat | None:
     """How it goes back to what it was then; None: by its images, if at all. `wanted` is what shall be live by now.
 
     Raises:
@@ -72,7 +72,8 @@ def retreat_along(surveyed: Surveyed, then: Surveyed, wanted: str | Failure) -> 
     if isinstance(before, Failure) or now.is_even:
         return None
     if now.live.identifier == before.live.identifier:
-        is_coming = now.idle.identifier == wanted != before.idle.identifier
+        is_awaited = isinstance(wanted, Wanted) and now.idle.identifier == wanted.identifier
+        is_coming = is_awaited and now.idle.identifier != before.idle.identifier
         return Retreat(now.idle, now.live, Way.REFILL) if is_coming else None
     is_kept = now.idle.identifier == before.live.identifier
     return Retreat(now.live, now.idle, Way.SWITCH) if is_kept else None

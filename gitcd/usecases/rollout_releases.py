@@ -12,6 +12,7 @@ from gitcd.model.tree import Tree
 from gitcd.planning.applying_scope import Part, parts
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
+from gitcd.planning.switching import Wanted
 from gitcd.rollout.facts import Release
 from gitcd.rollout.releases import release_of
 from gitcd.usecases.apply_sources import read_environment
@@ -39,10 +40,10 @@ def releases_at(tree: Tree, commit: str, identities: Collection[Identity], recol
 
 def releases_of(found: Iterable[Part], inputs: Inputs, commit: str, aimed: Aims) -> Said:
     """The releases of declarations whose manifests are known."""
-    return {part.identity: _release(part, inputs, commit, aimed.get(part.identity, "")) for part in found}
+    return {part.identity: _release(part, inputs, commit, aimed.get(part.identity)) for part in found}
 
 
-def _release(part: Part, inputs: Inputs, commit: str, aim: str | Failure) -> Release | Failure:
+def _release(part: Part, inputs: Inputs, commit: str, aim: Wanted | Failure | None) -> Release | Failure:
     environment = inputs.scopes.layout_of(part.identity.environment)
     return release_of(
         part.identity,

@@ -18,9 +18,9 @@ from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import telling_files
 from gitcd.planning.survey import survey
-from gitcd.planning.switching import LastMove, aim, standing
+from gitcd.planning.switching import LastMove, Wanted, aim, standing
 
-Aims = Mapping[Identity, str | Failure]
+Aims = Mapping[Identity, Wanted | Failure]
 
 
 def recollected(mirror: Mirror, commit: str) -> Recollect:
@@ -43,7 +43,7 @@ def aims(
     now: datetime,
     memory: Memory = FORGETFUL,
 ) -> Aims:
-    """For those of these declarations that have two slots: the digest (or tag) that shall be live.
+    """For those of these declarations that have two slots: what shall be live.
 
     History is asked for only where the slots differ.
     """
@@ -57,7 +57,7 @@ def aims(
 
 def aims_of(slotted: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, *, now: datetime) -> Aims:
     """The same for declarations with two slots whose places are known."""
-    found: dict[Identity, str | Failure] = {}
+    found: dict[Identity, Wanted | Failure] = {}
     shared = bluegreen.shared(inputs.declared)
     open_ones: list[Surveyed] = []
     for surveyed in slotted:
@@ -65,7 +65,7 @@ def aims_of(slotted: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, *
         if isinstance(stand, Failure):
             found[surveyed.declared.identity] = stand
         elif stand.is_even:
-            found[surveyed.declared.identity] = stand.live.identifier
+            found[surveyed.declared.identity] = Wanted(stand.live.identifier)
         else:
             open_ones.append(surveyed)
     return found | _from_history(open_ones, inputs, recollect, now)
@@ -73,10 +73,10 @@ def aims_of(slotted: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, *
 
 def _from_history(
     surveyed: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, now: datetime
-) -> dict[Identity, str | Failure]:
+) -> dict[Identity, Wanted | Failure]:
     asked = list(surveyed)
     history = recollect() if asked else None
-    found: dict[Identity, str | Failure] = {}
+    found: dict[Identity, Wanted | Failure] = {}
     for each in asked:
         identity, stand = each.declared.identity, standing(each)
         if isinstance(history, MissingHistory):

@@ -107,7 +107,7 @@ def rejecting(digest, until=""):
 ])  # fmt: skip
 def test_what_shall_be_live(last, hold, expected):
     _, found = surveyed()
-    assert aim(standing(found), last, hold, NOW) == expected
+    assert aim(standing(found), last, hold, NOW).identifier == expected
 
 
 @pytest.mark.parametrize(("last", "expected"), [
@@ -117,13 +117,25 @@ def test_what_shall_be_live(last, hold, expected):
 ])  # fmt: skip
 def test_of_a_slot_that_names_a_tag_alone_the_files_tell(last, expected):
     _, found = surveyed(green=slot("green", NEW).replace(f"app:1@{NEW}".encode(), b"app:2"))
-    assert aim(standing(found), last, None, NOW) == expected
+    assert aim(standing(found), last, None, NOW).identifier == expected
+
+
+@pytest.mark.parametrize(("last", "expected"), [
+    (LastMove(NEW, "rollback"), True),
+    (LastMove(NEW), False),
+    (LastMove(NEW, "promote"), False),
+    (LastMove(OLD, "rollback"), False),  # to what is live already
+    (LastMove(NEW, "switch"), False),
+])  # fmt: skip
+def test_whether_it_goes_back_there(last, expected):
+    _, found = surveyed()
+    assert aim(standing(found), last, None, NOW).returns is expected
 
 
 def test_two_equal_slots_need_no_history():
     _, found = surveyed(green=slot("green", OLD))
     assert standing(found).is_even
-    assert aim(standing(found), LastMove(OLD), None, NOW) == OLD
+    assert aim(standing(found), LastMove(OLD), None, NOW).identifier == OLD
 
 
 def test_a_slot_with_two_images_cannot_be_told():

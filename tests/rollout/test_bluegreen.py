@@ -914,3 +914,83 @@ class TestExternalNumbers:
         world.settle()
         assert isinstance(world.run(until="Switch"), Wait)
         assert world.commits == 1
+
+
+class TestGoingBackBeforeTheSwitch:
+    """A switch was committed and not carried out; then somebody went back to what the cluster's Service still selects.
+
+    Green is live in git with version 2, blue with version 1 in the cluster, and version 1 is wanted again.
+    """
+
+    def returning(self, **more):
+        world = World(**{"returns": True, **more})
+        world.run(until="Verify")
+        world.settle()
+        world.git_live, world.selects = "green", {"app": "blue", "app-preview": "green"}
+        world.selected["app"] = (world.now, "gitcd")
+        world.version, world.measured, world.record = "1", {}, Record()
+        world.publish()
+        return world
+
+    @pytest.mark.parametrize("failing", [True, False])
+    def test_git_is_led_back_to_where_the_service_is(self, failing):
+        world = self.returning()
+        if failing:
+            world.failing["green"] = "CrashLoopBackOff"
+            world.settle()
+        done = len(world.writes)
+        assert isinstance(world.run(), Finished)
+        assert world.writes[done:] == [
+            "switch Service team/app-preview",
+            "verify HTTP",
+            "commit the switch",
+            "switch Service team/app-preview",
+            "scale Deployment team/app-green to 0",
+        ]
+        assert (world.git_live, world.selects["app"], world.slots["blue"].version) == ("blue", "blue", "1")
+
+    @pytest.mark.parametrize("step", ["Follow", *STEPS])
+    def test_killed_anywhere_the_next_run_goes_on(self, step):
+        world = self.returning()
+        world.failing["green"] = "CrashLoopBackOff"
+        world.settle()
+        at(world, step)
+        assert isinstance(world.run(), Finished)
+        assert (world.git_live, world.selects["app"]) == ("blue", "blue")
+
+    def test_what_stalled_before_goes_on(self):
+        world = self.returning()
+        unready(world)
+        world.stalled = "LiveSlotNotReady"
+        assert isinstance(world.run(), Finished)
+        assert world.git_live == "blue"
+
+    def test_not_where_the_slot_would_have_to_change_under_traffic(self):
+        world = self.returning()
+        world.failing["green"] = "CrashLoopBackOff"
+        world.git["blue"], world.version = "0", "0"
+        world.settle()
+        writes = list(world.writes)
+        found = trouble(world.turn())
+        assert (found.reason, world.writes) == ("LiveSlotNotReady", writes)
+        assert "`gitcd rollback dev/team/app --to 1`" in found.message
+
+    def test_not_where_nobody_asked_for_it(self):
+        """A proposed switch that was declined is not what the cluster keeps."""
+        world = self.returning(returns=False)
+        done = len(world.writes)
+        world.turn()
+        assert world.writes[done:] == ["switch Service team/app"]
+        assert world.selects["app"] == "green"
+
+    def test_not_where_a_person_has_switched_the_service(self):
+        world = self.returning()
+        world.turn_by_hand("blue")
+        assert trouble(world.turn()).reason == "Drift"
+
+    def test_where_somebody_else_applies_the_service_is_followed_as_ever(self):
+        world = self.returning(external=True)
+        world.enter("Follow")
+        decision = world.turn()
+        assert isinstance(decision, Wait)
+        assert decision.step == "Follow"

@@ -12,6 +12,7 @@ from tests.support.containerversions import BASE
 from tests.support.mortal import Killed
 from tests.support.played import until
 from tests.support.slotrollouts import FOLDER, Slots, image
+from tests.usecases.test_rollback import back
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +23,9 @@ def told(slots: Slots) -> tuple[str, list[dict[str, Any]], Any]:
     return found["metadata"]["resourceVersion"], found["status"]["conditions"], found["status"]["history"]
 
 
-def test_a_live_slot_that_never_gets_ready_is_said_alike_in_every_run_until_it_is(slots: Slots) -> None:
+def cut_short(slots: Slots) -> None:
+    """A switch to a version that soon crashes is committed, and the run dies before it is carried out."""
+
     def die(_: object, text: str) -> None:
         if text.startswith("switch Service"):
             raise Killed
@@ -30,8 +33,16 @@ def test_a_live_slot_that_never_gets_ready_is_said_alike_in_every_run_until_it_i
     slots.git.move("bad-later")
     with pytest.raises(Killed):
         slots.git.apply(tell=die)
-    slots.git.move("1.2.0")
+
+
+def crashed(slots: Slots) -> None:
     until(lambda: not slots.deployment("green")["status"].get("readyReplicas"), "it never crashes")
+
+
+def test_a_live_slot_that_never_gets_ready_is_said_alike_in_every_run_until_it_is(slots: Slots) -> None:
+    cut_short(slots)
+    slots.git.move("1.2.0")
+    crashed(slots)
     assert (slots.live("git"), slots.live(), slots.version("blue", "git")) == ("green", "blue", "1.2.0")
     first = slots.git.apply()["app"]
     assert first.end is End.FAILED
@@ -55,3 +66,39 @@ def test_a_live_slot_that_never_gets_ready_is_said_alike_in_every_run_until_it_i
     assert slots.git.apply()["app"].end is End.DONE
     assert (slots.live("git"), slots.live(), slots.version("blue")) == ("blue", "blue", "1.2.0")
     assert slots.git.cluster.conditions("app") == {"Verified": ("True", "Healthy")}
+
+
+def test_a_rollback_to_what_the_service_still_leads_to_is_switched_to_in_git(slots: Slots) -> None:
+    cut_short(slots)
+    slots.git.move("1.2.0")
+    crashed(slots)
+    trouble = slots.git.apply()["app"].trouble
+    assert trouble is not None
+    app = f"dev/{slots.namespace}/app"
+    assert f"`gitcd rollback {app} --to 1.0.0`" in trouble.message
+    back(slots.git.remote, slots.git.tags, app, to="1.0.0", now=slots.git.now)
+    assert (slots.live("git"), slots.version("blue", "git")) == ("green", "1.0.0")
+    with slots.watched() as watch:
+        assert slots.git.apply()["app"].end is End.DONE
+    assert {name for _, name, _ in watch.seen} == {"blue"}
+    assert (slots.live("git"), slots.live(), slots.version("blue"), slots.replicas("green")) == (
+        "blue",
+        "blue",
+        "1.0.0",
+        0,
+    )
+    assert slots.git.cluster.conditions("app") == {"Verified": ("True", "Healthy")}
+    assert slots.git.reconcile().commits == ()
+    assert slots.git.apply()["app"].end is End.IDLE
+
+
+def test_a_rollback_before_the_switch_was_carried_out_leads_nobody_away_first(slots: Slots) -> None:
+    cut_short(slots)
+    back(slots.git.remote, slots.git.tags, f"dev/{slots.namespace}/app", now=slots.git.now)
+    assert (slots.live("git"), slots.version("blue", "git")) == ("green", "1.0.0")
+    with slots.watched() as watch:
+        assert slots.git.apply()["app"].end is End.DONE
+    assert {name for _, name, _ in watch.seen} == {"blue"}
+    assert (slots.live("git"), slots.live()) == ("blue", "blue")
+    assert slots.git.reconcile().commits == ()
+    assert slots.git.apply()["app"].end is End.IDLE

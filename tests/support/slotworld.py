@@ -55,6 +55,7 @@ class World:
     verdict: Verdict = Verdict.PASS
     external: bool = False
     back: bool = False
+    returns: bool = False
     scale_down: bool = True
     delay: timedelta = timedelta(seconds=30)
     watch: timedelta = timedelta(minutes=2)
@@ -143,6 +144,7 @@ class World:
             others,
             external=self.external,
             back=self.back,
+            returns=self.returns,
         )
 
     def spec(self) -> Spec:
