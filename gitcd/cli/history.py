@@ -56,8 +56,7 @@ def _is_place(operand: str) -> bool:
 
 
 def _row(event: Event) -> tuple[str, ...]:
-    from gitcd.cli.report import brief
-    from gitcd.model.reference import short
+    from gitcd.model.reference import brief, short
 
     change = brief(event.new) or "-"
     if event.old and event.old != event.new:

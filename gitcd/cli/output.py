@@ -10,7 +10,6 @@ from unicodedata import east_asian_width
 
 from gitcd.cli.terminal import Stream
 
-OutputFormat = Literal["table", "json", "yaml", "name"]
 API_VERSION = "gitcd.io/v1"
 _GAP = "  "
 

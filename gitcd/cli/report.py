@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from gitcd.cli.output import table
 from gitcd.cli.terminal import Console
 from gitcd.model.plan import BROKEN, Delivered, Outcome, OutcomeKind, Plan, PullAct
-from gitcd.model.reference import short
+from gitcd.model.reference import brief, short
 from gitcd.planning.standing import IN_FORCE, IN_FORCE_FOR_NOW
 
 _HEADER = ("APP", "ENVIRONMENT", "CHANGE", "DIGEST", "OUTCOME", "REASON")
@@ -24,9 +24,7 @@ _WORDS = {
     OutcomeKind.CONFLICT: "in conflict",
     OutcomeKind.FAILED: "failed",
 }
-_HASH_SHOWN = 12
 _ALIKE = 2  # failures that are told one by one though they are the same
-_HASH_LENGTH = 40
 
 
 def tell(console: Console, plan: Plan) -> None:
@@ -147,10 +145,3 @@ def _reason(outcome: Outcome) -> str:
         return outcome.pull or outcome.proposal
     text = outcome.reason if outcome.kind in BROKEN else outcome.message or outcome.reason
     return "-" if not text or text == outcome.kind else text
-
-
-def brief(version: str) -> str:
-    """A full git hash is shortened, as git does."""
-    if len(version) == _HASH_LENGTH and all(char in "0123456789abcdef" for char in version):
-        return version[:_HASH_SHOWN]
-    return version

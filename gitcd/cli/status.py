@@ -111,8 +111,7 @@ def _show(console: Console, form: Any, found: Overview, title: str, run: Workspa
 
 
 def _row(item: Item, now: datetime, *, looked: bool) -> tuple[str, ...]:
-    from gitcd.cli.report import brief
-    from gitcd.model.reference import short
+    from gitcd.model.reference import brief, short
     from gitcd.rendering.status_page import age
 
     since = age(now - item.since.when) if item.since else "-"
@@ -125,7 +124,7 @@ def _row(item: Item, now: datetime, *, looked: bool) -> tuple[str, ...]:
 
 
 def _running(item: Item) -> tuple[str, str]:
-    from gitcd.cli.report import brief
+    from gitcd.model.reference import brief
 
     if item.running is None:
         return "-", "-"

@@ -11,16 +11,15 @@ from typing import Any
 from gitcd.cluster import legacy
 from gitcd.cluster.api import Api, DeclinedError, Json, Query
 from gitcd.errors import ConfigError
-from gitcd.model.declaration import API_VERSION, ContainerVersion, Document, Origin
+from gitcd.model.declaration import API_VERSION, GROUP, PLURAL, ContainerVersion, Document, Origin
 from gitcd.model.problem import Problem
 from gitcd.model.registry import Failure
 from gitcd.model.schema import read
 from gitcd.model.status import OWNED
 
-GROUP_PATH = f"/apis/{API_VERSION.partition('/')[0]}"
-PLURAL = "containerversions"
+GROUP_PATH = f"/apis/{GROUP}"
 _PATH = f"/apis/{API_VERSION}"
-_TITLE = f"{PLURAL}.{API_VERSION.partition('/')[0]}"
+_TITLE = f"{PLURAL}.{GROUP}"
 _INSTALL = "Install it: gitcd schema crd | kubectl apply --server-side -f -"
 
 Key = tuple[str, str]

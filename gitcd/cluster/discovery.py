@@ -15,8 +15,6 @@ from gitcd.errors import RefusedError
 
 _PATIENCE = 5.0  # seconds
 
-GroupKind = tuple[str, str]
-
 
 class UnknownKindError(RefusedError):
     """The cluster serves no such kind, or not in that version."""

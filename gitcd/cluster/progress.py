@@ -12,9 +12,9 @@ from http import HTTPStatus
 from typing import Any
 
 from gitcd.cluster.api import Api, DeclinedError, Json
-from gitcd.cluster.containerversions import PLURAL, Live, live_of
+from gitcd.cluster.containerversions import Live, live_of
 from gitcd.errors import RefusedError
-from gitcd.model.declaration import API_VERSION, KIND
+from gitcd.model.declaration import API_VERSION, KIND, PLURAL
 
 MANAGER = "gitcd-apply"
 FIELDS = ("applied", "lastGood", "rollout", "history")

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from gitcd.cluster.api import Api, DeclinedError, Json, Query
-from gitcd.cluster.containerversions import PLURAL
 from gitcd.errors import GitcdError, TransientError
-from gitcd.model.declaration import API_VERSION
+from gitcd.model.declaration import API_VERSION, PLURAL
 
 _SECONDS = 240  # after which the server ends a watch by itself
 _SILENCE = 270.0

@@ -112,7 +112,7 @@ def _script(parent: str, commits: Sequence[NewCommit], author: Author, when: dat
     yield b'ls %s ""\n' % start
     for mark, commit in enumerate(commits, 1):
         yield b"commit %s\nmark :%d\nauthor %s\ncommitter %s\n" % (_REF, mark, stamp, stamp)
-        yield _data(_message(commit.message))
+        yield data_command(_message(commit.message))
         yield b"from %s\n" % start
         yield from (_change(file) for file in commit.files)
         yield b'ls ""\n\nget-mark :%d\n' % mark
@@ -127,7 +127,7 @@ def _change(file: FileChange) -> bytes:
         return b"D %s\n" % path
     if file.mode not in _WRITABLE:
         raise RefusedError(f"{file.path} is not a regular file (mode {file.mode}) and is not written")
-    return b"M %s inline %s\n%s" % (file.mode.encode(), path, _data(file.after))
+    return b"M %s inline %s\n%s" % (file.mode.encode(), path, data_command(file.after))
 
 
 def _quoted(path: str) -> bytes:
@@ -135,7 +135,8 @@ def _quoted(path: str) -> bytes:
     return b'"%s"' % raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
-def _data(content: bytes) -> bytes:
+def data_command(content: bytes) -> bytes:
+    """The bytes as a fast-import stream holds them."""
     return b"data %d\n%s\n" % (len(content), content)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from gitcd.git.commit import Author
+from gitcd.git.commit import Author, data_command
 from gitcd.git.runner import Git
 
 
@@ -16,10 +16,7 @@ def seed_bare(path: Path, files: Mapping[str, bytes], *, branch: str, author: Au
     git = Git(path)
     git.run("init", "--bare", "--quiet", "--template=", f"--initial-branch={branch}")
     stamp = f"{author.name} <{author.email}> {int(when.timestamp())} {when:%z}".encode()
-    script = [b"commit refs/heads/%s\ncommitter %s\n%s" % (branch.encode(), stamp, _data(b"The example\n"))]
-    script += [b'M 100644 inline "%s"\n%s' % (name.encode(), _data(data)) for name, data in sorted(files.items())]
+    script = [b"commit refs/heads/%s\ncommitter %s\n%s" % (branch.encode(), stamp, data_command(b"The example\n"))]
+    for name, data in sorted(files.items()):
+        script.append(b'M 100644 inline "%s"\n%s' % (name.encode(), data_command(data)))
     git.run("fast-import", "--quiet", stdin=b"".join(script))
-
-
-def _data(content: bytes) -> bytes:
-    return b"data %d\n%s\n" % (len(content), content)

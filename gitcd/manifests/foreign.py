@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from gitcd.manifests import documents, sites
+from gitcd.manifests import documents, setters, sites
 from gitcd.manifests.chunks import EditRefused, split
 from gitcd.manifests.compose import compose
 from gitcd.manifests.cursor import Cursor
 from gitcd.manifests.documents import Map, Seq, UnreadableError
 from gitcd.manifests.files import read_plain
 from gitcd.model.declaration import Origin
+from gitcd.model.live import Ref
 from gitcd.model.site import Form, Found
 
 Part = Literal["", "tag", "name", "digest"]
@@ -24,7 +25,6 @@ _MARK = re.compile(
     rb"[ \t]*(?:,[ \t]+)?#[^\r\n]*"
     rb"\{[ \t]*\"\$imagepolicy\"[ \t]*:[ \t]*\"([^\":]+):([^\":]+)(?::(tag|name|digest))?\"[ \t]*\}"
 )
-_MARKED = b"$imagepolicy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Object:
 
     @property
     def title(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return str(Ref(self.kind, self.namespace, self.name))
 
     def at(self, *steps: str) -> Any:
         """The value that the steps lead to; None where there is none."""
@@ -98,7 +98,7 @@ def read_objects(path: str, data: bytes) -> Iterator[Object]:
 
 def find_marks(path: str, data: bytes, found: Found) -> Iterator[Mark]:
     """The marked scalars of a file; `found` is what `sites.find` finds in it."""
-    if _MARKED not in data:
+    if setters.WORD not in data:
         return
     known = ((number, site) for number, site in enumerate(found.sites) if site.form is not Form.PLACE)
     by_start = {span.start: number for number, site in known for span in site.spans.values()}

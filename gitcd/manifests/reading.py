@@ -13,14 +13,12 @@ from gitcd.manifests.documents import Map, Seq, UnreadableError
 from gitcd.manifests.dump import to_yaml
 from gitcd.manifests.files import File, placed, read_plain, subject_of
 from gitcd.model import legacy, schema
-from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Origin
+from gitcd.model.declaration import API_VERSION, GROUP, KIND, ContainerVersion, Document, Origin
 from gitcd.model.faults import shown
 from gitcd.model.hold import Hold
 from gitcd.model.layout import KIND as LAYOUT_KIND
 from gitcd.model.layout import ConfigRepository
 from gitcd.model.problem import Problem
-
-GROUP = API_VERSION.partition("/")[0]
 
 NEEDLES = (KIND, f"{GROUP}/v", f"{legacy.GROUP}/v")
 _ALIKE = 0.8

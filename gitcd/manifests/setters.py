@@ -11,7 +11,7 @@ import re
 from gitcd.manifests.compose import Document
 from gitcd.model.site import Span
 
-_WORD = b"$imagepolicy"
+WORD = b"$imagepolicy"
 _LINE = re.compile(rb"[^\r\n]*")
 _COMMENT = re.compile(rb"[ \t]*(?:,[ \t]+)?#(.*)")  # behind a comma of the flow style it still is the scalar's
 _SETTER = re.compile(rb"\{\s*\"\$imagepolicy\"\s*:\s*\"([^\":]+:[^\":]+)(?::([a-z]+))?\"\s*\}")
@@ -20,7 +20,7 @@ _UNREADABLE = "?"
 
 def are_in(document: Document) -> bool:
     """Whether there may be any in a document at all."""
-    return _WORD in document.raw
+    return WORD in document.raw
 
 
 def policy(document: Document, span: Span) -> str:
@@ -28,7 +28,7 @@ def policy(document: Document, span: Span) -> str:
     if not are_in(document):
         return ""
     comment = _rest(document, span).partition(b"#")[2]
-    if _WORD not in comment:
+    if WORD not in comment:
         return ""
     setter = _SETTER.search(comment)
     return setter[1].decode(errors="replace") if setter else _UNREADABLE

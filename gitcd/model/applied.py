@@ -23,7 +23,6 @@ class Fate(StrEnum):
 
 
 NOWHERE = Origin("")  # of what stands in no file any more
-WRITTEN = frozenset({Fate.CREATED, Fate.CHANGED, Fate.PRUNED})
 BROKEN = frozenset({Fate.REFUSED, Fate.FAILED})
 
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitcd.model.declaration import API_VERSION, KIND, Spec
+from gitcd.model.declaration import API_VERSION, GROUP, KIND, PLURAL, VERSION, Spec
 from gitcd.model.fields import JsonSchema, Rule
 from gitcd.model.schema import table
 from gitcd.model.shapes import Field, ListShape, MapShape, ObjectShape, Shape
 from gitcd.model.status import Status
 
-GROUP, VERSION = API_VERSION.split("/")
-PLURAL = "containerversions"
 NAME = f"{PLURAL}.{GROUP}"
 
 _KIND_TEXT = (

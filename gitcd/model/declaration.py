@@ -37,6 +37,8 @@ from gitcd.model.strategy import Strategy
 
 API_VERSION: Literal["gitcd.io/v1"] = "gitcd.io/v1"
 KIND: Literal["ContainerVersion"] = "ContainerVersion"
+GROUP, VERSION = API_VERSION.split("/")
+PLURAL = "containerversions"
 
 Pin = Literal["VersionAndDigest", "Digest", "Version", "TagAndDigest"]
 DeliveryMode = Literal["Commit", "PullRequest"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any
 
 from gitcd.model import duration, ranges, reference
 from gitcd.model.pattern import check_regex
@@ -75,10 +75,6 @@ class Rule:
     check: Callable[[Any], bool]
     path: str = ""
     schema: JsonSchema = field(default_factory=dict)
-
-
-class Ruled(Protocol):
-    RULES: ClassVar[tuple[Rule, ...]]
 
 
 def given(name: str) -> JsonSchema:

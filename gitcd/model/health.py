@@ -35,6 +35,11 @@ class Health:
     container: str = ""
     log: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """A sentence about it in any case."""
+        return self.message or f"{self.ref} is {self.state}"
+
 
 @dataclass(frozen=True, slots=True)
 class Around:

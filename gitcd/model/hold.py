@@ -50,6 +50,11 @@ def hold_path(identity: Identity) -> str:
     return f"{FOLDER}/{identity.environment}/{identity.namespace}.{identity.name}.yaml"
 
 
+def is_hold(path: str) -> bool:
+    """Whether a file of the config repository lies where hold files do."""
+    return path.startswith(f"{FOLDER}/")
+
+
 def identity_of(path: str) -> Identity | None:
     """The declaration that a hold file's path names; None when the path is not of that form."""
     return meant_by(path) if path.endswith(".yaml") else None

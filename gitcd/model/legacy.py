@@ -17,7 +17,7 @@ from gitcd.model.declaration import KIND
 from gitcd.model.duration import format_duration
 from gitcd.model.legacy_spec import BLUE_GREEN, Document, Spec, Strategy, Verify, anywhere
 from gitcd.model.problem import Problem
-from gitcd.model.reference import DOCKER_HUB, Repository
+from gitcd.model.reference import with_host
 
 GROUP = "custom.k8s.io"
 API_VERSION = f"{GROUP}/v1"
@@ -99,7 +99,7 @@ def _without_nulls(value: Any) -> Any:
 
 def _modern_spec(spec: Spec, label: str) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "imageRepo": _full(spec.image_repo),
+        "imageRepo": with_host(spec.image_repo),
         "tag": spec.tag,
         "versionSyntax": anywhere(spec.version_syntax or _SYNTAX),
         **_workload(spec, label),
@@ -147,12 +147,6 @@ def _check(verify: Verify) -> dict[str, Any]:
     plain = schema.plain(verify)
     plain.pop("timeoutSeconds", None)
     return plain
-
-
-def _full(repository: str) -> str:
-    """With the registry's host: what has none was on Docker Hub."""
-    parsed = Repository.parse(repository)
-    return str(parsed) if parsed.registry == DOCKER_HUB else repository
 
 
 def _span(seconds: int) -> str:

@@ -26,6 +26,8 @@ _PATH = re.compile(PATH_PATTERN)
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(TAG_PATTERN)
 _DIGEST = re.compile(DIGEST_PATTERN)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHOWN = 12
 
 
 class ReferenceError(ValueError):  # noqa: A001 - the field's own word, always used qualified
@@ -71,6 +73,16 @@ class Repository:
         if len(path) > _MAX_NAME:
             raise ReferenceError(f"the repository path is longer than {_MAX_NAME} characters")
         return cls(host.lower() if _is_host(host.lower()) else host, path)
+
+
+def with_host(repository: str) -> str:
+    """The repository as it is spelled, and with the registry's host where that says none: it is Docker Hub then.
+
+    Raises:
+        ReferenceError: the text is no repository name.
+    """
+    parsed = Repository.parse(repository)
+    return str(parsed) if parsed.registry == DOCKER_HUB else repository
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -130,7 +142,12 @@ def is_digest(text: str) -> bool:
 
 def short(digest: str) -> str:
     """The first 12 hexadecimal characters, for people; machines get the whole digest."""
-    return digest.removeprefix("sha256:")[:12]
+    return digest.removeprefix("sha256:")[:_SHOWN]
+
+
+def brief(version: str) -> str:
+    """A version for people: one that is the whole hash of a commit is shortened, as git does."""
+    return version[:_SHOWN] if _COMMIT.fullmatch(version) else version
 
 
 def _split_host(text: str) -> tuple[str, str]:

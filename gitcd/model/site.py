@@ -90,6 +90,11 @@ class Site:
         return f"{self.path}:{self.line}"
 
     @property
+    def spot(self) -> tuple[str, int, str]:
+        """By which one scalar is told from all others: file, document, pointer."""
+        return self.path, self.document, self.pointer
+
+    @property
     def shown(self) -> str:
         """What stands here now, as a person would write it."""
         if self.repository is None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+YAML_ENDINGS = (".yaml", ".yml")
+
 
 class Mode(StrEnum):
     FILE = "100644"

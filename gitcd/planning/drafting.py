@@ -12,7 +12,7 @@ from gitcd.model.legacy_spec import anywhere, fault_of
 from gitcd.model.migration import Note
 from gitcd.model.pattern import MAX_LENGTH, check_regex
 from gitcd.model.ranges import check_range
-from gitcd.model.reference import DOCKER_HUB, EcrRegistry, Repository
+from gitcd.model.reference import EcrRegistry, Repository
 
 BY_PUSH = "gitcd takes the tag that was pushed last"
 NO_PUSH_TIMES = "only Amazon ECR says when a tag was pushed: follow a range, or a tag that the build moves"
@@ -33,16 +33,6 @@ class Followed:
 
     spec: Mapping[str, Any]
     notes: tuple[str, ...] = ()
-
-
-def repository_of(text: str) -> str:
-    """The repository with its registry's host.
-
-    Raises:
-        ReferenceError: it is none.
-    """
-    parsed = Repository.parse(text)
-    return str(parsed) if parsed.registry == DOCKER_HUB else text
 
 
 def in_range(text: str) -> tuple[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 from gitcd.manifests.foreign import Mark, Object, as_map
 from gitcd.model.migration import Draft, Drafted, Note
 from gitcd.model.reference import ReferenceError as NotAReference
+from gitcd.model.reference import with_host
 from gitcd.model.site import Form, Found, Site
 from gitcd.planning.drafting import (
     Followed,
@@ -24,7 +25,6 @@ from gitcd.planning.drafting import (
     in_range,
     literal,
     newest,
-    repository_of,
     slug,
     whole,
 )
@@ -160,7 +160,7 @@ def _policy(flux: _Flux, its: Sequence[Claim], environment: Mapping[str, Any]) -
     automation, policy = its[0].automation, its[0].policy
     try:
         repository = _repository(flux, policy)
-        image = repository_of(repository.text("spec", "image"))
+        image = with_host(repository.text("spec", "image"))
         followed = _followed(policy, repository, image)
     except (NoCounterpartError, NotAReference) as error:
         flux.note(policy, f"{error}, so nothing is declared")

@@ -14,6 +14,7 @@ from typing import Any
 from gitcd.manifests.foreign import Object, as_list
 from gitcd.model.migration import Draft, Drafted, Note
 from gitcd.model.reference import ReferenceError as NotAReference
+from gitcd.model.reference import with_host
 from gitcd.planning.drafting import (
     Followed,
     NoCounterpartError,
@@ -22,7 +23,6 @@ from gitcd.planning.drafting import (
     free_name,
     in_range,
     newest,
-    repository_of,
     slug,
     whole,
 )
@@ -84,7 +84,7 @@ def _application(work: _Work, watched: Watched) -> None:
                 application, f"{what}manifestTargets.plugin: has no counterpart: name where it stands in spec.places"
             )
         try:
-            repository = repository_of(image.name)
+            repository = with_host(image.name)
             followed = _followed(image, repository)
             spot = find_spot(work.files, watched, image, repository)
         except (NoCounterpartError, NotAReference) as error:

@@ -83,7 +83,7 @@ class Grounds:
 
     def concerned(self, path: str, content: bytes) -> set[int] | None:
         """Whom it concerns that a file comes, goes or changes that holds this; None: it may concern everybody."""
-        if path.startswith(f"{hold.FOLDER}/"):
+        if hold.is_hold(path):
             number = self._by_identity.get(hold.identity_of(path))
             return None if number is None else {number}
         from gitcd.manifests.reading import mentions_declaration

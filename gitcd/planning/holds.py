@@ -75,11 +75,11 @@ def reverted(digest: str, then: Sequence[Site], present: Sequence[Site], wanted:
 
     `then` are the sites of the declaration's repository in a commit of ours, `present` are those of the declaration.
     """
-    goals = {_spot(goal.site): goal for goal in wanted}
+    goals = {goal.site.spot: goal for goal in wanted}
     return any(
         goal is not None and not _holds(site, goal, digest) and any(_holds(old, goal, digest) for old in olds)
         for site, olds in _pairs(present, then)
-        for goal in (goals.get(_spot(site)),)
+        for goal in (goals.get(site.spot),)
     )
 
 
@@ -126,10 +126,6 @@ def _name(site: Site) -> tuple[str, ...]:
         case _:
             place = site.container or site.pointer
     return site.path, site.form, site.owner.kind, site.owner.name, site.owner.namespace, place
-
-
-def _spot(site: Site) -> tuple[str, int, str]:
-    return site.path, site.document, site.pointer
 
 
 def _content(site: Site) -> tuple[str | None, str, str]:

@@ -15,9 +15,9 @@ from typing import Any
 from gitcd.manifests import kustomizations
 from gitcd.manifests.foreign import Object, as_list, as_map, find_sites, read_value
 from gitcd.model.reference import ReferenceError as NotAReference
-from gitcd.model.reference import Repository
+from gitcd.model.reference import Repository, with_host
 from gitcd.model.site import Form, Site
-from gitcd.planning.drafting import NoCounterpartError, repository_of
+from gitcd.planning.drafting import NoCounterpartError
 from gitcd.planning.image_updater import Image, Watched
 
 _DEFAULT_NAME, _DEFAULT_TAG = "image.name", "image.tag"
@@ -160,7 +160,7 @@ def _in_parameters(path: str, value: Any, owner: Object | None, image: Image, si
 
 def _spots_in_parameters(value: Any, owner: Object | None, image: Image) -> Iterator[tuple[str, str, bool]]:
     """Pointer and format of each, and whether another name stands before the image, as in `old=new:tag`."""
-    keys, repository = _helm_keys(image), repository_of(image.name)
+    keys, repository = _helm_keys(image), with_host(image.name)
     for way, source in _sources(value, owner):
         for at, text in enumerate(as_list(as_map(source.get("kustomize")).get("images"))):
             old, _, new = str(text).rpartition("=")

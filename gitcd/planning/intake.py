@@ -16,15 +16,14 @@ from gitcd.model.layout import ConfigRepository
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, OutcomeKind
 from gitcd.model.problem import Problem
-from gitcd.model.tree import Entry, Tree
+from gitcd.model.tree import YAML_ENDINGS, Entry, Tree
 from gitcd.planning import remembered
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Declared
 from gitcd.planning.scopes import LAYOUTS, ScopeError, Scopes
 from gitcd.planning.screening import is_readable
 
-_YAML = (".yaml", ".yml")
-_WRITTEN = (*_YAML, ".json")  # what people may take for a hold; other files beside holds are no concern
+_WRITTEN = (*YAML_ENDINGS, ".json")  # what people may take for a hold; other files beside holds are no concern
 
 
 def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
@@ -34,19 +33,15 @@ def read_inputs(tree: Tree, memory: Memory = FORGETFUL) -> Inputs:
         ConfigError: gitcd.yaml is there but not valid: nothing can be decided without it.
     """
     files = tree.entries()
-    entries = [entry for entry in files if entry.path.endswith(_YAML) and is_readable(entry)]
+    entries = [entry for entry in files if entry.path.endswith(YAML_ENDINGS) and is_readable(entry)]
     config = _read_layout(tree, files)
     scopes = Scopes(config)
-    holds, unreadable, unnamed = _read_holds(tree, [entry for entry in files if _is_hold(entry)])
-    results = list(remembered.declarations(tree, [entry for entry in entries if not _is_hold(entry)], memory))
+    holds, unreadable, unnamed = _read_holds(tree, [entry for entry in files if hold.is_hold(entry.path)])
+    results = list(remembered.declarations(tree, [entry for entry in entries if not hold.is_hold(entry.path)], memory))
     declared, broken = _place(results, scopes)
     broken += _broken(problem for result in results for problem in result.problems)
     declared, refused = respect_holds(declared, unreadable)
     return Inputs(config, scopes, tuple(declared), tuple(broken + refused), holds, unreadable, unnamed)
-
-
-def _is_hold(entry: Entry) -> bool:
-    return entry.path.startswith(f"{hold.FOLDER}/")
 
 
 def _read_layout(tree: Tree, entries: Iterable[Entry]) -> ConfigRepository | None:
@@ -68,7 +63,7 @@ def _unfit(entry: Entry) -> str:
     """Why a file that counts by its name alone is not read; empty when it is."""
     if not is_readable(entry):
         return "is no regular file of fit size"
-    return "" if entry.path.endswith(_YAML[0]) else f"ends in {_YAML[1]}, not in {_YAML[0]}"
+    return "" if entry.path.endswith(YAML_ENDINGS[0]) else f"ends in {YAML_ENDINGS[1]}, not in {YAML_ENDINGS[0]}"
 
 
 def _read_holds(

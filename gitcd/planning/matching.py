@@ -104,10 +104,7 @@ class Surveyed:
 
     def place(self, site: Site) -> None:
         """Own what the declaration names, whatever is known of that spot otherwise."""
-        spot = (site.path, site.document, site.pointer)
-        self.sites = [
-            each for each in self.sites if not each.marked or (each.path, each.document, each.pointer) != spot
-        ]
+        self.sites = [each for each in self.sites if not each.marked or each.spot != site.spot]
         self.sites.append(site)
 
     def _take_container(self, site: Site) -> None:

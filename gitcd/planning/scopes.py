@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from gitcd.model.declaration import ContainerVersion
 from gitcd.model.layout import FILE_NAME, ConfigRepository, Environment
+from gitcd.model.tree import YAML_ENDINGS
 
 DEFAULT_ENVIRONMENT = "default"  # what a repository without gitcd.yaml is
 LAYOUTS = (FILE_NAME, FILE_NAME.replace(".yaml", ".yml"))  # the second is refused by name
@@ -23,13 +24,12 @@ _STRANGE = re.compile(r"[\\\x00-\x1f\x7f]")
 _DOUBTFUL = re.compile(rf"{_STRANGE.pattern}|(?:^|/)(?:[./]|git~|$)", re.IGNORECASE)  # settles nearly all, and quickly
 _GIT = re.compile(r"\.git|git~\d+", re.IGNORECASE)  # the second is what Windows makes of the first
 _NOWHERE = frozenset({"", ".", ".."})
-_YAML = (".yaml", ".yml")
 _KUSTOMIZATION = "Kustomization"  # the one name that kustomize takes without an ending
 
 
 def is_manifest(path: str) -> bool:
     """Whether gitcd looks for images in this file at all."""
-    if not path.endswith(_YAML) and path.rpartition("/")[2] != _KUSTOMIZATION:
+    if not path.endswith(YAML_ENDINGS) and path.rpartition("/")[2] != _KUSTOMIZATION:
         return False
     may_be_denied = "/." in path or path.startswith((".", "gitcd.yaml"))  # settles nearly all, and quickly
     return not (may_be_denied and _DENIED.search(path))

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from gitcd.errors import RefusedError
 from gitcd.model import trailers
 from gitcd.model.plan import Direction, Outcome, OutcomeKind, PlannedCommit
-from gitcd.model.reference import short
+from gitcd.model.reference import brief, short
 from gitcd.redact import redact
-from gitcd.rendering.text import message_body, one_line
+from gitcd.rendering.text import message_body, moment, one_line
 
 COMMIT_TEMPLATE = "commit-message.j2"
 _SUBJECT_LENGTH = 72
 _BODY_BYTES = 64 * 1024
-_GIT_HASH = re.compile(r"[0-9a-f]{40}")
 # How a subject begins to tell of a command.
 _SPOKEN = {"promote": "promote ", "rollback": "roll back ", "switch": "switch "}
 _TRAILER_VALUE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
@@ -45,8 +43,8 @@ class Item:
     def move(self) -> str:
         """From what to what, as short as it can be said."""
         if self.old and self.old != self.new:
-            return f"{_brief(self.old)} -> {_brief(self.new)}"
-        return _brief(self.new)
+            return f"{brief(self.old)} -> {brief(self.new)}"
+        return brief(self.new)
 
 
 def commit_message(
@@ -108,7 +106,7 @@ def _item(outcome: Outcome, *, tagged: bool = True) -> Item:
         new_digest=one_line(digest),
         repository=one_line(outcome.image_repo),
         tag=one_line(resolved.tag) if resolved and tagged else "",
-        pushed_at=_moment(resolved.pushed_at) if resolved and resolved.pushed_at else "",
+        pushed_at=moment(resolved.pushed_at) if resolved and resolved.pushed_at else "",
         backward=outcome.direction is Direction.BACKWARD,
         files=tuple(sorted({one_line(change.path) for change in outcome.changes})),
     )
@@ -129,11 +127,3 @@ def _subjects(environments: Sequence[str], items: Sequence[Item], verb: str, tai
             yield f"{place}: {verb}{names} {moves.copy().pop()}{tail}"
         yield f"{place}: {verb}{images}{tail}"
     yield f"{verb}{images}{tail}"
-
-
-def _brief(version: str) -> str:
-    return version[:12] if _GIT_HASH.fullmatch(version) else version
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

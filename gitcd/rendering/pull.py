@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from gitcd.model.reference import short
 from gitcd.redact import redact
 from gitcd.rendering.diff import unified
 from gitcd.rendering.pull_markup import code, compare_link, fenced, html_code
-from gitcd.rendering.text import one_line
+from gitcd.rendering.text import moment, one_line
 
 _REPEATED = (trailers.ENVIRONMENT, trailers.APP, trailers.DIGEST, trailers.VERB)
 # A person is named where nobody is called by it, and no comment is closed.
@@ -249,7 +248,7 @@ def _item(outcome: Outcome, provenance: Provenance | None) -> PullItem:
         change=_from_to(outcome.old, new),
         digest=_from_to(short(outcome.old_digest), short(digest)),
         image=code(outcome.image_repo),
-        pushed_at=_moment(resolved.pushed_at) if resolved and resolved.pushed_at else "",
+        pushed_at=moment(resolved.pushed_at) if resolved and resolved.pushed_at else "",
         direction=str(outcome.direction) if outcome.kind is OutcomeKind.BUMPED else "",
         pin_only=outcome.kind is OutcomeKind.PIN_ONLY,
         moved_by=code(known.moved_by),
@@ -271,7 +270,3 @@ def _scan(evidence: Evidence | None) -> str:
         return str(evidence.scan.findings)
     changed = ", ".join(f"{number:+d} {severity}" for severity, number in reversed(delta.counts.items()) if number)
     return f"{evidence.scan.findings} ({changed or 'as before'})"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gitcd.model.overview import Item, Overview
-from gitcd.model.reference import short
+from gitcd.model.reference import brief, short
 
 PAGE_TEMPLATE = "status.html.j2"
 _LIMIT = 256 << 20  # bytes: more than any fleet's page
 _UNITS = (("y", timedelta(days=365)), ("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
-_GIT_HASH = re.compile(r"[0-9a-f]{40}")
-_HASH_SHOWN = 12
 # How each kind of state is spoken of, and how loud it looks.
 _WORDS = {
     "Held": ("held", "hold"),
@@ -128,18 +125,13 @@ def _cell(item: Item, now: datetime) -> Cell:
         story = f"{since.act} by {since.by} in {since.commit[:10]}, {since.when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     badges = tuple(Badge(each.kind, *_WORDS.get(each.kind, (each.kind, "info")), each.text) for each in item.states)
     return Cell(
-        _brief(item.version) or ("" if item.digest else "—"),
+        brief(item.version) or ("" if item.digest else "—"),
         short(item.digest),
         item.digest,
         age(now - since.when) if since else "",
         story,
         badges,
     )
-
-
-def _brief(version: str) -> str:
-    """A full git hash is shortened, as git does."""
-    return version[:_HASH_SHOWN] if _GIT_HASH.fullmatch(version) else version
 
 
 def _chips(rows: Iterable[Row]) -> list[Chip]:

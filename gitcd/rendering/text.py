@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 _MAX_FIELD = 300
 _LAST_OF_PLANE_0 = 0xFFFF
@@ -34,6 +35,11 @@ def message_body(text: str) -> str:
 def visible(text: str) -> str:
     """Control characters, directions, and blanks other than the space become spaces."""
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+
+
+def moment(when: datetime) -> str:
+    """A point in time for people, to the minute."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def quoted(value: object) -> str:

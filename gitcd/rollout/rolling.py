@@ -48,7 +48,7 @@ def settled(facts: Facts) -> bool:
 
 def suspended(facts: Facts) -> str:
     """What a person has stopped: that is waited for, and nobody's failure."""
-    return next((_message(each) for each in _healths(facts) if each.state is State.SUSPENDED), "")
+    return next((each.told for each in _healths(facts) if each.state is State.SUSPENDED), "")
 
 
 def failure(facts: Facts) -> Trouble | None:
@@ -56,7 +56,7 @@ def failure(facts: Facts) -> Trouble | None:
     found = next((each for each in _healths(facts) if each.state is State.FAILED), None)
     if found is None or facts.pending:
         return None
-    return Trouble(found.reason or "Unhealthy", _message(found), found)
+    return Trouble(found.reason or "Unhealthy", found.told, found)
 
 
 def lacking(facts: Facts) -> str:
@@ -66,7 +66,7 @@ def lacking(facts: Facts) -> str:
 
 def unsettled(facts: Facts) -> str:
     """What has to be waited for until every workload is as it shall be; empty: nothing."""
-    unwell = (_message(each) for each in _healths(facts) if each.state is not State.CURRENT)
+    unwell = (each.told for each in _healths(facts) if each.state is not State.CURRENT)
     return lacking(facts) or next(unwell, "")
 
 
@@ -105,7 +105,3 @@ def _healths(facts: Facts) -> list[Health]:
         facts.health.get(each.ref, Health(each.ref, State.MISSING, "Missing", f"{each.ref} is not there"))
         for each in facts.release.workloads
     ]
-
-
-def _message(health: Health) -> str:
-    return health.message or f"{health.ref} is {health.state}"

@@ -14,8 +14,7 @@ from gitcd.rollout.actions import Delete
 from gitcd.rollout.facts import Facts
 from gitcd.rollout.health.pods import is_ready
 from gitcd.rollout.health.reading import is_leaving, label, number, owned, text
-
-_REVISION = "controller-revision-hash"
+from gitcd.rollout.health.statefulset import REVISION
 
 
 def freeing(ref: Ref, facts: Facts) -> Iterator[Delete]:
@@ -25,7 +24,7 @@ def freeing(ref: Ref, facts: Facts) -> Iterator[Delete]:
         return
     wanted = text(live, "status", "updateRevision")
     for pod in owned(facts.around.get(ref, Around()).pods, live):
-        is_old = wanted and label(pod, _REVISION) not in {"", wanted}
+        is_old = wanted and label(pod, REVISION) not in {"", wanted}
         if is_old and not is_ready(pod) and not is_leaving(pod):
             name, uid, version = (text(pod, "metadata", key) for key in ("name", "uid", "resourceVersion"))
             yield Delete(Ref("Pod", ref.namespace, name), uid, version)

@@ -69,7 +69,7 @@ def _late(facts: Facts, name: str, timeout: timedelta) -> Trouble:
     if not unfinished:
         return Trouble("Timeout", waited)
     first = unfinished[0]
-    return Trouble("Timeout", f"{waited}: {_told(first)}", first)
+    return Trouble("Timeout", f"{waited}: {first.told}", first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +213,4 @@ def _at(step: Step, facts: Facts) -> Decision:
 def _unfinished(facts: Facts) -> str:
     """What is being waited for, as far as health tells."""
     waiting = (each for each in facts.health.values() if each.state is not State.CURRENT)
-    return next(map(_told, waiting), "")
-
-
-def _told(health: Health) -> str:
-    return health.message or f"{health.ref} is {health.state}"
+    return next((each.told for each in waiting), "")

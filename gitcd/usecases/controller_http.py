@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from gitcd import __version__, redact
 from gitcd.cluster.review import Deed, Reviewer, Verdict
 from gitcd.errors import ConfigError, GitcdError
-from gitcd.model.crd import GROUP, PLURAL
+from gitcd.model.declaration import GROUP, PLURAL
 from gitcd.rendering import metrics
 from gitcd.rendering.workloads import as_json, as_page
 from gitcd.usecases.controller import Health

@@ -21,7 +21,7 @@ from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, Plan
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answers, Query
-from gitcd.model.tree import Entry, Mode
+from gitcd.model.tree import YAML_ENDINGS, Entry, Mode
 from gitcd.planning.grounds import Ground, Grounds
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.ledger import ODD, Ledger, pack_grounds, seal, unpack_grounds
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from gitcd.planning.decide import Decision
 
 _PLAN, _GROUNDS = "plan", "grounds"
-_YAML = (".yaml", ".yml")
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST = 0.5  # of all outcomes; where more are to be decided, all of them may as well be
 
@@ -220,7 +219,7 @@ def _asked(planned: Planned) -> list[Query]:
 
 def _counts(path: str) -> bool:
     """Whether a file may declare, hold off, or have an image."""
-    return path.endswith(_YAML) or path.startswith(hold.FOLDER) or is_manifest(path)
+    return path.endswith(YAML_ENDINGS) or path.startswith(hold.FOLDER) or is_manifest(path)
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gitcd.errors import ConfigError
-from gitcd.model.crd import GROUP, PLURAL
-from gitcd.model.declaration import KIND
+from gitcd.model.declaration import GROUP, KIND, PLURAL
 from gitcd.planning.applying_prune import KEPT
 from gitcd.rendering.install import Permission
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gitcd.model import legacy
-from gitcd.model.crd import GROUP, PLURAL
+from gitcd.model.declaration import GROUP, PLURAL
 from gitcd.rendering.install import Permission, Scope
 from gitcd.usecases.apply_record import record_name
 from gitcd.usecases.install_rights import TELLING, Kinds

@@ -13,10 +13,10 @@ from gitcd.manifests import EditRefused, reading
 from gitcd.manifests.modern import modernise
 from gitcd.model.hold import FOLDER
 from gitcd.model.problem import Problem
+from gitcd.model.tree import YAML_ENDINGS
 from gitcd.planning.screening import is_readable
 
 STDIN = "-"
-_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def write(place: str, results: Iterable[Migrated]) -> None:
 
 def _files(folder: str) -> Iterator[tuple[str, bytes]]:
     tree = WorkTree(Path(folder))
-    entries = [entry for entry in tree.entries() if entry.path.endswith(_YAML) and is_readable(entry)]
+    entries = [entry for entry in tree.entries() if entry.path.endswith(YAML_ENDINGS) and is_readable(entry)]
     for entry, data in tree.read([entry for entry in entries if not entry.path.startswith(f"{FOLDER}/")]):
         yield entry.path, data
 

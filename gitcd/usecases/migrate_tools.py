@@ -8,19 +8,16 @@ from pathlib import Path
 
 from gitcd.errors import ConfigError
 from gitcd.git.worktree import WorkTree
-from gitcd.manifests import to_yaml
+from gitcd.manifests import setters, to_yaml
 from gitcd.manifests.foreign import Mark, Object, find_marks, find_sites, read_objects
 from gitcd.manifests.kustomizations import is_kustomization
 from gitcd.model.declaration import Origin
 from gitcd.model.layout import FILE_NAME
 from gitcd.model.migration import Draft, Drafted, Note
 from gitcd.model.site import Found
-from gitcd.model.tree import Entry, Tree
+from gitcd.model.tree import YAML_ENDINGS, Entry, Tree
 from gitcd.planning import from_flux, from_image_updater
 from gitcd.planning.screening import is_readable
-
-_YAML = (".yaml", ".yml")
-_MARKED = b"$imagepolicy"
 
 
 def migrate_from(tool: str, place: str) -> Drafted:
@@ -53,7 +50,7 @@ def from_tree_of_flux(tree: Tree) -> Drafted:
     for entry, data in _files(tree):
         if any(group in data for group in (from_flux.GROUP.encode(), b"source.toolkit.fluxcd.io")):
             objects += read_objects(entry.path, data)
-        if _MARKED in data:
+        if setters.WORD in data:
             found[entry.path] = find_sites(entry.path, data)
             marks += find_marks(entry.path, data, found[entry.path])
     return _valid(from_flux.draft(objects, marks, found))
@@ -81,7 +78,7 @@ def _files(tree: Tree) -> Iterator[tuple[Entry, bytes]]:
     wanted = [
         entry
         for entry in tree.entries()
-        if is_readable(entry) and (entry.path.endswith(_YAML) or is_kustomization(entry.path))
+        if is_readable(entry) and (entry.path.endswith(YAML_ENDINGS) or is_kustomization(entry.path))
     ]
     return tree.read(wanted)
 

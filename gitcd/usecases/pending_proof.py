@@ -28,7 +28,6 @@ from gitcd.usecases.switch_pair import pair_of
 
 _AT_ONCE = 20
 
-_Spot = tuple[str, int, str]
 _Value = tuple[str, str]  # tag and digest, or a text and nothing
 
 
@@ -74,9 +73,9 @@ def _written(
 
 
 def _with_images(changed: Overlay, inputs: Inputs, old: Surveyed, new: Surveyed) -> Iterator[FileChange]:
-    wanted = {_spot(site): site for site in new.sites}
+    wanted = {site.spot: site for site in new.sites}
     (here,) = survey([old.declared], changed, inputs.scopes)
-    edits = [_edit(site, wanted[_spot(site)]) for site in here.sites if _spot(site) in wanted]
+    edits = [_edit(site, wanted[site.spot]) for site in here.sites if site.spot in wanted]
     paths = {each.site.path for each in edits}
     for entry, data in changed.read([each for each in changed.entries() if each.path in paths]):
         text = write(entry.path, data, [each for each in edits if each.site.path == entry.path])
@@ -88,10 +87,6 @@ def _edit(site: Site, wanted: Site) -> SiteEdit:
     if site.repository is None:
         return SiteEdit(site, value=wanted.value or "")
     return SiteEdit(site, tag=wanted.tag, digest=wanted.digest)
-
-
-def _spot(site: Site) -> _Spot:
-    return site.path, site.document, site.pointer
 
 
 def _values(surveyed: Surveyed) -> set[_Value]:

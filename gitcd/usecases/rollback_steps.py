@@ -131,7 +131,7 @@ def _bonds(surveyed: Surveyed) -> Iterable[object]:
     if group := surveyed.declared.declaration.spec.strategy.group:
         yield group
     for site in surveyed.sites:
-        yield site.path, site.document, site.pointer
+        yield site.spot
 
 
 @dataclass(frozen=True, slots=True)

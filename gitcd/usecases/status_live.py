@@ -7,18 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from gitcd.cluster.api import Api, DeclinedError, Json
-from gitcd.cluster.containerversions import PLURAL
 from gitcd.cluster.which import cluster_uid
 from gitcd.cluster.workloads import Workload, list_workloads
 from gitcd.errors import ConfigError
 from gitcd.model import reference
-from gitcd.model.declaration import API_VERSION
+from gitcd.model.declaration import API_VERSION, PLURAL
 from gitcd.model.overview import Item, Overview, Running, State
 from gitcd.model.reference import Reference, short
 from gitcd.model.settings import Settings
 from gitcd.rollout.book import STALLED, VERIFIED
-
-_Declared = Mapping[tuple[str, str], Json]
 
 
 def with_running(found: Overview, api: Api, settings: Settings) -> Overview:

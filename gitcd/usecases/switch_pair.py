@@ -9,15 +9,13 @@ from gitcd.model.declaration import Identity
 from gitcd.model.hold import Hold
 from gitcd.model.plan import FileChange
 from gitcd.model.registry import Failure
-from gitcd.model.tree import Entry, Tree
+from gitcd.model.tree import YAML_ENDINGS, Entry, Tree
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
 from gitcd.planning.switching import Standing, image_changes, standing, switch_changes
 from gitcd.usecases.holding import find_identity
-
-_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class Pair:
     def _files(self) -> list[Entry]:
         """The files in which its Services may stand."""
         reach, scopes = self.surveyed.declared.reach, self.inputs.scopes
-        entries = (each for each in self.tree.entries() if each.path.endswith(_YAML))
+        entries = (each for each in self.tree.entries() if each.path.endswith(YAML_ENDINGS))
         return [
             each
             for each in entries

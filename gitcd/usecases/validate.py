@@ -16,13 +16,11 @@ from gitcd.model.declaration import ContainerVersion, Identity
 from gitcd.model.faults import did_you_mean
 from gitcd.model.layout import FILE_NAME, ConfigRepository, Environment
 from gitcd.model.problem import Problem
-from gitcd.model.tree import Entry, Tree
+from gitcd.model.tree import YAML_ENDINGS, Entry, Tree
 from gitcd.planning.moments import moment
 from gitcd.planning.scopes import ScopeError, Scopes
 from gitcd.planning.survey import is_readable
 from gitcd.usecases.foresight import Foreseen, foresee
-
-_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +44,10 @@ def validate(tree: Tree, registries: Collection[str] = ()) -> Report:
     `registries` are hosts besides private ECR that the operator has named a way to.
     """
     entries = [entry for entry in tree.entries() if is_readable(entry)]
-    documents = [entry for entry in entries if entry.path.endswith(_YAML)]
+    documents = [entry for entry in entries if entry.path.endswith(YAML_ENDINGS)]
     layout, problems = _check_layout(tree, entries)
     scopes = Scopes(layout) if layout or not problems else None
-    others = [entry for entry in documents if entry.path != FILE_NAME and not _is_hold(entry)]
+    others = [entry for entry in documents if entry.path != FILE_NAME and not hold.is_hold(entry.path)]
     declared, faults, outdated = _read_declarations(tree, others)
     problems += faults
     known: set[Identity] | None = None
@@ -57,7 +55,7 @@ def validate(tree: Tree, registries: Collection[str] = ()) -> Report:
         identities, misplaced = _check_places(declared, scopes)
         known = identities if declared and not faults and not misplaced else None
         problems += misplaced
-    holds = [entry for entry in documents if _is_hold(entry)]
+    holds = [entry for entry in documents if hold.is_hold(entry.path)]
     for entry, data in tree.read(holds):
         problems += _check_hold(entry.path, data, known)
     foreseen = foresee(tree, layout, declared, registries) if not problems else Foreseen()
@@ -68,10 +66,6 @@ def validate(tree: Tree, registries: Collection[str] = ()) -> Report:
 
 def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda each: (each.path, each.line, each.column, each.pointer, each.message)))
-
-
-def _is_hold(entry: Entry) -> bool:
-    return entry.path.startswith(f"{hold.FOLDER}/")
 
 
 def _check_layout(tree: Tree, entries: Sequence[Entry]) -> tuple[ConfigRepository | None, list[Problem]]:

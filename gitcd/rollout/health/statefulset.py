@@ -10,7 +10,7 @@ from gitcd.rollout.health.look import Complaint, Look, counts
 from gitcd.rollout.health.pods import worst
 from gitcd.rollout.health.reading import has_number, label, number, owned, text
 
-_REVISION = "controller-revision-hash"
+REVISION = "controller-revision-hash"
 
 
 def judge(look: Look) -> Health:
@@ -27,7 +27,7 @@ def judge(look: Look) -> Health:
 
 def _new_pods(value: Json, pods: Iterable[Json]) -> list[Json]:
     wanted = text(value, "status", "updateRevision")
-    return [each for each in owned(pods, value) if wanted and label(each, _REVISION) == wanted]
+    return [each for each in owned(pods, value) if wanted and label(each, REVISION) == wanted]
 
 
 def _shortage(look: Look, complaint: Complaint | None) -> Health | None:
