@@ -17,6 +17,9 @@ from typing import Any
 from gitcd.cluster.api import Api, DeclinedError, Json
 
 DURATION = 15  # seconds after which whoever does not renew has lost it
+LONGEST = (
+    2 * DURATION
+)  # how much of what another's Lease says of that is believed: a day would stop everybody for a day
 _PATH = "/apis/coordination.k8s.io/v1/namespaces"
 
 
@@ -40,7 +43,7 @@ class Lease:
     """One contender's view of a Lease.
 
     Clocks of other machines are not trusted: another's Lease has run out when it was seen unchanged for as long as it
-    says that it lasts.
+    says that it lasts, or for `LONGEST`. Whoever lives renews it far more often.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class Lease:
         version = str(lease["metadata"].get("resourceVersion"))
         if version != self._seen:
             self._seen, self._seen_at = version, self._clock()
-        return self._clock() >= self._seen_at + float(spec.get("leaseDurationSeconds") or self.duration)
+        return self._clock() >= self._seen_at + min(spec.get("leaseDurationSeconds") or self.duration, LONGEST)
 
     def _mine(self, spec: Json) -> dict[str, Any]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -33,7 +33,7 @@ from gitcd.usecases.apply_wish import DryRun, Note
 from gitcd.usecases.apply_write import Writer
 from gitcd.usecases.rollout_end import End, Rolled
 
-_PATIENCE = lease.DURATION + 10.0  # seconds to wait for another run: longer than the Lease of one that was killed lasts
+_PATIENCE = lease.LONGEST + 10.0  # seconds to wait for another run: longer than a Lease is believed that nobody renews
 
 Absent = Callable[[Sequence[Release]], Mapping[Identity, Failure]]
 Keep = Callable[[], None]  # raises TransientError where this run must not go on

@@ -41,10 +41,18 @@ def held(api: Api, namespace: str, environment: str, holder: str, patience: floa
         end = time.monotonic() + patience
         while not election.leads:
             if time.monotonic() >= end:
-                raise TransientError(
-                    f"{environment} is being applied by {lease.seen_holder or 'somebody else'}", remedy="Run again."
-                )
+                raise _kept(lease, environment)
             time.sleep(_POLL)
         yield lambda: election.leads
     finally:
         election.stop()
+
+
+def _kept(lease: Lease, environment: str) -> TransientError:
+    place = lease.place
+    return TransientError(
+        f"{environment} is being applied by {lease.seen_holder or 'somebody else'}, who keeps the Lease {place.name} "
+        f"in namespace {place.namespace}",
+        remedy="Run again once that is done; if nothing is being applied, free it with "
+        f"`kubectl delete lease {place.name} --namespace {place.namespace}`.",
+    )

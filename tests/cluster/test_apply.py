@@ -518,7 +518,8 @@ def test_two_do_not_apply_one_environment_at_a_time(scene, monkeypatch):
     scene.plane.apply(json.dumps(lease))
     ran = scene.apply("--all")
     assert ran.code == 3
-    assert "prod is being applied by another-run" in ran.err
+    assert f"prod is being applied by another-run, who keeps the Lease gitcd-prod in namespace {ns}" in ran.err
+    assert f"`kubectl delete lease gitcd-prod --namespace {ns}`" in ran.err
     assert scene.plane.kubectl("get", "cm", "other", "-n", ns, check=False).returncode != 0
 
 

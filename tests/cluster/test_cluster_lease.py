@@ -78,6 +78,34 @@ def test_a_renewal_is_seen_whatever_the_other_clock_says(control_plane, namespac
     assert not two.hold()
 
 
+@pytest.mark.parametrize("forged", [
+    {"leaseDurationSeconds": 2**31 - 1},
+    {"leaseDurationSeconds": 86400, "renewTime": "2999-01-01T00:00:00.000000Z"},
+])  # fmt: skip
+def test_one_that_says_it_lasts_for_ever_is_believed_for_a_while_only(
+    control_plane, namespace, contend, forged
+) -> None:
+    clock = Clock()
+    one, two = contend("one", clock), contend("two", clock)
+    assert one.hold()
+    control_plane.request("PATCH", LEASES.format(namespace), {"spec": forged}, kind="merge-patch+json")
+    assert not two.hold()
+    clock.now += 29.9
+    assert not two.hold()
+    clock.now += 0.1
+    assert two.hold()
+    assert spec_of(control_plane, namespace)["leaseDurationSeconds"] == 15
+
+
+def test_nobody_takes_a_long_one_from_somebody_who_renews_it(control_plane, namespace, contend) -> None:
+    clock = Clock()
+    one, two = contend("one", clock), contend("two", clock)
+    one.duration = 3600
+    for _ in range(4):
+        assert (one.hold(), two.hold()) == (True, False)
+        clock.now += 25
+
+
 def test_one_that_is_released_is_free_at_once(control_plane, namespace, contend) -> None:
     clock = Clock()
     one, two = contend("one", clock), contend("two", clock)
