@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from gitcd.rollout.facts import Release
     from gitcd.usecases.apply_report import Report
     from gitcd.usecases.apply_wish import Wish
+    from gitcd.usecases.controller_schedule import Schedule
     from gitcd.usecases.rollout_end import Rolled
-    from gitcd.usecases.running import Schedule
     from gitcd.usecases.workspace import Workspace
 
 _HEADER = ("OBJECT", "RESULT", "WHERE", "WHY")

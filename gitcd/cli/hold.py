@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gitcd.model.tree import Tree
     from gitcd.usecases.context import Context
     from gitcd.usecases.holding import Held
-    from gitcd.usecases.holdlist import Listed
+    from gitcd.usecases.holding_list import Listed
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Target, Workspace
 
@@ -72,7 +72,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 
 
 def _list(console: Console, form: Any, arguments: dict[str, Any]) -> int:
-    from gitcd.usecases.holdlist import list_holds
+    from gitcd.usecases.holding_list import list_holds
 
     operands = [each for each in (arguments["app"], arguments["repo"]) if each]
     if len(operands) > 1 or any(arguments[name] for name in _SAYING):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.git.worktree import WorkTree
     from gitcd.model.plan import Plan
+    from gitcd.usecases.cluster_source import ClusterSource
     from gitcd.usecases.context import Planned, Share
-    from gitcd.usecases.from_cluster import ClusterSource
     from gitcd.usecases.publish import Published
     from gitcd.usecases.workspace import Workspace
 
@@ -155,7 +155,7 @@ def _told(run: Workspace, source: ClusterSource | None, published: Published[Pla
     """The same, after the cluster that declared it has been told."""
     if source is None:
         return published
-    from gitcd.usecases.statuses import with_statuses
+    from gitcd.usecases.cluster_status import with_statuses
 
     return with_statuses(published, source, run.now, run.run, run.deadline)
 

@@ -8,7 +8,7 @@ from gitcd.cli.output import table
 from gitcd.cli.terminal import Console
 from gitcd.model.plan import BROKEN, Delivered, Outcome, OutcomeKind, Plan, PullAct
 from gitcd.model.reference import brief, short
-from gitcd.planning.standing import IN_FORCE, IN_FORCE_FOR_NOW
+from gitcd.planning.restrictions import IN_FORCE, IN_FORCE_FOR_NOW
 
 _HEADER = ("APP", "ENVIRONMENT", "CHANGE", "DIGEST", "OUTCOME", "REASON")
 _WORDS = {

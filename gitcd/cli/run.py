@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gitcd.cluster.api import Api
     from gitcd.model.declaration import ContainerVersion
     from gitcd.usecases.controller import Choose, Controller, Election, Health, Look
+    from gitcd.usecases.controller_schedule import Schedule
     from gitcd.usecases.metrics import Meter
-    from gitcd.usecases.running import Schedule
 
 Command = Callable[..., Any]
 _PATIENCE = 5.0  # seconds for one request about the Lease, or for somebody who waits for an answer
@@ -121,8 +121,8 @@ class _Runner:
 
     def __init__(self, console: Console, form: Any, arguments: dict[str, Any]) -> None:
         from gitcd.usecases.controller import News
+        from gitcd.usecases.controller_schedule import Schedule
         from gitcd.usecases.metrics import Meter, StatsdSink
-        from gitcd.usecases.running import Schedule
 
         self._console, self._form, self._arguments = console, form, arguments
         self._schedule: Schedule = Schedule()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gitcd.model.plan import Plan
     from gitcd.model.tree import Tree
     from gitcd.planning.shards import Shard
+    from gitcd.usecases.cluster_source import ClusterSource
     from gitcd.usecases.context import Context, Planned, Selection
-    from gitcd.usecases.from_cluster import ClusterSource
     from gitcd.usecases.workspace import Target, Workspace
 
 
@@ -167,7 +167,7 @@ def cluster(run: Workspace, arguments: Mapping[str, Any]) -> ClusterSource | Non
     if arguments.get("declarations_from") != "cluster":
         _check_flags_of_clusters()
         return None
-    from gitcd.usecases.from_cluster import Asked, read_cluster
+    from gitcd.usecases.cluster_source import Asked, read_cluster
 
     asked = Asked(**{name: arguments[name] for name in _OF_CLUSTERS})
     _log.info("reading ContainerVersions of the cluster")

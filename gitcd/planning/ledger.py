@@ -23,8 +23,8 @@ from gitcd.model.plan import Direction, Outcome, OutcomeKind, Plan, Resolved
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Answers, Failure, Query
 from gitcd.planning.grounds import Ground, Grounds
+from gitcd.planning.restrictions import IN_FORCE_FOR_NOW
 from gitcd.planning.screening import Clue
-from gitcd.planning.standing import IN_FORCE_FOR_NOW
 
 _LASTING = frozenset({OutcomeKind.CURRENT, OutcomeKind.SUSPENDED, OutcomeKind.PROMOTED})
 _SEAL_LENGTH = 16

@@ -17,7 +17,7 @@ from gitcd.planning.survey import survey
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LiveImages:
     """The images of one declaration, each once with one of its places; `doubt`: there may be others, or none."""
 
     placed: tuple[tuple[Held, str], ...] = ()
@@ -52,13 +52,13 @@ class Standing:
         return " + ".join(dict.fromkeys(image.tag for image in self.images if image.tag))
 
 
-def standing(surveyed: Surveyed) -> Standing:
+def live_images(surveyed: Surveyed) -> LiveImages:
     """What stands in a declaration's places."""
     sites = _speaking(surveyed)
     if isinstance(sites, Failure):
-        return Standing(doubt=sites)
+        return LiveImages(doubt=sites)
     placed, doubt = images_at(sites, surveyed)
-    return Standing(tuple(placed.items()), doubt)
+    return LiveImages(tuple(placed.items()), doubt)
 
 
 def surveyed_in(declared: Declared, scopes: Scopes, files: Mapping[str, bytes]) -> Surveyed:

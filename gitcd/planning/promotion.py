@@ -12,7 +12,7 @@ from gitcd.model.reference import EcrRegistry, Repository, short
 from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.planning.content import Held
 from gitcd.planning.matching import Declared
-from gitcd.planning.overview import Standing
+from gitcd.planning.overview import LiveImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def match(declared: Iterable[Declared], source: str, target: str) -> Matching:
     )
 
 
-def source_queries(pairs: Iterable[Pair], stands: Mapping[Identity, Standing]) -> list[Query]:
+def source_queries(pairs: Iterable[Pair], stands: Mapping[Identity, LiveImages]) -> list[Query]:
     """What the registry has to be asked where a source names its image by tag alone."""
     named = [(each.source, stands[each.source.identity]) for each in pairs]
     return merged(
@@ -79,14 +79,14 @@ def source_queries(pairs: Iterable[Pair], stands: Mapping[Identity, Standing]) -
 
 
 def aims(
-    pairs: Iterable[Pair], stands: Mapping[Identity, Standing], answers: Answers, broken: Iterable[Outcome]
+    pairs: Iterable[Pair], stands: Mapping[Identity, LiveImages], answers: Answers, broken: Iterable[Outcome]
 ) -> dict[Identity, Aim | Failure]:
     """For every target what its source deploys now, or why that is not known."""
     found = {each.target.identity: _aim(each, stands[each.source.identity], answers) for each in pairs}
     return found | {identity: _broken(identity, why) for identity, why in _by_app(broken).items() if identity in found}
 
 
-def _aim(pair: Pair, stand: Standing, answers: Answers) -> Aim | Failure:
+def _aim(pair: Pair, stand: LiveImages, answers: Answers) -> Aim | Failure:
     source = pair.source.identity
     image = _deployed(pair, stand, answers)
     if isinstance(image, Failure):
@@ -96,7 +96,7 @@ def _aim(pair: Pair, stand: Standing, answers: Answers) -> Aim | Failure:
     return Aim(image.digest, image.tag, "Promoted", message, _absent(pair, name, image.digest), source)
 
 
-def _deployed(pair: Pair, stand: Standing, answers: Answers) -> Held | Failure:
+def _deployed(pair: Pair, stand: LiveImages, answers: Answers) -> Held | Failure:
     """The one image that the source deploys."""
     declared, spec = pair.source, pair.source.declaration.spec
     who = f"{declared.identity} ({declared.declaration.origin})"
@@ -115,7 +115,7 @@ def _deployed(pair: Pair, stand: Standing, answers: Answers) -> Held | Failure:
     return Held(image.tag, digests.pop()) if len(digests) == 1 else _several(who, stand)
 
 
-def _several(who: str, stand: Standing) -> Failure:
+def _several(who: str, stand: LiveImages) -> Failure:
     shown = " and ".join(f"{image.tag or short(image.digest)} ({where})" for image, where in stand.placed)
     return Failure("SourceUnclear", f"{who} deploys several images: {shown}", "Let all its places name one.")
 

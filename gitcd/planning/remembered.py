@@ -12,7 +12,7 @@ from gitcd.manifests.reading import ReadResult
 from gitcd.model.memory import Memory
 from gitcd.model.site import Found
 from gitcd.model.tree import Entry, Tree
-from gitcd.planning.facts import ODD, pack_declarations, pack_found, unpack_declarations, unpack_found
+from gitcd.planning.remembered_facts import ODD, pack_declarations, pack_found, unpack_declarations, unpack_found
 from gitcd.planning.screening import MARK_LENGTH, Screen
 
 _DECLARATIONS = "declarations"

@@ -16,7 +16,7 @@ from gitcd.model.site import Form, Found, Refusal, Service, Site
 from gitcd.model.tree import Entry, Tree
 from gitcd.planning import bluegreen
 from gitcd.planning.content import carriers, held
-from gitcd.planning.leftout import warn_left_out
+from gitcd.planning.left_out import warn_left_out
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns

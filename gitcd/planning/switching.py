@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SlotImages:
     """What the two slots hold in git."""
 
     slots: Slots
@@ -53,7 +53,7 @@ class Standing:
         return self.live.identifier == self.idle.identifier
 
 
-def standing(surveyed: Surveyed) -> Standing | Failure:
+def slot_images(surveyed: Surveyed) -> SlotImages | Failure:
     """Both slots of a declaration; a Failure where they cannot be told apart, or one holds several images."""
     spec = surveyed.declared.declaration.spec
     if spec.strategy.blue_green is None:
@@ -67,10 +67,10 @@ def standing(surveyed: Surveyed) -> Standing | Failure:
         if len({each.identifier for each in images}) != 1:
             return Failure("SeveralImages", f"{name} names several images of {spec.image_repo}")
         found.append(images.pop())
-    return Standing(slots, *found)
+    return SlotImages(slots, *found)
 
 
-def aim(stand: Standing, last: LastMove | None, hold: Hold | None, now: datetime) -> Wanted:
+def aim(stand: SlotImages, last: LastMove | None, hold: Hold | None, now: datetime) -> Wanted:
     """What shall be live, as git tells it: the idle slot's image, if that is what gitcd moved the declaration to last.
 
     Not where a hold keeps it out, and not where the switch to it was made before: then a person has taken it back.
@@ -81,7 +81,7 @@ def aim(stand: Standing, last: LastMove | None, hold: Hold | None, now: datetime
     return stays if hold and _is_rejected(hold, wanted, now) else Wanted(wanted, returns=last.verb == BACK)
 
 
-def leads_to_idle(last: LastMove, stand: Standing) -> bool:
+def leads_to_idle(last: LastMove, stand: SlotImages) -> bool:
     """By digest; where the slot names a tag alone, by the files that were moved."""
     if stand.idle.digest:
         return last.digest == stand.idle.digest

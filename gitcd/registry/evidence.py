@@ -31,8 +31,8 @@ from gitcd.model.evidence import (
 )
 from gitcd.model.reference import is_digest, short
 from gitcd.model.registry import Failure
-from gitcd.registry.documents import EcrDocuments
 from gitcd.registry.faults import MalformedAnswerError, clean, parsing
+from gitcd.registry.image_documents import EcrDocuments
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.route import Target, find_target
 

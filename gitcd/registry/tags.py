@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from gitcd.model.reference import Repository
 from gitcd.model.registry import Answer, Failure, Image
-from gitcd.registry.documents import EcrDocuments
 from gitcd.registry.ecr import MAX_IDS, MEDIA_TYPES
 from gitcd.registry.faults import clean, code_of, explain_missing
+from gitcd.registry.image_documents import EcrDocuments
 from gitcd.registry.mutability import Mutability
 from gitcd.registry.route import Target, find_target
 

@@ -93,7 +93,7 @@ def means(
     `tip` is the branch's, where that is what is applied, so that a newer commit puts an end to it; else empty.
     """
     from gitcd.usecases.rollout_git import with_git
-    from gitcd.usecases.verifying import Measuring, by_digest
+    from gitcd.usecases.rollout_measure import Measuring, by_digest
 
     measuring = Measuring(objects, prometheus(run.settings), by_digest(run.ask))
     made = with_git(

@@ -18,9 +18,9 @@ from gitcd.model.plan import CHANGING, Outcome, OutcomeKind, PullAct
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.shards import Part
 from gitcd.usecases.context import Planned
+from gitcd.usecases.controller_schedule import Schedule
 from gitcd.usecases.metrics import Done, Meter
 from gitcd.usecases.publish import Published
-from gitcd.usecases.running import Schedule
 
 VERB = "run"
 _TICK = 0.5  # seconds: how late a leader, or the end of a pause, may be noticed

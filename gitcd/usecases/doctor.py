@@ -25,10 +25,10 @@ from gitcd.planning.intake import read_inputs
 from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
 from gitcd.registry.settings import RegistrySettings
-from gitcd.usecases.checks import Check, Verdict, counted, failures
 from gitcd.usecases.deliver_desk import open_desk
+from gitcd.usecases.doctor_check import Check, Verdict, counted, failures
+from gitcd.usecases.doctor_upkeep import Asked, check_lifecycle, check_mutability
 from gitcd.usecases.registry_access import registry_settings
-from gitcd.usecases.upkeep import Asked, check_lifecycle, check_mutability
 from gitcd.usecases.workspace import Target, Workspace
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from gitcd.model.live import Manifest, Ref
 from gitcd.model.plan import Resolved
 from gitcd.model.registry import Answers, Failure, Query
 from gitcd.planning.applying_rules import tracker
-from gitcd.planning.direct import Author, Change, Notes
+from gitcd.planning.direct_deployment import Author, Change, Notes
 from gitcd.planning.resolving import pin_of, resolve
 from gitcd.usecases.evidence import Onlooker, with_log
 from gitcd.usecases.tagging import as_error

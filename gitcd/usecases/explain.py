@@ -18,8 +18,8 @@ from gitcd.planning.decide import Decision
 from gitcd.planning.followed import followed_image, followed_tag, shown_rule
 from gitcd.planning.gates import asked, shown
 from gitcd.planning.resolving import pin_of
+from gitcd.planning.restrictions import freezes, restrictions
 from gitcd.planning.scopes import Scopes
-from gitcd.planning.standing import freezes, standing
 from gitcd.usecases.context import Context, Planned
 
 
@@ -156,7 +156,7 @@ def _rules(
     for window in freezes(environment, now):
         yield Fact("freeze", f"environment {environment.name}: {window}")
     if hold := planned.inputs.holds.get(outcome.identity):
-        yield from (Fact("hold", str(each)) for each in standing(hold, now))
+        yield from (Fact("hold", str(each)) for each in restrictions(hold, now))
         yield from (Fact("hold", f"let in again: {short(each.digest)}") for each in hold.allow)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from gitcd.errors import ConfigError, RefusedError
 from gitcd.git.worktree import WorkTree
 from gitcd.manifests import EditRefused, reading
-from gitcd.manifests.modern import modernise
+from gitcd.manifests.migrated import modernise
 from gitcd.model.hold import FOLDER
 from gitcd.model.problem import Problem
 from gitcd.model.tree import YAML_ENDINGS

@@ -16,11 +16,10 @@ from gitcd.model.hold import hold_path
 from gitcd.planning.holds import rejection
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
-from gitcd.planning.overview import standing, telling_files
+from gitcd.planning.overview import live_images, telling_files
 from gitcd.planning.pulls import Fate, is_switch_branch, together
 from gitcd.planning.survey import survey
-from gitcd.planning.switching import Standing
-from gitcd.planning.switching import standing as slots_of
+from gitcd.planning.switching import SlotImages, slot_images
 from gitcd.usecases.pending_outdated import outdated, told, with_files
 
 _log = logging.getLogger(__name__)
@@ -95,7 +94,7 @@ def _states(surveyed: Iterable[Surveyed]) -> dict[Identity, Hashable]:
     """What each deploys; of two slots what each of them holds, the live one first."""
     found: dict[Identity, Hashable] = {}
     for each in surveyed:
-        slots = slots_of(each)
-        pair = (slots.live.identifier, slots.idle.identifier) if isinstance(slots, Standing) else None
-        found[each.declared.identity] = pair or standing(each).value
+        slots = slot_images(each)
+        pair = (slots.live.identifier, slots.idle.identifier) if isinstance(slots, SlotImages) else None
+        found[each.declared.identity] = pair or live_images(each).value
     return found

@@ -21,7 +21,7 @@ from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overlay import Overlay
 from gitcd.planning.survey import survey
-from gitcd.planning.switching import standing
+from gitcd.planning.switching import slot_images
 from gitcd.usecases.rollback_past import MOST, known, surveyed_at
 from gitcd.usecases.status_past import Past, Subject
 from gitcd.usecases.switch_pair import pair_of
@@ -64,7 +64,7 @@ def _written(
     for old, new in zip(before, after, strict=True):
         changed = changed.changed(_with_images(changed, inputs, old, new))
     for old, new in zip(before, after, strict=True):
-        then, now = standing(old), standing(new)
+        then, now = slot_images(old), slot_images(new)
         if isinstance(then, Failure) or isinstance(now, Failure):
             continue
         if then.slots.live_name != now.slots.live_name:

@@ -22,15 +22,15 @@ from gitcd.planning.inputs import Inputs, stray_holds
 from gitcd.planning.inspections import inspections, judge
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
-from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.precedents import honour, questions
 from gitcd.planning.promotion import aim_queries, merged
 from gitcd.planning.pulls import on_line
+from gitcd.planning.restrictions import noted
 from gitcd.planning.settling import Absent, select, settle
 from gitcd.planning.soak import ripen, soak_questions
-from gitcd.planning.standing import noted
 from gitcd.planning.survey import queries, survey
+from gitcd.planning.symlinks import linked_declarations
 from gitcd.usecases.context import Context, Elsewhere, Planned, Selection
 
 _SHOWN = 20

@@ -21,7 +21,7 @@ from gitcd.planning import holds
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
-from gitcd.planning.overview import standing
+from gitcd.planning.overview import live_images
 from gitcd.planning.promotion import Aim, Matching, aims, match, source_queries
 from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.scopes import Scopes
@@ -86,7 +86,7 @@ def plan_promotion(
     matching = match(permitted, request.source, request.target)
     sought_in = FORGETFUL if request.apps else memory
     sources = survey([pair.source for pair in matching.pairs], tree, inputs.scopes, sought_in)
-    stands = {each.declared.identity: standing(each) for each in sources}
+    stands = {each.declared.identity: live_images(each) for each in sources}
     answers = context.resolve(source_queries(matching.pairs, stands))
     found = aims(matching.pairs, stands, answers, inputs.broken) | _unmatched(matching, inputs, request)
     found = {each: _delivered(_unless_rejected(aim, inputs, context), request) for each, aim in found.items()}

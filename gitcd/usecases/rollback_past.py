@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gitcd.errors import TransientError
 from gitcd.git.history import History, Landed, MissingHistory, Recollect
 from gitcd.planning.matching import Surveyed
-from gitcd.planning.overview import standing
+from gitcd.planning.overview import live_images
 from gitcd.usecases.rollback_slots import Way, is_slotted, names
 from gitcd.usecases.status_past import Past, Subject
 
@@ -74,7 +74,7 @@ def came_after(trail: Sequence[Stage], left: str, target: Landed, way: Way) -> s
         came = (
             {left}
             if way is not Way.IMAGE
-            else {each.identifier for each in standing(trail[number - 1].surveyed).images}
+            else {each.identifier for each in live_images(trail[number - 1].surveyed).images}
         )
         places = range(number, len(trail))
         number = next((place for place in places if came.isdisjoint(names(trail[place].surveyed))), 0)

@@ -14,7 +14,7 @@ from gitcd.planning.content import Held, held
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overlay import Overlay
-from gitcd.planning.switching import Standing, Wanted, standing
+from gitcd.planning.switching import SlotImages, Wanted, slot_images
 from gitcd.usecases.switch_pair import pair_of
 
 
@@ -49,7 +49,7 @@ def retreat_of(surveyed: Surveyed, leaving: str) -> Retreat:
         MovedError: no slot holds it any more.
         RefusedError: the slots cannot be told apart, or there is nothing to go back to.
     """
-    stand = _standing(surveyed)
+    stand = _slot_images(surveyed)
     if leaving not in {stand.live.identifier, stand.idle.identifier}:
         raise MovedError(surveyed.declared.identity)
     if stand.is_even:
@@ -68,7 +68,7 @@ def retreat_along(surveyed: Surveyed, then: Surveyed, wanted: Wanted | Failure) 
     Raises:
         RefusedError: the slots cannot be told apart.
     """
-    now, before = _standing(surveyed), standing(then)
+    now, before = _slot_images(surveyed), slot_images(then)
     if isinstance(before, Failure) or now.is_even:
         return None
     if now.live.identifier == before.live.identifier:
@@ -107,8 +107,8 @@ def slot_changes(
     return after.changes
 
 
-def _standing(surveyed: Surveyed) -> Standing:
-    stand = standing(surveyed)
+def _slot_images(surveyed: Surveyed) -> SlotImages:
+    stand = slot_images(surveyed)
     if isinstance(stand, Failure):
         raise RefusedError(stand.message, remedy=stand.remedy)
     return stand

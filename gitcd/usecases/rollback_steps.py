@@ -13,7 +13,7 @@ from gitcd.model.tree import Tree
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.matching import Surveyed
-from gitcd.planning.overview import Standing, standing
+from gitcd.planning.overview import LiveImages, live_images
 from gitcd.planning.promotion import Aim
 from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
@@ -163,7 +163,7 @@ def find_steps(unit: Unit, inputs: Inputs, context: Context, request: RollbackRe
             way = retreat_along(each, former, wanted[each.declared.identity]) if is_slotted(each) else None
             landed = leader.target.landed
             steps.append(
-                _retreat(each, way, landed, ground) if way else _follow(each, standing(former), landed, ground)
+                _retreat(each, way, landed, ground) if way else _follow(each, live_images(former), landed, ground)
             )
     if not request.any_platform:
         _check_platforms(steps[0], usable(values), sources.manifests)
@@ -178,7 +178,7 @@ def _lead(surveyed: Surveyed, trail: Sequence[Stage], ground: _Ground) -> tuple[
     if request.automatic and is_slotted(surveyed):
         step = _retreat(surveyed, retreat_of(surveyed, request.leaving), trail[0].landed, ground)
         return step, [step.present]
-    found = formers([each.landed for each in trail], [standing(each.surveyed) for each in trail])
+    found = formers([each.landed for each in trail], [live_images(each.surveyed) for each in trail])
     values = _judged(surveyed, found, ground)
     if not request.to and is_back(values, ground.inputs.holds.get(identity), ground.context.now):
         return Step(surveyed, values[0], None, _stays(surveyed, values)), values
@@ -203,7 +203,7 @@ def _check_clear(surveyed: Surveyed) -> None:
     Raises:
         RefusedError: it cannot.
     """
-    if doubt := standing(surveyed).doubt:
+    if doubt := live_images(surveyed).doubt:
         identity = surveyed.declared.identity
         raise RefusedError(f"what {identity} deploys now is not clear: {doubt.message}", remedy=doubt.remedy)
 
@@ -224,14 +224,14 @@ def _unless_same(target: Former, present: Former) -> Former | None:
     return None if target.digest == present.digest else target
 
 
-def _follow(surveyed: Surveyed, then: Standing, landed: Landed, ground: _Ground) -> Step:
+def _follow(surveyed: Surveyed, then: LiveImages, landed: Landed, ground: _Ground) -> Step:
     """Where a declaration goes that moves along: to what it held then. What was not there yet stays.
 
     Raises:
         RefusedError: it cannot go back, so nothing of the unit does.
     """
     _check_clear(surveyed)
-    found = [each for stand in (standing(surveyed), then) for each in formers([landed], [stand])]
+    found = [each for stand in (live_images(surveyed), then) for each in formers([landed], [stand])]
     present, *before = _judged(surveyed, found, ground)
     if then.doubt or not before or before[0].digest == present.digest != "":
         return Step(surveyed, present, None)

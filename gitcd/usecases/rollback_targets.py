@@ -14,7 +14,7 @@ from gitcd.model.reference import Repository, short
 from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.planning import holds
 from gitcd.planning.content import Held
-from gitcd.planning.overview import Standing
+from gitcd.planning.overview import LiveImages
 from gitcd.planning.overview_undo import earlier
 from gitcd.registry.tags import Manifest
 
@@ -47,7 +47,7 @@ class Former:
         return " + ".join(dict.fromkeys(image.tag or short(image.digest) for image in self.images))
 
 
-def formers(trail: Sequence[Landed], standings: Sequence[Standing]) -> list[Former]:
+def formers(trail: Sequence[Landed], standings: Sequence[LiveImages]) -> list[Former]:
     """The values of a declaration, newest first, the present one first; what is not clear is passed over."""
     clear = [
         Former((stand.image,) if stand.image else stand.images, landed)

@@ -18,9 +18,9 @@ from gitcd.usecases.promote import Pen
 from gitcd.usecases.rollback import Sources
 from gitcd.usecases.rollout_means import BRIEFLY, Means
 from gitcd.usecases.rollout_releases import Said, releases_at
+from gitcd.usecases.rollout_takeback import Reverter
 from gitcd.usecases.switch import Switcher
 from gitcd.usecases.switch_aims import recollected
-from gitcd.usecases.takeback import Reverter
 from gitcd.usecases.workspace import Workspace
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from gitcd.model.registry import Failure
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.matching import Declared
-from gitcd.planning.overview import Standing, standing
+from gitcd.planning.overview import LiveImages, live_images
 from gitcd.planning.survey import survey
 from gitcd.registry.tags import EcrTags
 from gitcd.usecases.keeping import Source
@@ -59,7 +59,7 @@ def settle(source: Source, request: Promotion) -> Settlement:
     chosen = [each for each in permitted if request.selection.takes(each.identity)]
     asked = [each for each in chosen if each.declaration.spec.tag]
     warnings = [f"{each.identity} names no tag, so none is moved" for each in chosen if not each.declaration.spec.tag]
-    stands = {each.declared.identity: standing(each) for each in survey(asked, source.tree, inputs.scopes)}
+    stands = {each.declared.identity: live_images(each) for each in survey(asked, source.tree, inputs.scopes)}
     followers = _followers(
         each for each in permitted if not inputs.scopes.layout_of(each.identity.environment).promote_from
     )
@@ -89,7 +89,7 @@ def _followers(declared: Iterable[Declared]) -> dict[tuple[Repository, str], lis
     return dict(found)
 
 
-def _image(declared: Declared, stand: Standing) -> str | Failure:
+def _image(declared: Declared, stand: LiveImages) -> str | Failure:
     """The digest or tag that git deploys; empty where it is the moving tag itself."""
     spec, who = declared.declaration.spec, f"{declared.identity} ({declared.declaration.origin})"
     if stand.doubt:

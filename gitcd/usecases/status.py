@@ -27,7 +27,7 @@ from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.moments import running_freeze
-from gitcd.planning.overview import Standing, standing
+from gitcd.planning.overview import LiveImages, live_images
 from gitcd.planning.promotion import merged
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.survey import survey
@@ -66,7 +66,7 @@ def overview(
     sources = _sources_of(chosen, inputs.scopes)
     near = [each for each in permitted if each.identity in sources and not selection.takes(each.identity)]
     surveyed = survey([*chosen, *near], source.tree, inputs.scopes, FORGETFUL if selection.apps else source.memory)
-    stands = {each.declared.identity: standing(each) for each in surveyed}
+    stands = {each.declared.identity: live_images(each) for each in surveyed}
     mine = [each for each in surveyed if selection.takes(each.declared.identity)]
     since, warnings = _since(source, inputs.scopes, mine, stands, committed=not isinstance(source.tree, WorkTree))
     beside = beside or Beside()
@@ -107,7 +107,7 @@ def _since(
     source: Source,
     scopes: Scopes,
     surveyed: Sequence[Surveyed],
-    stands: Mapping[Identity, Standing],
+    stands: Mapping[Identity, LiveImages],
     *,
     committed: bool,
 ) -> tuple[dict[Identity, Provenance], list[str]]:
@@ -149,7 +149,7 @@ def provenance(landed: Landed, identity: Identity, digest: str, *, first: bool) 
     return Provenance(commit.oid, landed.when, by, act)
 
 
-def _tag_queries(surveyed: Iterable[Surveyed], stands: Mapping[Identity, Standing]) -> list[Query]:
+def _tag_queries(surveyed: Iterable[Surveyed], stands: Mapping[Identity, LiveImages]) -> list[Query]:
     """The followed tags, and the tags that stand in places without a digest."""
     return merged(
         Query(
@@ -162,7 +162,7 @@ def _tag_queries(surveyed: Iterable[Surveyed], stands: Mapping[Identity, Standin
     )
 
 
-def _bare(stand: Standing) -> list[str]:
+def _bare(stand: LiveImages) -> list[str]:
     return [image.tag for image in stand.images if not image.digest]
 
 
@@ -171,7 +171,7 @@ class _Scene:
     """All that an item rests on. Without answers of the registry, tags are not compared."""
 
     inputs: Inputs
-    stands: Mapping[Identity, Standing]
+    stands: Mapping[Identity, LiveImages]
     since: Mapping[Identity, Provenance]
     now: datetime
     answers: Answers | None
@@ -198,7 +198,7 @@ class _Scene:
         return tag if isinstance(tag, str) else ""
 
 
-def _doubts(stand: Standing) -> Iterator[State]:
+def _doubts(stand: LiveImages) -> Iterator[State]:
     if stand.doubt:
         yield State(UNCLEAR, stand.doubt.message)
     elif stand.images and stand.image is None:
@@ -218,7 +218,7 @@ def _held(hold: Hold | None, now: datetime) -> Iterator[State]:
 
 
 def _behind(
-    stand: Standing, identity: Identity, scopes: Scopes, stands: Mapping[Identity, Standing]
+    stand: LiveImages, identity: Identity, scopes: Scopes, stands: Mapping[Identity, LiveImages]
 ) -> Iterator[State]:
     """How it differs from what it is promoted from."""
     name = scopes.layout_of(identity.environment).promote_from
@@ -228,14 +228,14 @@ def _behind(
         yield State("Behind", f"{name} deploys {shown}")
 
 
-def _agree(one: Standing, other: Standing) -> bool:
+def _agree(one: LiveImages, other: LiveImages) -> bool:
     """Whether both deploy the same: by digest where both name one, else by tag."""
     if one.image and other.image and not (one.digest and other.digest):
         return one.image.tag == other.image.tag
     return one.value == other.value
 
 
-def _pending(stand: Standing, identity: Identity, proposed: Iterable[Branch]) -> Iterator[State]:
+def _pending(stand: LiveImages, identity: Identity, proposed: Iterable[Branch]) -> Iterator[State]:
     """The branches that carry another image for it, and wait for somebody to merge them."""
     for branch in proposed:
         digest = branch.digests.get(identity, "")
@@ -243,7 +243,7 @@ def _pending(stand: Standing, identity: Identity, proposed: Iterable[Branch]) ->
             yield State("Pending", f"{branch.name} proposes {short(digest)}")
 
 
-def _tag_drift(stand: Standing, spec: Spec, answers: Answers) -> Iterator[State]:
+def _tag_drift(stand: LiveImages, spec: Spec, answers: Answers) -> Iterator[State]:
     """How the followed tag differs from what git deploys."""
     repository, tag, answer = spec.repository, followed_tag(spec, answers), followed_image(spec, answers)
     if not isinstance(answer, Image) or isinstance(tag, Failure):

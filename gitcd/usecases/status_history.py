@@ -12,7 +12,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.memory import FORGETFUL
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.limits import limit
-from gitcd.planning.overview import Standing
+from gitcd.planning.overview import LiveImages
 from gitcd.planning.survey import survey
 from gitcd.usecases.context import Selection
 from gitcd.usecases.keeping import Source
@@ -97,12 +97,12 @@ def _changes(past: Past, steps: Sequence[_Step]) -> Iterator[Event]:
     for step in steps:
         identity = step.subject.identity
         new = standings[identity, step.landed.commit.oid]
-        old = standings[identity, step.before.commit.oid] if step.before else Standing()
+        old = standings[identity, step.before.commit.oid] if step.before else LiveImages()
         if new.images != old.images:
             yield _event(step, old, new)
 
 
-def _event(step: _Step, old: Standing, new: Standing) -> Event:
+def _event(step: _Step, old: LiveImages, new: LiveImages) -> Event:
     identity, commit = step.subject.identity, step.landed.commit
     told = provenance(step.landed, identity, new.digest, first=not old.images)
     is_ours = told.act not in {"added", "edited"}
@@ -114,7 +114,7 @@ def _event(step: _Step, old: Standing, new: Standing) -> Event:
     )  # fmt: skip
 
 
-def _same_content(old: Standing, new: Standing) -> bool:
+def _same_content(old: LiveImages, new: LiveImages) -> bool:
     """Whether only the spelling changed, as far as git tells: the digest is the same, or came to a version that was."""
     return (old.digest or new.digest) == new.digest and (old.digest == new.digest or old.name == new.name)
 

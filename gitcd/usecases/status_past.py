@@ -10,7 +10,7 @@ from gitcd.git.history import History, Landed, MissingHistory, Recollect
 from gitcd.model.declaration import Identity
 from gitcd.planning.holds import NoHistory
 from gitcd.planning.matching import Declared, Surveyed
-from gitcd.planning.overview import Standing, standing, surveyed_in, telling_files
+from gitcd.planning.overview import LiveImages, live_images, surveyed_in, telling_files
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.soak import Soaked, SoakQuestion
 
@@ -57,10 +57,10 @@ class Past:
 
     def standings(
         self, wanted: Iterable[tuple[Subject, Landed]]
-    ) -> dict[tuple[Identity, str], Standing] | MissingHistory:
+    ) -> dict[tuple[Identity, str], LiveImages] | MissingHistory:
         """What the declarations deployed at the commits: all is read at once."""
         found = self.surveyed((subject, landed.commit.oid) for subject, landed in wanted)
-        return found if isinstance(found, MissingHistory) else {key: standing(each) for key, each in found.items()}
+        return found if isinstance(found, MissingHistory) else {key: live_images(each) for key, each in found.items()}
 
     def surveyed(self, wanted: Iterable[tuple[Subject, str]]) -> dict[tuple[Identity, str], Surveyed] | MissingHistory:
         """What stood in the files of the declarations at commits, by their ids: all is read at once."""

@@ -18,7 +18,7 @@ from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.overview import telling_files
 from gitcd.planning.survey import survey
-from gitcd.planning.switching import LastMove, Wanted, aim, standing
+from gitcd.planning.switching import LastMove, Wanted, aim, slot_images
 
 Aims = Mapping[Identity, Wanted | Failure]
 
@@ -61,7 +61,7 @@ def aims_of(slotted: Iterable[Surveyed], inputs: Inputs, recollect: Recollect, *
     shared = bluegreen.shared(inputs.declared)
     open_ones: list[Surveyed] = []
     for surveyed in slotted:
-        stand = shared.get(surveyed.declared.identity) or standing(surveyed)
+        stand = shared.get(surveyed.declared.identity) or slot_images(surveyed)
         if isinstance(stand, Failure):
             found[surveyed.declared.identity] = stand
         elif stand.is_even:
@@ -78,7 +78,7 @@ def _from_history(
     history = recollect() if asked else None
     found: dict[Identity, Wanted | Failure] = {}
     for each in asked:
-        identity, stand = each.declared.identity, standing(each)
+        identity, stand = each.declared.identity, slot_images(each)
         if isinstance(history, MissingHistory):
             found[identity] = Failure("HistoryMissing", history.reason, history.remedy, transient=not history.lasting)
         elif not isinstance(stand, Failure):

@@ -14,7 +14,7 @@ from gitcd.planning.inputs import Inputs
 from gitcd.planning.matching import Surveyed
 from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
-from gitcd.planning.switching import Standing, image_changes, standing, switch_changes
+from gitcd.planning.switching import SlotImages, image_changes, slot_images, switch_changes
 from gitcd.usecases.holding import find_identity
 
 
@@ -25,7 +25,7 @@ class Pair:
     tree: Tree
     inputs: Inputs
     surveyed: Surveyed
-    stand: Standing
+    stand: SlotImages
 
     @property
     def identity(self) -> Identity:
@@ -76,7 +76,7 @@ def pair_of(tree: Tree, inputs: Inputs, identity: Identity) -> Pair:
     find_identity(inputs, str(identity))
     declared = next(each for each in inputs.declared if each.identity == identity)
     (surveyed,) = survey([declared], tree, inputs.scopes)
-    stand = standing(surveyed)
+    stand = slot_images(surveyed)
     if isinstance(stand, Failure):
         raise RefusedError(stand.message, remedy=stand.remedy)
     return Pair(tree, inputs, surveyed, stand)

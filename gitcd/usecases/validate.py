@@ -20,7 +20,7 @@ from gitcd.model.tree import YAML_ENDINGS, Entry, Tree
 from gitcd.planning.moments import moment
 from gitcd.planning.scopes import ScopeError, Scopes
 from gitcd.planning.survey import is_readable
-from gitcd.usecases.foresight import Foreseen, foresee
+from gitcd.usecases.validate_foresight import Foreseen, foresee
 
 
 @dataclass(frozen=True, slots=True)

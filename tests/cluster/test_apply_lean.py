@@ -23,8 +23,8 @@ NEVER_WITHOUT_RELEASES = (
     "gitcd.usecases.rollback",
     "gitcd.usecases.rollout",
     "gitcd.usecases.rollout_git",
-    "gitcd.usecases.takeback",
-    "gitcd.usecases.verifying",
+    "gitcd.usecases.rollout_takeback",
+    "gitcd.usecases.rollout_measure",
     "gitcd.usecases.pending_follow",
 )
 NEVER_WITHOUT_WORK = (

@@ -13,7 +13,7 @@ import pytest
 from gitcd.cluster.api import DeclinedError
 from gitcd.cluster.containerversions import list_all
 from gitcd.cluster.legacy import installed
-from gitcd.manifests.modern import modernise
+from gitcd.manifests.migrated import modernise
 from gitcd.model.legacy import GROUP, PLURALS
 from tests.support.containerversions import definition, outcomes, scene
 from tests.support.scenes import HOST, reference

@@ -18,7 +18,7 @@ from gitcd.cluster.api import Api, DeclinedError
 from gitcd.errors import ConfigError, TransientError
 from gitcd.model.plan import OutcomeKind, plan_exit_code
 from gitcd.model.settings import EnvironmentCluster, NamespaceScope, Settings
-from gitcd.usecases.from_cluster import Asked, read_cluster
+from gitcd.usecases.cluster_source import Asked, read_cluster
 from tests.support import faultproxy
 from tests.support.containerversions import BASE, definition, deployment, manifest, outcomes, scene, settings_file
 from tests.support.controlplane_files import kubeconfig

@@ -14,7 +14,7 @@ from gitcd.cluster.status import MANAGER
 from gitcd.model.declaration import Identity, Origin
 from gitcd.model.plan import Outcome, OutcomeKind, plan_exit_code
 from gitcd.model.settings import NamespaceScope
-from gitcd.usecases import statuses
+from gitcd.usecases import cluster_status
 from tests.support import faultproxy
 from tests.support.audit import writes
 from tests.support.containerversions import BASE, definition, outcomes, scene, settings_file
@@ -231,7 +231,7 @@ class TestSinks:
         assert [each.startswith("1 of 1 events were not written") for each in plan.warnings] == [True]
 
     def test_F50_nobody_waits_long_for_them(self, scene, monkeypatch):
-        monkeypatch.setattr(statuses, "_EVENT_SECONDS", 1.0)
+        monkeypatch.setattr(cluster_status, "_EVENT_SECONDS", 1.0)
         for name in ("app", "other"):
             scene.declare(name)
         with faultproxy.before(scene.plane) as proxy:
@@ -301,7 +301,7 @@ def test_pages_become_shorter_where_objects_are_large(scene, monkeypatch):
 
 def test_T13_an_object_that_takes_no_status_harms_no_other_namespace(scene, monkeypatch):
     """A tenant can make one so: by writing it without rest, or by making it as large as any can be."""
-    monkeypatch.setattr(statuses, "_WORKERS", 1)
+    monkeypatch.setattr(cluster_status, "_WORKERS", 1)
     other = f"{scene.namespace}-b"
     scene.plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": other}})
     scene.scopes.append(NamespaceScope(other, ("dev",)))
@@ -316,7 +316,7 @@ def test_T13_an_object_that_takes_no_status_harms_no_other_namespace(scene, monk
     with faultproxy.before(scene.plane) as proxy:
         proxy.answer(409, path=f"{scene.namespace}/containerversions/app/status", times=100)
         source = replace(source, api=scene.through(proxy.plane).read().api)
-        told = statuses.tell_cluster(source, held, NOW, "run", time.monotonic() + 60)
+        told = cluster_status.tell_cluster(source, held, NOW, "run", time.monotonic() + 60)
     assert [each.reason for each in told.failures] == ["StatusNotWritten"]
     assert scene.conditions("app") == scene.conditions("next") == {}
     assert replace(scene, namespace=other).conditions("app")["Ready"] == ("True", "Suspended")

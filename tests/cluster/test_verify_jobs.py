@@ -18,7 +18,7 @@ from gitcd.cluster.objects import Objects
 from gitcd.model.registry import Failure
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Measurement, Verdict
-from gitcd.usecases.verifying import Measuring, Subject
+from gitcd.usecases.rollout_measure import Measuring, Subject
 from tests.conftest import CANARIES
 from tests.support import faultproxy
 from tests.support.containerversions import BASE, definition, manifest

@@ -14,8 +14,8 @@ from gitcd.model.memory import FORGETFUL
 from gitcd.model.registry import Answers, Failure, Image
 from gitcd.model.site import Found, Owner, Site, Span
 from gitcd.model.tree import MemoryTree
-from gitcd.planning.facts import ODD, pack_declarations, pack_found, unpack_declarations, unpack_found
 from gitcd.planning.intake import read_inputs
+from gitcd.planning.remembered_facts import ODD, pack_declarations, pack_found, unpack_declarations, unpack_found
 from gitcd.planning.survey import survey
 from gitcd.usecases.context import Context
 from gitcd.usecases.planner import make_plan

@@ -10,7 +10,7 @@ from gitcd.model.registry import Answers, Failure
 from gitcd.planning.content import Held
 from gitcd.planning.holds import NoHistory
 from gitcd.planning.matching import Declared
-from gitcd.planning.overview import Standing
+from gitcd.planning.overview import LiveImages
 from gitcd.planning.promotion import Aim, aims, match, source_queries
 from gitcd.planning.scopes import Reach
 from gitcd.planning.soak import check_soak
@@ -76,7 +76,7 @@ class TestMatching:
         (pair,) = match([declared("dev", "app"), declared("prod", "app")], "dev", "prod").pairs
         placed = tuple((image, f"x.yaml:{number}") for number, image in enumerate(images))
         doubt = None if images else Failure("MatchedNothing", "no place")
-        stands = {pair.source.identity: Standing(placed, doubt)}
+        stands = {pair.source.identity: LiveImages(placed, doubt)}
         assert all(not query.digests for query in source_queries([pair], stands))
         (found,) = aims([pair], stands, Answers({}), []).values()
         if isinstance(found, Aim):

@@ -11,7 +11,7 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.content import Held
 from gitcd.planning.intake import read_inputs
 from gitcd.planning.survey import survey
-from gitcd.planning.switching import LastMove, aim, image_changes, standing, switch_changes
+from gitcd.planning.switching import LastMove, aim, image_changes, slot_images, switch_changes
 from tests.support.scenes import HOST
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -107,7 +107,7 @@ def rejecting(digest, until=""):
 ])  # fmt: skip
 def test_what_shall_be_live(last, hold, expected):
     _, found = surveyed()
-    assert aim(standing(found), last, hold, NOW).identifier == expected
+    assert aim(slot_images(found), last, hold, NOW).identifier == expected
 
 
 @pytest.mark.parametrize(("last", "expected"), [
@@ -117,7 +117,7 @@ def test_what_shall_be_live(last, hold, expected):
 ])  # fmt: skip
 def test_of_a_slot_that_names_a_tag_alone_the_files_tell(last, expected):
     _, found = surveyed(green=slot("green", NEW).replace(f"app:1@{NEW}".encode(), b"app:2"))
-    assert aim(standing(found), last, None, NOW).identifier == expected
+    assert aim(slot_images(found), last, None, NOW).identifier == expected
 
 
 @pytest.mark.parametrize(("last", "expected"), [
@@ -129,13 +129,13 @@ def test_of_a_slot_that_names_a_tag_alone_the_files_tell(last, expected):
 ])  # fmt: skip
 def test_whether_it_goes_back_there(last, expected):
     _, found = surveyed()
-    assert aim(standing(found), last, None, NOW).returns is expected
+    assert aim(slot_images(found), last, None, NOW).returns is expected
 
 
 def test_two_equal_slots_need_no_history():
     _, found = surveyed(green=slot("green", OLD))
-    assert standing(found).is_even
-    assert aim(standing(found), LastMove(OLD), None, NOW).identifier == OLD
+    assert slot_images(found).is_even
+    assert aim(slot_images(found), LastMove(OLD), None, NOW).identifier == OLD
 
 
 def test_a_slot_with_two_images_cannot_be_told():
@@ -143,23 +143,23 @@ def test_a_slot_with_two_images_cannot_be_told():
         b"containers: [", f'containers: [{{name: b, image: "{HOST}/team/app:2"}}, '.encode()
     )
     _, found = surveyed(green=two)
-    assert isinstance(standing(found), Failure)
-    assert standing(found).reason == "SeveralImages"
+    assert isinstance(slot_images(found), Failure)
+    assert slot_images(found).reason == "SeveralImages"
 
 
 def test_the_switch_changes_two_scalars_and_no_other_byte():
     tree, found = surveyed()
-    (change,) = switch_changes(tree, found, standing(found).slots, entries(tree))
+    (change,) = switch_changes(tree, found, slot_images(found).slots, entries(tree))
     assert change.path == "envs/dev/services.yaml"
     assert change.after == SERVICES.replace(b"'blue'", b"'green'").replace(b'"green"', b'"blue"')
 
 
 def test_what_was_switched_is_switched_back_to_the_same_bytes():
     tree, found = surveyed()
-    (there,) = switch_changes(tree, found, standing(found).slots, entries(tree))
+    (there,) = switch_changes(tree, found, slot_images(found).slots, entries(tree))
     tree, found = surveyed(services=there.after)
-    assert standing(found).live.digest == NEW
-    (back,) = switch_changes(tree, found, standing(found).slots, entries(tree))
+    assert slot_images(found).live.digest == NEW
+    (back,) = switch_changes(tree, found, slot_images(found).slots, entries(tree))
     assert back.after == SERVICES
 
 
@@ -173,7 +173,7 @@ def test_what_was_switched_is_switched_back_to_the_same_bytes():
 ])  # fmt: skip
 def test_what_cannot_be_switched_exactly_is_not(services, reason):
     tree, found = surveyed(services=services)
-    done = switch_changes(tree, found, standing(found).slots, entries(tree))
+    done = switch_changes(tree, found, slot_images(found).slots, entries(tree))
     assert (done.reason if isinstance(done, Failure) else None) == reason
 
 
@@ -182,12 +182,12 @@ def test_a_kind_of_another_group_is_no_service():
         b"apiVersion: v1\n    kind: Service", b"apiVersion: serving.example.com/v1\n    kind: Service"
     )
     tree, found = surveyed(services=other)
-    done = switch_changes(tree, found, standing(found).slots, entries(tree))
+    done = switch_changes(tree, found, slot_images(found).slots, entries(tree))
     assert (done.reason, "app-preview" in done.message) == ("ServiceNotFound", True)
 
 
 def test_the_idle_slot_gets_another_image():
     tree, found = surveyed()
-    (change,) = image_changes(tree, standing(found).slots.idle, Held("1", OLD))
+    (change,) = image_changes(tree, slot_images(found).slots.idle, Held("1", OLD))
     assert change.after == slot("green", OLD)
     assert replace(change, after=None).path == "envs/dev/green.yaml"

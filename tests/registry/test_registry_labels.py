@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitcd.model.registry import Failure
-from gitcd.registry import documents
+from gitcd.registry import image_documents
 from gitcd.registry.labels import EcrLabels, ImageSource
 from gitcd.registry.settings import RegistrySettings
 from tests.support.ecr import GET_BLOB, OCI_MANIFEST, SIGNATURE, StandIn, index_manifest, sha256, single_manifest
@@ -125,17 +125,17 @@ def test_another_blob_than_the_digest_says_is_a_failure(ecr, blobs):
 
 def test_a_configuration_that_trickles_in_is_given_up(ecr, blobs, monkeypatch):
     now = iter(range(0, 1000, 6))
-    monkeypatch.setattr("gitcd.registry.documents.time.monotonic", lambda: next(now))
-    monkeypatch.setattr("gitcd.registry.documents._PIECE", 1)
+    monkeypatch.setattr("gitcd.registry.image_documents.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("gitcd.registry.image_documents._PIECE", 1)
     found = source(ecr, blobs.manifest(LABELS))
     assert isinstance(found, Failure)
     assert found.reason == "ConfigurationUnreachable"
 
 
 def test_no_signature_travels_in_the_clear(monkeypatch):
-    monkeypatch.setattr(documents, "_read", lambda _: pytest.fail("it was asked for"))
+    monkeypatch.setattr(image_documents, "_read", lambda _: pytest.fail("it was asked for"))
     for address in ("http://blobs.example.com/x?X-Amz-Signature=1", "file:///etc/passwd", "", "http://[", "//x"):
-        found = documents._download(address, {"https"})
+        found = image_documents._download(address, {"https"})
         assert isinstance(found, Failure)
         assert "Signature" not in found.message
 

@@ -9,7 +9,7 @@ from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.model.strategy import Verify
 from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_end import End
-from gitcd.usecases.verifying import Measuring, by_digest, is_own_cluster
+from gitcd.usecases.rollout_measure import Measuring, by_digest, is_own_cluster
 from tests.support.rollouts import Rollouts, back_to, digest, image
 
 SMOKE = "registry.example.com/smoke"

@@ -12,7 +12,7 @@ from gitcd.model.registry import Failure
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.rollout.facts import Release
 from gitcd.usecases.rollout_end import End
-from gitcd.usecases.verifying import Measuring
+from gitcd.usecases.rollout_measure import Measuring
 from tests.support.containerversions import BASE
 from tests.support.gitrollouts import GitRollouts, app, git_rollouts
 from tests.support.rollouts import Rollouts

@@ -17,7 +17,7 @@ from gitcd.rollout.facts import Order, Release
 from gitcd.rollout.orders import render
 from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_end import End, Rolled
-from gitcd.usecases.verifying import Measuring
+from gitcd.usecases.rollout_measure import Measuring
 from tests.support.containerversions import BASE
 from tests.support.controlplane import ControlPlane
 from tests.support.rollouts import Rollouts, as_manifest, workload

@@ -15,11 +15,11 @@ import pytest
 from gitcd.manifests.dump import to_yaml
 from gitcd.model.crd import NAME, custom_resource_definition
 from gitcd.model.settings import NamespaceScope, Settings
+from gitcd.usecases.cluster_source import Asked, ClusterSource, read_cluster
+from gitcd.usecases.cluster_status import with_statuses
 from gitcd.usecases.context import Planned
-from gitcd.usecases.from_cluster import Asked, ClusterSource, read_cluster
 from gitcd.usecases.publish import Published
 from gitcd.usecases.reconcile import preview, reconcile
-from gitcd.usecases.statuses import with_statuses
 from tests.support.controlplane import Access, ControlPlane
 from tests.support.repos import Bare, make_bare
 from tests.support.scenes import AUTHOR, HOST, LAYOUT, NOW, Tags, app_files, context, mirror_of

@@ -31,8 +31,8 @@ from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_end import Rolled
 from gitcd.usecases.rollout_git import Branch
 from gitcd.usecases.rollout_means import Means
+from gitcd.usecases.rollout_takeback import Reverter
 from gitcd.usecases.switch import Switcher
-from gitcd.usecases.takeback import Reverter
 from tests.support.containerversions import manifest
 from tests.support.memoryforge import MemoryForge
 from tests.support.repos import Bare, make_bare

@@ -30,7 +30,7 @@ _MODULES = (
     "gitcd.usecases.apply",
     "gitcd.usecases.apply_release",
     "gitcd.usecases.rollout_git",
-    "gitcd.usecases.verifying",
+    "gitcd.usecases.rollout_measure",
 )
 FOLDER = "envs/dev/app"
 _HOLDS = ".gitcd/holds"

@@ -18,7 +18,7 @@ import pytest
 from gitcd.model.verdict import Measurement, Verdict
 from gitcd.usecases.rollout_end import End, Rolled
 from gitcd.usecases.rollout_means import Question
-from gitcd.usecases.verifying import Measuring
+from gitcd.usecases.rollout_measure import Measuring
 from tests.support.applier import nobody
 from tests.support.cells import BACK, LATER, LIVE, STAYS, Cell, Change, numberless
 from tests.support.controlplane import ControlPlane

@@ -16,9 +16,9 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.intake import read_inputs
 from gitcd.usecases.context import Planned
 from gitcd.usecases.controller import Alone, Controller, Election, Health, Look, News
+from gitcd.usecases.controller_schedule import Schedule
 from gitcd.usecases.metrics import Meter
 from gitcd.usecases.publish import Published
-from gitcd.usecases.running import Schedule
 
 INPUTS = read_inputs(MemoryTree({}))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gitcd.model.settings import Ecr, Forge, Settings
-from gitcd.usecases import doctor, upkeep
+from gitcd.usecases import doctor, doctor_upkeep
 from gitcd.usecases.doctor import Verdict, examine
 from gitcd.usecases.protecting import keep_tag
 from gitcd.usecases.workspace import Workspace
@@ -296,7 +296,7 @@ def test_a_repository_that_does_not_answer_is_told_of_once(ecr, remote):
 
 def test_previews_that_do_not_answer_in_time_are_told(ecr, remote, monkeypatch):
     monkeypatch.setattr(doctor, "_PATIENCE", 0.2)
-    monkeypatch.setattr(upkeep, "_GRACE", 0.1)
+    monkeypatch.setattr(doctor_upkeep, "_GRACE", 0.1)
     ecr.fail("StartLifecyclePolicyPreview", delay=1.5)
     check = examined(ecr, remote.url)["lifecycle"]
     assert check.verdict is Verdict.WARNING

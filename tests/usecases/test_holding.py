@@ -11,7 +11,7 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.holds import NoHistory
 from gitcd.usecases import holding
 from gitcd.usecases.holding import HoldRequest, hold, release
-from gitcd.usecases.holdlist import list_holds
+from gitcd.usecases.holding_list import list_holds
 from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, digest, mirror_of, reference, run
 
 PATH = "envs/dev/app/deployment.yaml"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitcd.git.memory import FileMemory
-from gitcd.manifests.modern import modernise
+from gitcd.manifests.migrated import modernise
 from gitcd.manifests.objects import read_objects
 from gitcd.model.live import Manifest
 from gitcd.model.plan import OutcomeKind

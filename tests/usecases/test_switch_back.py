@@ -12,8 +12,8 @@ from gitcd.usecases.promote import Pen
 from gitcd.usecases.rollback import Sources
 from gitcd.usecases.rollout_git import Branch
 from gitcd.usecases.rollout_means import TakenBack
+from gitcd.usecases.rollout_takeback import Reverter
 from gitcd.usecases.switch import Switcher
-from gitcd.usecases.takeback import Reverter
 from tests.support.repos import make_bare
 from tests.support.scenes import AUTHOR, HOST, LAYOUT, NOW, Tags, context, digest, mirror_of, run
 from tests.usecases.test_switch_runs import DECLARATION, service, workload

@@ -12,7 +12,7 @@ from gitcd.git.origin import Origin
 from gitcd.git.worktree import WorkTree
 from gitcd.model.plan import OutcomeKind
 from gitcd.model.settings import Settings
-from gitcd.planning import leftout
+from gitcd.planning import left_out
 from gitcd.planning.holds import PastMove
 from gitcd.planning.screening import MAX_FILE, Screen
 from gitcd.usecases.context import Context
@@ -191,7 +191,7 @@ class TestLeftOut:
         assert only(plan(app() | elsewhere)).warnings == only(plan(app() | unconcerned)).warnings == ()
 
     def test_a_file_that_is_too_large_to_search_is_told_of_to_all(self, monkeypatch):
-        monkeypatch.setattr(leftout, "MAX_SEARCHED", MAX_FILE)
+        monkeypatch.setattr(left_out, "MAX_SEARCHED", MAX_FILE)
         assert only(plan(app() | {"envs/dev/large.yaml": "#" * MAX_FILE + "x"})).warnings
 
     @pytest.mark.parametrize("moved", [False, True])

@@ -28,7 +28,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Restriction:
     """One thing that is held. `digest` is empty for a freeze, moments are as they were written down."""
 
     what: str
@@ -45,13 +45,13 @@ class Standing:
         return " ".join(filter(None, parts)) + (f": {self.reason}" if self.reason else "")
 
 
-def standing(hold: Hold, now: datetime) -> Iterator[Standing]:
+def restrictions(hold: Hold, now: datetime) -> Iterator[Restriction]:
     """All that a hold file refuses; what it lets in again is no hold."""
     if hold.freeze:
         state = _state("", hold.until, now)
-        yield Standing("freeze", state, since=hold.time, until=hold.until, by=hold.by, reason=hold.reason)
+        yield Restriction("freeze", state, since=hold.time, until=hold.until, by=hold.by, reason=hold.reason)
     for each in hold.reject:
-        yield Standing(
+        yield Restriction(
             f"reject {each.version or short(each.digest)}",
             _state("", each.until, now),
             each.digest,
@@ -62,10 +62,10 @@ def standing(hold: Hold, now: datetime) -> Iterator[Standing]:
         )
 
 
-def freezes(environment: Environment, now: datetime) -> Iterator[Standing]:
+def freezes(environment: Environment, now: datetime) -> Iterator[Restriction]:
     """The windows in which an environment is frozen."""
     for each in environment.freeze:
-        yield Standing(
+        yield Restriction(
             "freeze", _state(each.from_, each.until, now), since=each.from_, until=each.until, reason=each.reason
         )
 
@@ -77,7 +77,7 @@ def noted(outcomes: Iterable[Outcome], holds: Holds, now: datetime) -> list[Outc
 
 def _noted(outcome: Outcome, hold: Hold, now: datetime) -> Outcome:
     digest = outcome.resolved.digest if outcome.resolved else ""
-    found = [each for each in standing(hold, now) if each.state is State.IN_FORCE and each.digest in {"", digest}]
+    found = [each for each in restrictions(hold, now) if each.state is State.IN_FORCE and each.digest in {"", digest}]
     if outcome.kind is not OutcomeKind.CURRENT or outcome.reason not in {"", OutcomeKind.CURRENT} or not found:
         return outcome
     reason = IN_FORCE_FOR_NOW if any(each.until for each in found) else IN_FORCE

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcd.manifests import EditRefused, documents
-from gitcd.manifests.modern import modernise
+from gitcd.manifests.migrated import modernise
 from gitcd.manifests.reading import read_declarations
 
 OLD = """\

@@ -17,8 +17,8 @@ from gitcd.model.plan import Outcome
 from gitcd.model.registry import Failure
 from gitcd.model.status_outcome import Note, Status, note_of, status_of
 from gitcd.registry.parallel import in_parallel
+from gitcd.usecases.cluster_source import ClusterSource
 from gitcd.usecases.context import Planned
-from gitcd.usecases.from_cluster import ClusterSource
 from gitcd.usecases.publish import Published
 
 _WORKERS = 8

@@ -22,7 +22,7 @@ from gitcd.registry.mutability import Mutability
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.settings import RegistrySettings
 from gitcd.registry.tags import EcrTags
-from gitcd.usecases.checks import SHOWN, Check, Verdict, counted, failures
+from gitcd.usecases.doctor_check import SHOWN, Check, Verdict, counted, failures
 from gitcd.usecases.protecting import PREFIX
 
 _GRACE = 5.0  # seconds for a last answer to come in

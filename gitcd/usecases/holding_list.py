@@ -11,7 +11,7 @@ from gitcd.model.layout import FILE_NAME
 from gitcd.model.tree import Tree
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
-from gitcd.planning.standing import Standing, State, freezes, standing
+from gitcd.planning.restrictions import Restriction, State, freezes, restrictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Listed:
 
     subject: str
     file: str
-    held: Standing
+    held: Restriction
     note: str = ""
 
 
@@ -44,12 +44,12 @@ def _holds(inputs: Inputs, now: datetime) -> Iterator[Listed]:
     known = {each.identity for each in inputs.declared} | {each.identity for each in inputs.broken}
     for identity, hold in sorted(inputs.holds.items()):
         note = "" if identity in known else "there is no such declaration"
-        yield from (Listed(str(identity), hold_path(identity), each, note) for each in standing(hold, now))
+        yield from (Listed(str(identity), hold_path(identity), each, note) for each in restrictions(hold, now))
 
 
 def _unreadable(inputs: Inputs) -> Iterator[Listed]:
     for identity, problem in sorted(inputs.unreadable.items()):
-        held = Standing("everything", State.IN_FORCE, reason="the file cannot be read")
+        held = Restriction("everything", State.IN_FORCE, reason="the file cannot be read")
         yield Listed(str(identity), problem.path, held, problem.message)
     for path in inputs.unnamed:
-        yield Listed("-", path, Standing("nothing", State.OVER), "the path names no declaration")
+        yield Listed("-", path, Restriction("nothing", State.OVER), "the path names no declaration")

@@ -15,7 +15,7 @@ from gitcd.model.tree import MemoryTree
 from gitcd.planning.inputs import Inputs
 from gitcd.planning.intake import read_inputs
 from gitcd.usecases.context import Planned
-from gitcd.usecases.running import LONGEST, SHORTEST, Schedule
+from gitcd.usecases.controller_schedule import LONGEST, SHORTEST, Schedule
 
 
 def declared(**intervals: str) -> Inputs:

@@ -20,10 +20,10 @@ from gitcd.model.tree import Tree
 from gitcd.planning import bluegreen, unsupported
 from gitcd.planning.decide import objections
 from gitcd.planning.intake import read_inputs
-from gitcd.planning.links import linked_declarations
 from gitcd.planning.matching import Declared, Surveyed
 from gitcd.planning.scopes import Pattern, Reach, Scopes
 from gitcd.planning.survey import survey
+from gitcd.planning.symlinks import linked_declarations
 
 _FORESEEN_ELSEWHERE = "NotSupportedYet"  # told field by field, with their lines
 _NOTHING_YET = "MatchedNothing"  # the manifests may come with a later commit
