@@ -165,7 +165,20 @@ class Origin:
 
 _WAY = (
     (
-        re.compile(r"certificate (problem|verif|signer|is not trusted)|server certificate", re.IGNORECASE),
+        re.compile(r"certificate has expired", re.IGNORECASE),
+        "its owner has to renew it; check the clock of this machine, too",
+    ),
+    (
+        re.compile(r"certificate subject", re.IGNORECASE),
+        "reach the server by the name that it was made out to",
+    ),
+    (
+        # OpenSSL and GnuTLS say it in words of their own, and those change with the version of curl.
+        re.compile(
+            r"certificate (problem|verif|signer|is not trusted)|server (certificate|verification)|"
+            r"trust anchors|SSL CA cert",
+            re.IGNORECASE,
+        ),
         "name a file of the certificates to trust as GITCD_GIT_CA_BUNDLE",
     ),
     (

@@ -34,6 +34,40 @@ def test_a_repository_of_another_user() -> None:
     assert "chown" in error.remedy
 
 
+UNTRUSTED, OVER, ANOTHERS = "GITCD_GIT_CA_BUNDLE", "renew", "the name that it was made out to"
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("server certificate verification failed. CAfile: none CRLfile: none", UNTRUSTED),
+        ("server verification failed: certificate signer not trusted. (CAfile: a.pem CRLfile: none)", UNTRUSTED),
+        ("server verification failed: certificate error, no details available. (CAfile: a.pem CRLfile: none)", UNTRUSTED),
+        ("SSL certificate verification failed: certificate error, no details available. (CAfile: a.pem)", UNTRUSTED),
+        ("SSL certificate problem: unable to get local issuer certificate", UNTRUSTED),
+        ("error adding trust anchors from file: a.pem", UNTRUSTED),
+        ("Problem with the SSL CA cert (path? access rights?)", UNTRUSTED),
+        ("server verification failed: certificate has expired. (CAfile: a.pem CRLfile: none)", OVER),
+        ("SSL certificate verification failed: certificate has expired. (CAfile: a.pem CRLfile: none)", OVER),
+        ("SSL certificate problem: certificate has expired", OVER),
+        ("SSL: certificate subject name (a) does not match target hostname 'b'", ANOTHERS),
+        ("SSL: no alternative certificate subject name matches target host name 'b'", ANOTHERS),
+    ],
+)  # fmt: skip
+def test_a_certificate_is_to_be_mended_in_the_words_of_every_tls_library(words: str, remedy: str) -> None:
+    origin = Origin(Git(), Remote.parse("https://git.example.com/config.git"), {})
+    said = f"fatal: unable to access 'https://git.example.com/config.git/': {words}"
+    error = origin.failure("read", Result(128, b"", said))
+    assert isinstance(error, ConfigError)
+    assert remedy in error.remedy
+
+
+def test_a_tls_connection_that_breaks_off_is_no_such_fault() -> None:
+    origin = Origin(Git(), Remote.parse("https://git.example.com/config.git"), {})
+    said = "fatal: unable to access: gnutls_handshake() failed: The TLS connection was non-properly terminated."
+    assert isinstance(origin.failure("read", Result(128, b"", said)), TransientError)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
 def test_a_repository_of_another_user_for_real(remote: Bare) -> None:
     os.chown(remote.path, 4242, 4242)
