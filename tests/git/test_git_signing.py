@@ -190,6 +190,7 @@ def test_a_branch_with_a_signed_commit_is_known_as_ours(mirror: Mirror, of_ssh: 
 def test_a_key_that_is_none_is_an_error_with_the_programs_words(
     mirror: Mirror, format_: str, private: str, words: str, temporary_folder: Path
 ) -> None:
+    find({"ssh": "ssh-keygen", "gpg": "gpg"}[format_])
     with pytest.raises(ConfigError, match="the commit cannot be signed") as caught:
         signed(mirror, SigningKey(format_, private))  # type: ignore[arg-type]
     assert words in caught.value.message

@@ -21,6 +21,7 @@ from gitcd.usecases.rollback import RollbackRequest, Sources, rollback
 from tests.support.ecr import StandIn
 from tests.support.keys import EMAIL, ssh_key
 from tests.support.memoryforge import MemoryForge
+from tests.support.programs import find
 from tests.support.repos import make_bare
 from tests.support.scenes import AUTHOR, LAYOUT, NOW, app_files, context, mirror_of, reference
 
@@ -142,6 +143,7 @@ class TestCommandLine:
         ],
     )  # fmt: skip
     def test_a_key_that_is_not_to_be_had_ends_the_run(self, settings, words, remote, server, monkeypatch, capfd):
+        find("ssh-keygen")
         monkeypatch.setenv("GITCD_SIGNING_FORMAT", "ssh")
         for name, value in settings.items():
             monkeypatch.setenv(f"GITCD_SIGNING_{name}", value)
