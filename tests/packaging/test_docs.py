@@ -1,8 +1,10 @@
 """The documents keep up with the code: links, fields, tables and examples are checked against it."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
+from fnmatch import fnmatch
 from pathlib import Path
 
 import click
@@ -218,3 +220,20 @@ def test_architecture_names_files_that_exist() -> None:
     named = re.findall(r"`([a-z]+/[a-z_]+\.py)`", page("docs/architecture.md"))
     assert named
     assert [name for name in named if not ((ROOT / name).exists() or (ROOT / "gitcd" / name).exists())] == []
+
+
+def test_architecture_has_every_package_on_its_floor() -> None:
+    rows = re.findall(r"^\| (\d) \| `gitcd/([a-z]+)` \|", page("docs/architecture.md"), re.MULTILINE)
+    contract = tomllib.loads(page("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]
+    floors = [set(layer.split(" | ")) for layer in contract["layers"][:-1]]  # the last is that of single modules
+    assert {name: int(floor) for floor, name in rows} == {
+        name: floor for floor, names in enumerate(reversed(floors)) for name in names
+    }
+
+
+def test_architecture_has_every_use_case_once() -> None:
+    section = page("docs/architecture.md").partition("## What is in usecases")[2].partition("\n## ")[0]
+    cells = [line.strip("| ").partition(" | ")[2] for line in section.splitlines() if line.startswith("| ")]
+    named = [name for cell in cells for name in re.findall(r"`([a-z_]+\*?)`", cell)]
+    for path in (ROOT / "gitcd/usecases").glob("[a-z]*.py"):
+        assert sum(fnmatch(path.stem, name) for name in named) == 1, path.stem
