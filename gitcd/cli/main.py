@@ -111,22 +111,27 @@ class Terminated(BaseException):
     """SIGTERM arrived, or the terminal went. Not an Exception, so that nothing but clean-up code stands in its way."""
 
 
-def main() -> NoReturn:
-    """Run the command line of this process."""
+def _nothing() -> None:
+    """What there is to do where nobody asks for anything."""
+
+
+def main(ready: Callable[[], object] = _nothing) -> NoReturn:
+    """Run the command line of this process. `ready` is called once an interrupt is told of here."""
     _end_by(_terminate)
     sys.unraisablehook = _say_what_was_dropped
     gc.set_threshold(_RARELY, 20, 20)
-    code = run(sys.argv[1:])
+    code = run(sys.argv[1:], ready)
     gc.freeze()  # or Python would look through all of them for cycles once more, when the process ends anyway
     sys.exit(code)
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], ready: Callable[[], object] = _nothing) -> int:
     """Run one command line and answer its exit code; whatever goes wrong is told on stderr."""
     console = Console()
     console.set_color("auto", os.environ)
     failed = partial(fail, console, arguments)
     try:
+        ready()
         return invoke(arguments, console)
     except click.exceptions.NoArgsIsHelpError as error:
         console.err.write(f"{error.format_message()}\n")

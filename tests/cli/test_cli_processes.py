@@ -101,6 +101,40 @@ def test_F24_a_run_killed_while_it_pushes(remote, start, tmp_path, number, code)
     assert_next_run_is_whole(start, remote)
 
 
+LOADING = """
+import os, signal, sys
+
+class Early:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Early())
+sys.argv = ["gitcd", "version"]
+from gitcd.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("module", "told"), [
+    ("gitcd.cli.main", b""),
+    ("click", b""),
+    ("gitcd.cli.version", b"error: interrupted; nothing is half done\n"),  # by then it is heard
+])  # fmt: skip
+def test_an_interrupt_while_it_is_being_loaded_ends_it_without_a_traceback(module, told) -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING.format(module=module)], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", told)
+
+
+def test_an_interrupt_that_somebody_said_to_ignore_is_ignored() -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    script = LOADING.format(module="click")
+    done = subprocess.run([sys.executable, "-c", script], preexec_fn=ignore, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_reader_that_leaves_early_changes_neither_work_nor_code(remote, start) -> None:
     with start() as process:
         assert process.stdout is not None

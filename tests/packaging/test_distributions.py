@@ -125,7 +125,7 @@ def test_the_wheel_has_the_type_marker_the_command_and_the_licence(wheel: Path) 
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entry_points = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "gitcd = gitcd.cli.main:main" in archive.read(entry_points).decode()
+        assert "gitcd = gitcd.__main__:main" in archive.read(entry_points).decode()
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
     assert "gitcd/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
