@@ -122,12 +122,16 @@ def test_every_value_of_a_template_item_is_listed() -> None:
     assert [field.name for field in fields(Item) if f"`{field.name}`" not in listed] == []
 
 
-def flags_of(verb: str) -> set[str]:
+def options_of(verb: str) -> list[click.Option]:
     context = click.Context(root)
     command = root.get_command(context, verb)
     below = command.list_commands(context) if isinstance(command, click.Group) else ()
     commands = [command, *(command.get_command(context, name) for name in below)]
-    return {name for each in commands for parameter in each.params for name in parameter.opts}
+    return [parameter for each in commands for parameter in each.params if isinstance(parameter, click.Option)]
+
+
+def flags_of(verb: str) -> set[str]:
+    return {name for option in options_of(verb) for name in option.opts}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
@@ -137,6 +141,13 @@ def test_flags_on_a_page_exist(path: Path) -> None:
         known = {name for verb in verbs for name in flags_of(verb)}
         if verbs:
             assert set(re.findall(r"(?<![\w-])--[a-z-]+", line)) <= known, line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_flag_is_on_a_page(verb: str) -> None:
+    shown = {flag for path in PAGES for flag in re.findall(r"(?<![\w-])--[a-zA-Z0-9-]+", path.read_text())}
+    missing = [option.opts for option in options_of(verb) if shown.isdisjoint([*option.opts, *option.secondary_opts])]
+    assert missing == []
 
 
 def documents_of(path: Path) -> list[str]:
