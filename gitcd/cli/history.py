@@ -41,12 +41,15 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     run = session.workspace(arguments)
     with run.open() as target:
         selection = Selection(frozenset(arguments["environment"]), apps)
-        found = events(source_of(run, target), selection, arguments["limit"])
+        most = arguments["limit"]
+        seen = events(source_of(run, target), selection, most and most + 1)  # one more tells whether these are all
+    found = seen[:most] if most else seen
     if form == "table":
         console.out.write(output.table(_HEADER, map(_row, found)))
     else:
         output.write_document(console.out, output.document("History", items=list(map(_item, found))), form)
-    console.say(output.counted(len(found), "change"))
+    more = "; there are more, --limit 0 shows all" if len(seen) > len(found) else ""
+    console.say(f"{output.counted(len(found), 'change')}{more}")
     return ExitCode.OK
 
 

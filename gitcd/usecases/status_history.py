@@ -84,8 +84,8 @@ def _steps(past: Past, subjects: Sequence[Subject]) -> list[_Step]:
     """All steps of all declarations, newest first."""
     found = []
     for subject in subjects:
-        trail = past.trail(subject)
-        found += [_Step(subject, landed, before) for landed, before in zip(trail, [*trail[1:], None], strict=True)]
+        trail = past.trail(subject)  # empty where nothing is owned, or nobody has committed it yet
+        found += [_Step(subject, landed, before) for landed, before in zip(trail, (*trail[1:], None), strict=False)]
     return sorted(found, key=lambda step: step.landed.place)
 
 

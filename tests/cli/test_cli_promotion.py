@@ -199,7 +199,9 @@ class TestRollback:
         assert "Behind: dev deploys 1.1.0" in out
         _, err = gitcd(capfd, "promote", "dev", "prod")
         assert "1.1.0 is rejected until 2999-01-01" in err
-        out, _ = gitcd(capfd, "history", "prod/team/app", "--limit", "1")
+        out, err = gitcd(capfd, "history", "prod/team/app", "--limit", "1")
+        assert err == "1 change; there are more, --limit 0 shows all\n"
+        assert gitcd(capfd, "history", "prod/team/app", "--limit", "0")[1] == "3 changes\n"
         assert out.splitlines()[1].split()[2:9] == ["team/app", "prod", "rolled", "back", "1.1.0", "->", "1.0.0"]
 
     def test_a_rehearsal_shows_the_images_and_the_hold(self, remote, capfd) -> None:

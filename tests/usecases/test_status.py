@@ -216,6 +216,17 @@ class TestHistory:
         newest = history(remote, "dev/team/app")[0]
         assert (newest.new, newest.subject, newest.when) == ("1.0.7", "Merge it", NOW - timedelta(hours=1))
 
+    def test_what_owns_nothing_and_what_nobody_has_committed_have_none(self, remote, tmp_path):
+        nothing = app_files("gone")["envs/dev/gone/cv.yaml"]
+        remote.commit({"envs/dev/gone/cv.yaml": nothing})
+        assert {event.identity.name for event in history(remote)} == {"app"}
+        folder = make_worktree(tmp_path / "work", fleet("app"))
+        for path, data in app_files("new").items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+        found = events(Source(WorkTree(folder), lambda: local_history(folder), {}), Selection(), 0)
+        assert {event.identity.name for event in found} == {"app"}
+
     def test_at_most_so_many_newest_first(self, remote):
         everything = history(remote)
         assert history(remote, limit=2) == everything[:2]
