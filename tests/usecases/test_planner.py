@@ -643,8 +643,37 @@ class TestBlueGreen:
         assert "Service live is switched by dev/team/other, too" in outcomes[0].message
         assert plan(files).commits == ()
 
+    def test_so_it_is_where_one_verifies_by_the_service_that_another_switches(self):
+        strategy = self.STRATEGY.replace("serviceName: live,", "serviceName: its, verificationServiceName: live,")
+        other = declaration(name="other", strategy=strategy, **SELECTOR)
+        result = plan(self.files() | {"envs/dev/other.yaml": other})
+        assert [each.reason for each in result.outcomes] == ["ServiceShared"] * 2
+        assert result.commits == ()
+
+    def test_services_of_one_name_in_two_namespaces_are_two(self):
+        here, there = self.files(), self.files("green")
+        moved = {path.replace(".yaml", "2.yaml"): text.replace("team", "side", 1) for path, text in there.items()}
+        assert [change.path for change in plan(here | moved).files] == ["envs/dev/blue2.yaml", "envs/dev/green.yaml"]
+
     def test_a_service_that_selects_neither_is_an_error(self):
         assert only(plan(self.files("red"))).reason == "LiveSlotUnclear"
+
+    def test_a_service_that_selects_both_is_an_error(self):
+        files = self.files()
+        files["envs/dev/green.yaml"] = deployment(f"{APP}:0.9.0", "app-green", "{app: app, slot: blue}")
+        outcome = only(plan(files))
+        assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "LiveSlotUnclear")
+        assert "selects both workloads by slot" in outcome.message
+
+    def test_every_label_that_tells_the_slots_apart_has_to_match(self):
+        files = self.files()
+        strategy = self.STRATEGY.replace("[slot]", "[app, slot]")  # the app label is the same in both
+        files["envs/dev/cv.yaml"] = declaration(strategy=strategy, **SELECTOR)
+        assert [change.path for change in plan(files).files] == ["envs/dev/green.yaml"]
+
+    def test_a_service_that_stands_twice_in_git_is_an_error(self):
+        files = self.files() | {"envs/dev/again.yaml": self.SERVICE % "green"}
+        assert only(plan(files)).reason == "ServiceAmbiguous"
 
 
 def test_history_that_will_never_be_there_is_a_failure_with_its_remedy():
