@@ -19,6 +19,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 @click.command("doctor")
 @options.repository
+@options.selection
 @options.source
 @options.registry
 @options.output("table", "json", "yaml")
@@ -26,13 +27,13 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Check git, credentials, the registry and permissions, each with a remedy.
 
-    Nothing is written, neither here nor there.
+    Nothing is written, neither here nor there. With --environment or --app only that is asked for which these need.
     """
     from gitcd.model.plan import exit_code
     from gitcd.usecases.doctor import Verdict, examine
 
     checks = []
-    for check in examine(session.workspace(arguments)):
+    for check in examine(session.workspace(arguments), session.selection(arguments)):
         checks.append(check)
         if form == "table":
             _show(console, check)

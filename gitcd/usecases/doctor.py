@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitcd.errors import GitcdError, TransientError
@@ -25,9 +26,11 @@ from gitcd.planning.intake import read_inputs
 from gitcd.planning.pulls import asks_for_pull
 from gitcd.planning.survey import survey
 from gitcd.registry.settings import RegistrySettings
+from gitcd.usecases.context import EVERYTHING, Selection
 from gitcd.usecases.deliver_desk import open_desk
 from gitcd.usecases.doctor_check import Check, Verdict, counted, failures
 from gitcd.usecases.doctor_upkeep import Asked, check_lifecycle, check_mutability
+from gitcd.usecases.planner import check_selection, concerns
 from gitcd.usecases.registry_access import registry_settings
 from gitcd.usecases.workspace import Target, Workspace
 
@@ -37,34 +40,50 @@ if TYPE_CHECKING:
 _PATIENCE = 120.0  # seconds for all previews together; ECR takes a few for each
 
 
-def examine(workspace: Workspace) -> Iterator[Check]:
-    """Check git, the repository, what it declares, and every registry, in that order."""
+def examine(workspace: Workspace, selection: Selection = EVERYTHING) -> Iterator[Check]:
+    """Check git, the repository, what it declares, and every registry, in that order.
+
+    What no selected declaration needs is not asked for.
+    """
     try:
         yield Check("git", Verdict.OK, ".".join(map(str, version())))
         with workspace.open() as target:
-            yield from _target(workspace, target)
+            yield from _target(workspace, target, selection)
     except GitcdError as error:
         yield _failed("repository", error)
 
 
-def _target(workspace: Workspace, target: Target) -> Iterator[Check]:
+def _target(workspace: Workspace, target: Target, selection: Selection) -> Iterator[Check]:
     if isinstance(target, WorkTree):
         yield Check("repository", Verdict.OK, f"work tree {target.root}; nothing is pushed from here")
         tree: Tree = target
-        inputs = read_inputs(tree)
+        found = read_inputs(tree)
+        inputs = _selected(found, selection)
     else:
         tip = target.fetch()
         yield Check("repository", Verdict.OK, f"{target.remote}, branch {target.branch}, tip {tip[:10]}")
         tree = CommitTree(target.git, tip)
-        inputs = read_inputs(tree)
+        found = read_inputs(tree)
+        inputs = _selected(found, selection)
         yield from _delivery(workspace, target, tip, inputs)
-    yield from _declarations(inputs)
+    try:
+        check_selection(selection, found)
+    except GitcdError as error:
+        yield _failed("declarations", error)
+        return
+    yield from _declarations(inputs, len(found.declared))
     try:
         answering = yield from _registries(workspace, inputs)
     except GitcdError as error:
         yield _failed("credentials", error)
         return
     yield from _upkeep(workspace, tree, inputs, answering)
+
+
+def _selected(inputs: Inputs, selection: Selection) -> Inputs:
+    """The same with the selected declarations alone, and what is broken that may be one of them."""
+    declared = tuple(each for each in inputs.declared if selection.takes(each.identity))
+    return replace(inputs, declared=declared, broken=tuple(each for each in inputs.broken if concerns(each, selection)))
 
 
 def _upkeep(workspace: Workspace, tree: Tree, inputs: Inputs, answering: Mapping[Repository, Image]) -> Iterator[Check]:
@@ -121,13 +140,15 @@ def _signing(workspace: Workspace, mirror: Mirror, tip: str) -> Iterator[Check]:
         yield Check("signing", Verdict.OK, f"commits are signed with a key of {format_}")
 
 
-def _declarations(inputs: Inputs) -> Iterator[Check]:
+def _declarations(inputs: Inputs, total: int) -> Iterator[Check]:
+    """What is declared; `total` is how many there are besides what is selected, too."""
     for outcome in inputs.broken:
         yield Check("declaration", Verdict.FAILED, f"{outcome.origin}: {outcome.message}", outcome.remedy)
     count = len(inputs.declared)
     where = f"in {counted(len(inputs.scopes.environments), 'environment')}" if inputs.layout else "and no gitcd.yaml"
     if count:
-        yield Check("declarations", Verdict.OK, f"{counted(count, 'ContainerVersion')} {where}")
+        shown = f"{count} of {total} ContainerVersions" if count < total else counted(count, "ContainerVersion")
+        yield Check("declarations", Verdict.OK, f"{shown} {where}")
     else:
         remedy = "Write one beside your manifests; `gitcd schema` and the documentation show how."
         yield Check("declarations", Verdict.WARNING, f"no ContainerVersion {where}", remedy)

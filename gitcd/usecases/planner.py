@@ -71,7 +71,7 @@ def make_plan(
     plan = assemble(decisions, _sources(tree, edited_paths(decisions)), _granularity(inputs), base, inputs.scopes)
     plan = on_line(plan, context.line()) if plan.pulls else plan
     plan = spend_allowances(plan, inputs.holds, lambda paths: _sources(tree, paths))
-    broken = tuple(each for each in (*inputs.broken, *refused) if _concerns(each, context.selection))
+    broken = tuple(each for each in (*inputs.broken, *refused) if concerns(each, context.selection))
     found = noted((*plan.outcomes, *broken), inputs.holds, context.now)
     outcomes = tuple(sorted(found, key=lambda outcome: (outcome.identity, outcome.origin.path)))
     plan = replace(plan, outcomes=outcomes, failures=context.failures, warnings=_warnings(tree, inputs, context))
@@ -164,7 +164,7 @@ def _granularity(inputs: Inputs) -> Granularity:
     return inputs.layout.commits if inputs.layout else "environment"
 
 
-def _concerns(outcome: Outcome, selection: Selection) -> bool:
+def concerns(outcome: Outcome, selection: Selection) -> bool:
     """Whether a broken declaration is reported: yes, unless it is surely not among the selected."""
     identity = outcome.identity
     if not identity.environment and not selection.apps and selection.among is None and selection.only is None:

@@ -7,6 +7,7 @@ import pytest
 
 from gitcd.model.settings import Ecr, Forge, Settings
 from gitcd.usecases import doctor, doctor_upkeep
+from gitcd.usecases.context import Selection
 from gitcd.usecases.doctor import Verdict, examine
 from gitcd.usecases.protecting import keep_tag
 from gitcd.usecases.workspace import Workspace
@@ -52,6 +53,41 @@ def test_all_is_well(ecr, remote):
     assert said == f"123456789012.dkr.ecr.us-east-1.amazonaws.com (asked at {ecr.url}): 1 of 1 repositories answer"
     assert checks["lifecycle"].message == "no rule takes what git deploys, in 1 of 1 repository"
     assert checks["mutability"].message == "versions stay and followed tags can move, in 1 of 1 repository"
+
+
+class TestSelected:
+    """Two environments, of which prod is delivered by pull request and has a registry that is in trouble."""
+
+    @pytest.fixture
+    def both(self, ecr, tmp_path):
+        layout = LAYOUT.replace(b"envs/prod}", b"envs/prod, delivery: {mode: PullRequest}}")
+        assert layout != LAYOUT
+        prod = {path.replace("envs/dev", "envs/prod"): data for path, data in app_files("other").items()}
+        ecr.create("team/other")
+        return make_bare(tmp_path / "both.git", {"gitcd.yaml": layout} | app_files("app") | prod)
+
+    def examined(self, ecr, both, *environments, apps=()):
+        workspace = Workspace(Settings(repo=both.url, ecr=Ecr(endpoint_url=ecr.url)))
+        found = examine(workspace, Selection(frozenset(environments), frozenset(apps)))
+        return {check.name: check for check in found}
+
+    def test_everything_is_asked_for_by_default(self, ecr, both):
+        checks = self.examined(ecr, both)
+        assert checks["declarations"].message == "2 ContainerVersions in 2 environments"
+        assert (checks["registry"].verdict, checks["forge"].verdict) == (Verdict.FAILED, Verdict.FAILED)
+
+    @pytest.mark.parametrize("selected", [{"environments": ["dev"]}, {"apps": ["app"]}])
+    def test_what_is_selected_alone_is_asked_for(self, ecr, both, selected):
+        checks = self.examined(ecr, both, *selected.get("environments", ()), apps=selected.get("apps", ()))
+        assert {each.verdict for each in checks.values()} == {Verdict.OK}
+        assert checks["declarations"].message == "1 of 2 ContainerVersions in 2 environments"
+        assert "1 of 1 repositories answer" in checks["registry"].message
+        assert "forge" not in checks
+
+    def test_a_selection_that_meets_nothing_is_a_failure(self, ecr, both):
+        check = self.examined(ecr, both, "staging")["declarations"]
+        assert (check.verdict, check.message) == (Verdict.FAILED, "nothing is selected by --environment staging")
+        assert check.remedy == "There are: dev, prod."
 
 
 def test_a_branch_that_is_not_there(ecr, remote):
