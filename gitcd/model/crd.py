@@ -12,8 +12,9 @@ from typing import Any
 
 from gitcd.model.declaration import API_VERSION, GROUP, KIND, PLURAL, VERSION, Spec
 from gitcd.model.fields import JsonSchema, Rule
+from gitcd.model.object_shape import Field, ObjectShape
 from gitcd.model.schema import table
-from gitcd.model.shapes import Field, ListShape, MapShape, ObjectShape, Shape
+from gitcd.model.shapes import ListShape, MapShape, Shape
 from gitcd.model.status import Status
 
 NAME = f"{PLURAL}.{GROUP}"

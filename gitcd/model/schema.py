@@ -16,19 +16,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from gitcd.errors import RefusedError
 from gitcd.model.fields import Doc, Duration, Items, JsonSchema, Number, Secret, Text
+from gitcd.model.object_shape import Field, ObjectShape
 from gitcd.model.problem import Problem, Steps
-from gitcd.model.shapes import (
-    ChoiceShape,
-    DurationShape,
-    Field,
-    FlagShape,
-    ListShape,
-    MapShape,
-    NumberShape,
-    ObjectShape,
-    Shape,
-    TextShape,
-)
+from gitcd.model.shapes import ChoiceShape, DurationShape, FlagShape, ListShape, MapShape, NumberShape, Shape, TextShape
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from gitcd.manifests.reading import ReadResult
 from gitcd.model import schema
 from gitcd.model.declaration import API_VERSION, KIND, ContainerVersion, Document, Metadata, Origin, Spec
+from gitcd.model.object_shape import Field
 from gitcd.model.problem import Problem
 from gitcd.model.reference import Repository
-from gitcd.model.shapes import Field, TextShape
+from gitcd.model.shapes import TextShape
 from gitcd.model.site import Form, Found, Owner, Service, Site, Span
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from gitcd.rollout.facts import Facts, Release, Renamed
 from gitcd.rollout.strategies import table_of
 from gitcd.rollout.table import Trouble
 from gitcd.usecases.apply_write import Writer
+from gitcd.usecases.credentials import prometheus_token
 from gitcd.usecases.rollout_means import Means, TakeBack, TakenBack
-from gitcd.usecases.settings import prometheus_token
 
 if TYPE_CHECKING:
     from gitcd.cluster.prometheus import Prometheus

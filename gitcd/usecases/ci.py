@@ -16,7 +16,7 @@ from typing import Literal
 
 from gitcd.errors import ConfigError, ExitCode
 from gitcd.model.pull import CommitStatus, ForgeFailure, StatusState
-from gitcd.usecases.settings import forge_token
+from gitcd.usecases.credentials import forge_token
 from gitcd.usecases.workspace import Workspace
 
 CONTEXT = "gitcd diff"

@@ -13,8 +13,8 @@ from gitcd.git.mirror import Mirror
 from gitcd.git.remote import Kind
 from gitcd.model import settings as operator
 from gitcd.model.registry import Failure
+from gitcd.usecases.credentials import forge_token
 from gitcd.usecases.desk import NO_FORGE, Desk
-from gitcd.usecases.settings import forge_token
 from gitcd.usecases.workspace import Workspace
 
 if TYPE_CHECKING:  # most runs have nothing to propose

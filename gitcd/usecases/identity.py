@@ -13,7 +13,7 @@ from gitcd.git.remote import Kind, Remote
 from gitcd.git.signing import SigningKey, read_key
 from gitcd.model.settings import Settings
 from gitcd.model.settings_git import Signing
-from gitcd.usecases.settings import extra_header, git_token, secret
+from gitcd.usecases.credentials import extra_header, git_token, secret
 
 
 def author(settings: Settings) -> Author:

@@ -19,17 +19,10 @@ from gitcd.model.declaration import Document, Spec
 from gitcd.model.duration import format_duration, parse_duration
 from gitcd.model.hold import Hold
 from gitcd.model.layout import ConfigRepository
+from gitcd.model.object_shape import ObjectShape
 from gitcd.model.problem import Problem
 from gitcd.model.settings import Settings
-from gitcd.model.shapes import (
-    ChoiceShape,
-    FlagShape,
-    ListShape,
-    MapShape,
-    NumberShape,
-    ObjectShape,
-    TextShape,
-)
+from gitcd.model.shapes import ChoiceShape, FlagShape, ListShape, MapShape, NumberShape, TextShape
 from gitcd.model.strategy import Verify
 
 CLASSES = [Document, ConfigRepository, Hold, Settings]

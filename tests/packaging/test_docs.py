@@ -16,12 +16,12 @@ from gitcd.manifests.reading import read_declarations, read_hold, read_layout
 from gitcd.model.declaration import Spec
 from gitcd.model.hold import Hold
 from gitcd.model.layout import Environment
+from gitcd.model.object_shape import ObjectShape
 from gitcd.model.plan import Resolved
 from gitcd.model.reference import Repository, suffix
 from gitcd.model.registry import Failure
 from gitcd.model.schema import table
 from gitcd.model.settings import Settings
-from gitcd.model.shapes import ObjectShape
 from gitcd.model.site import Form, Site, Span
 from gitcd.planning.wanted import wanted
 from gitcd.rendering.messages import Item

@@ -8,7 +8,8 @@ import pytest
 
 from gitcd.errors import ConfigError
 from gitcd.redact import MASK, redact
-from gitcd.usecases.settings import forge_token, load
+from gitcd.usecases.credentials import forge_token
+from gitcd.usecases.settings import load
 
 GITS, FORGES = "token-of-git-0123456789", "token-of-the-forge-0123456789"
 

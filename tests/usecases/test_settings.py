@@ -5,7 +5,8 @@ import pytest
 from gitcd.errors import ConfigError, ExitCode
 from gitcd.redact import MASK, redact
 from gitcd.usecases.apply_release import prometheus
-from gitcd.usecases.settings import Row, git_token, load
+from gitcd.usecases.credentials import git_token
+from gitcd.usecases.settings import Row, load
 
 CANARY = "forge-canary-0123456789"
 
