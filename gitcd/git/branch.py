@@ -33,6 +33,8 @@ _PERSON = re.compile(r"(?P<who>.*) \d+ [+-]\d{4}")
 _CRUD = " .,:;<>\"\\'"  # git's own word for it, in ident.c
 _STATUS = re.compile(rb"^([ +\-*=!])\t[^\t\n]*:refs/heads/([^\t\n]+)\t(.*)$", re.MULTILINE)
 
+Replaced = Mapping[str, tuple[str, str]]  # paths with the object ids before and after; empty: there is no such file
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -98,7 +100,7 @@ def carries(mirror: Mirror, branch: Branch, base: str, files: Sequence[FileChang
     return there == {os.fsencode(file.path): _entry(file, len(base)) for file in files}
 
 
-def replaced(mirror: Mirror, base: str, commit: str) -> dict[str, tuple[str, str]]:
+def replaced(mirror: Mirror, base: str, commit: str) -> Replaced:
     """The files that differ between two commits: their object ids in either (empty: there is none).
 
     The files themselves need not be here.

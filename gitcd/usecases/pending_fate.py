@@ -53,7 +53,8 @@ def _fate(
     surveyed = survey(declared, tip, inputs.scopes)
     brought = {path: new for path, (_, new) in replaced(mirror, branch.parents[0], branch.tip).items()}
     telling = {path for each in surveyed for path in telling_files(each)} | brought.keys()
-    since = {path: old for path, (old, _) in replaced(mirror, branch.parents[0], mirror.tip).items() if path in telling}
+    passed = replaced(mirror, branch.parents[0], mirror.tip)
+    since = {path: old for path, (old, _) in passed.items() if path in telling}
     here = _states(surveyed)
     after = _states(survey(declared, with_files(mirror, tip, since | brought), inputs.scopes))
     if here == after:
@@ -61,7 +62,7 @@ def _fate(
     if is_switch_branch(branch.name, mirror.line()):
         if found := _held_off(branch, inputs, now):
             return found
-        if changed := outdated(mirror, branch, inputs):
+        if changed := outdated(mirror, branch, inputs, passed):
             return Fate(close=True, reason=together({each: told(ref) for each, ref in sorted(changed.items())}))
     before = _states(survey(declared, with_files(mirror, tip, since), inputs.scopes))
     if any(here[each] == before[each] for each in here):

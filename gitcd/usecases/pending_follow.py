@@ -59,8 +59,11 @@ def follow(
 
 def _outdated(mirror: Mirror, tip: CommitTree, switches: Sequence[Branch]) -> list[Branch]:
     """Those of the switches that lead to a slot which git has changed since it was verified."""
-    inputs = read_inputs(tip, mirror.memory) if switches else None
-    return [each for each in switches if inputs and outdated(mirror, each, inputs)]
+    if not switches:
+        return []
+    inputs = read_inputs(tip, mirror.memory)
+    passed = ((each, replaced(mirror, each.parents[0], mirror.tip)) for each in switches)
+    return [each for each, since in passed if outdated(mirror, each, inputs, since)]
 
 
 def _is_held_off(inputs: Inputs, branch: Branch, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from gitcd.errors import ConfigError, TransientError
-from gitcd.git.branch import Branch, replaced
+from gitcd.git.branch import Branch, Replaced
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
@@ -30,8 +30,10 @@ from gitcd.usecases.switch_proof import changed
 _log = logging.getLogger(__name__)
 
 
-def outdated(mirror: Mirror, branch: Branch, inputs: Inputs) -> dict[Identity, Ref]:
+def outdated(mirror: Mirror, branch: Branch, inputs: Inputs, passed: Replaced) -> dict[Identity, Ref]:
     """The declarations that a branch would switch to a slot which git has changed since it was verified.
+
+    `passed` is what git has replaced since the commit that the branch stands on.
 
     Raises:
         ConfigError: a commit cannot be read.
@@ -41,7 +43,7 @@ def outdated(mirror: Mirror, branch: Branch, inputs: Inputs) -> dict[Identity, R
     held = {hold_path(each) for each in branch.carried}
     since = {
         path: old
-        for path, (old, _) in replaced(mirror, branch.parents[0], mirror.tip).items()
+        for path, (old, _) in passed.items()
         if path not in held and inputs.scopes.environment_of(path) in environments
     }
     if not since:
