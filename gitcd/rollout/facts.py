@@ -157,6 +157,18 @@ def images(value: Json) -> dict[str, str]:
     return {str(each.get("name")): str(each.get("image")) for each in containers(value)}
 
 
+def running_digest(release: Release, live: Mapping[Ref, Json]) -> str:
+    """The digest of the release's image that its workloads run in the cluster, as far as they say one."""
+    repository = str(release.spec.repository)
+    found = {
+        images(live.get(each.ref, {})).get(name, "").partition("@")[2]
+        for each in release.workloads
+        for name, image in images(each.value).items()
+        if repository in image
+    }
+    return next(iter(sorted(found - {""})), "")
+
+
 def is_alike(image: str, there: str) -> bool:
     """Whether what admission made of an image can be the same one under another name: nothing in it says otherwise."""
     (_, tag, digest), (_, other_tag, other) = _parts(image), _parts(there)

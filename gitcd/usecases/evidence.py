@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
@@ -28,6 +28,15 @@ _BRIEFLY, _AGAIN = timedelta(seconds=1.5), timedelta(seconds=5)
 _LONGEST = 512  # characters of an event
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An object of the cluster, what stands around it, and how it is."""
+
+    value: Json
+    around: Around
+    health: Health
 
 
 class Onlooker:
@@ -63,6 +72,14 @@ class Onlooker:
             else Health(each, State.MISSING, "NotFound", f"{each} is not there")
             for each in refs
         ]
+
+    def sight(self, ref: Ref, now: datetime) -> Sight | None:
+        """An object with all that was looked at to say how it is; None: it is not there. Raises as `look` does."""
+        value = self._objects.get(ref)
+        if value is None:
+            return None
+        around = self._objects.around(value)
+        return Sight(value, around, self.assess(value, around, now))
 
     def assess(self, value: Json, around: Around, now: datetime) -> Health:
         """How an object is that was read already, with what stands around it."""

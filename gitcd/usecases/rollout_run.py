@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -14,13 +13,12 @@ from gitcd.cluster.progress import Progress, read_progress, write_progress
 from gitcd.cluster.status import write_event
 from gitcd.errors import TransientError
 from gitcd.model import times
-from gitcd.model.health import Around, Health
-from gitcd.model.live import Json, Ref
+from gitcd.model.live import Ref
 from gitcd.model.status_outcome import Note
 from gitcd.rollout import book
 from gitcd.rollout.actions import Action, Apply, CommitSwitch, Measure
 from gitcd.rollout.book import Page, Result
-from gitcd.rollout.facts import Facts, Release, images
+from gitcd.rollout.facts import Facts, Release, running_digest
 from gitcd.rollout.findings import Findings
 from gitcd.rollout.orders import read_orders
 from gitcd.rollout.record import Record, render
@@ -208,15 +206,17 @@ class Run:
         release, now = self.release, self._means.now()
         self._progress = read_progress(self._means.objects.api, release.identity.namespace, release.identity.name)
         named = (*release.workloads, *release.others)
-        live, around, health = self._look_at([*(each.ref for each in named), *self._table.watched], now)
+        refs = (*(each.ref for each in named), *self._table.watched)
+        seen = {ref: found for ref in refs if (found := self._eye.sight(ref, now))}
+        live = {ref: each.value for ref, each in seen.items()}
         self._written |= {ref: seal(live.get(ref)) for ref in self._applied}
         self._applied.clear()
         return Facts(
             release,
             now,
             live,
-            health,
-            around,
+            {ref: each.health for ref, each in seen.items()},
+            {ref: each.around for ref, each in seen.items()},
             dict(self._findings.measured),
             self._page.record,
             read_orders(self._progress.annotations if self._progress else {}, self._page.record.started_at),
@@ -226,20 +226,6 @@ class Run:
             dict(self._written),
             self._page.stalled,
         )
-
-    def _look_at(
-        self, refs: Iterable[Ref], now: datetime
-    ) -> tuple[dict[Ref, Json], dict[Ref, Around], dict[Ref, Health]]:
-        live: dict[Ref, Json] = {}
-        around: dict[Ref, Around] = {}
-        health: dict[Ref, Health] = {}
-        for ref in refs:
-            value = self._means.objects.get(ref)
-            if value is None:
-                continue
-            live[ref], around[ref] = value, self._means.objects.around(value)
-            health[ref] = self._eye.assess(value, around[ref], now)
-        return live, around, health
 
     def _enter(self, step: str, facts: Facts, *, is_held: bool = False) -> None:
         """Write down that a step has begun, or that its time stands still, before anything is done in it."""
@@ -251,7 +237,7 @@ class Run:
             before.started_at or facts.now,
             since,
             before.attempt or self._page.attempts(self.release.digest) + 1,
-            before.old_digest or self._present(facts),
+            before.old_digest or running_digest(self.release, facts.live),
             self.release.digest,
             self.release.commit,
             self._findings.checks(before.checks),
@@ -265,17 +251,6 @@ class Run:
 
     def _is_in_future(self, record: Record, facts: Facts) -> bool:
         return record.since is not None and record.since > facts.now
-
-    def _present(self, facts: Facts) -> str:
-        """The digest that runs before the rollout changes it, as far as the workloads say one."""
-        repository = str(self.release.spec.repository)
-        found = {
-            images(facts.live.get(each.ref, {})).get(name, "").partition("@")[2]
-            for each in self.release.workloads
-            for name, image in images(each.value).items()
-            if repository in image
-        }
-        return next(iter(sorted(found - {""})), "")
 
     def _act(self, action: Action, facts: Facts) -> None:
         self.say(str(action))
