@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gitcd.model.declaration import Follow, Identity, Spec
+from gitcd.model.kinship import kinship
 from gitcd.model.plan import Outcome
 from gitcd.model.reference import EcrRegistry, Repository, short
 from gitcd.model.registry import Answers, Failure, Image, Query
@@ -39,7 +40,7 @@ Aims = Mapping[Identity, Aim | Failure]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A declaration, and the one of the same namespace and name whose image it gets."""
+    """A declaration, and the one of the same app whose image it gets."""
 
     target: Declared
     source: Declared
@@ -47,7 +48,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What two environments have in common by namespace and name, and what only one of them has."""
+    """What two environments have in common, and what only one of them has."""
 
     pairs: tuple[Pair, ...]
     without_source: tuple[Identity, ...]
@@ -56,9 +57,11 @@ class Matching:
 
 def match(declared: Iterable[Declared], source: str, target: str) -> Matching:
     """Pair the declarations of two environments."""
+    both = [each for each in declared if each.identity.environment in {source, target}]
+    apps = kinship(each.identity for each in both)
     by_place: defaultdict[str, dict[str, Declared]] = defaultdict(dict)
-    for each in declared:
-        by_place[each.identity.environment][each.identity.app] = each
+    for each in both:
+        by_place[each.identity.environment][apps[each.identity]] = each
     sources, targets = by_place[source], by_place[target]
     return Matching(
         tuple(Pair(targets[app], sources[app]) for app in sorted(targets.keys() & sources.keys())),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gitcd.model.kinship import kinship
 from gitcd.model.overview import Item, Overview
 from gitcd.model.reference import brief, short
 
@@ -107,10 +108,13 @@ def age(span: timedelta) -> str:
 
 
 def _rows(items: Iterable[Item], environments: Sequence[str], now: datetime) -> Iterable[Row]:
-    apps: defaultdict[tuple[str, str], defaultdict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        apps[item.identity.namespace, item.identity.name][item.identity.environment].append(item)
-    for (namespace, name), by_environment in sorted(apps.items()):
+    shown = list(items)
+    apps = kinship(item.identity for item in shown)
+    rows: defaultdict[tuple[str, str], defaultdict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
+    for item in shown:
+        namespace = apps[item.identity].rpartition("/")[0]
+        rows[namespace, item.identity.name][item.identity.environment].append(item)
+    for (namespace, name), by_environment in sorted(rows.items()):
         cells = tuple(tuple(_cell(item, now) for item in by_environment[each]) for each in environments)
         present = [item for each in environments for item in by_environment[each]]
         kinds = {state.kind for item in present for state in item.states}

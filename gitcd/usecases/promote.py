@@ -13,6 +13,7 @@ from gitcd.git.history import Recollect
 from gitcd.git.mirror import Mirror
 from gitcd.git.tree import CommitTree
 from gitcd.model.declaration import Identity
+from gitcd.model.kinship import kinship
 from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome, OutcomeKind, Plan, PlannedCommit
 from gitcd.model.registry import Failure
@@ -186,9 +187,11 @@ def with_words(planned: Planned, pen: Pen, *, verb: str, note: str, by: str = ""
 
 def _unmatched(matching: Matching, inputs: Inputs, request: Promotion) -> dict[Identity, Aim | Failure]:
     """Why there is no image for declarations that the source does not have; told only of those that are asked for."""
-    broken = {each.identity.app: each for each in inputs.broken if each.identity.environment in {"", request.source}}
     asked = [each for each in matching.without_source if request.apps and request.selection.takes(each)]
-    return {each: _no_source(each, request.source, broken.get(each.app)) for each in asked}
+    candidates = [each for each in inputs.broken if each.identity.environment in {"", request.source}]
+    apps = kinship([*asked, *(each.identity for each in candidates)])
+    broken = {apps[each.identity]: each for each in candidates}
+    return {each: _no_source(each, request.source, broken.get(apps[each])) for each in asked}
 
 
 def _unless_rejected(aim: Aim | Failure, inputs: Inputs, context: Context) -> Aim | Failure:
@@ -223,9 +226,11 @@ def _check_commits(matching: Matching, scopes: Scopes, request: Promotion) -> No
 
 def _no_source(identity: Identity, source: str, broken: Outcome | None) -> Failure:
     if broken:
-        return Failure(broken.reason, f"{source}/{identity.app} ({broken.origin}): {broken.message}", broken.remedy)
+        told = f"{source}/{broken.identity.app} ({broken.origin}): {broken.message}"
+        return Failure(broken.reason, told, broken.remedy)
     message = f"{source} has no declaration {identity.app}, so there is nothing to promote"
-    return Failure("NoSource", message, "Declarations are matched by namespace and name.")
+    remedy = "Declarations are matched by namespace and name, in which only the name of the environment may differ."
+    return Failure("NoSource", message, remedy)
 
 
 def _warnings(matching: Matching, request: Promotion, plan: Plan) -> list[str]:

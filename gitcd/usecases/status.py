@@ -12,6 +12,7 @@ from gitcd.git.history import History, Landed
 from gitcd.git.worktree import WorkTree
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.hold import Hold
+from gitcd.model.kinship import kinship
 from gitcd.model.layout import Environment
 from gitcd.model.memory import FORGETFUL
 from gitcd.model.overview import EnvironmentStatus, Item, Overview, Provenance, State
@@ -63,21 +64,23 @@ def overview(
     check_selection(selection, inputs)
     permitted, refused = limit(inputs.declared, source.limits)
     chosen = [each for each in permitted if selection.takes(each.identity)]
-    sources = _sources_of(chosen, inputs.scopes)
-    near = [each for each in permitted if each.identity in sources and not selection.takes(each.identity)]
+    sources = _sources_of(permitted, inputs.scopes)
+    wanted = {sources[each.identity] for each in chosen if each.identity in sources}
+    near = [each for each in permitted if each.identity in wanted and not selection.takes(each.identity)]
     surveyed = survey([*chosen, *near], source.tree, inputs.scopes, FORGETFUL if selection.apps else source.memory)
     stands = {each.declared.identity: live_images(each) for each in surveyed}
     mine = [each for each in surveyed if selection.takes(each.declared.identity)]
     since, warnings = _since(source, inputs.scopes, mine, stands, committed=not isinstance(source.tree, WorkTree))
     beside = beside or Beside()
     answers = beside.resolve(_tag_queries(mine, stands)) if beside.resolve else None
-    scene = _Scene(inputs, stands, since, now, answers, beside.proposals)
+    scene = _Scene(inputs, sources, stands, since, now, answers, beside.proposals)
     items = [scene.item(each) for each in mine]
     broken = [_at_home(each, inputs.scopes) for each in (*inputs.broken, *refused)]
     items += [_broken(each) for each in broken if _concerns(each, selection)]
     environments = _environments(inputs.scopes, items, now)
     order = {each.name: number for number, each in enumerate(environments)}
-    items.sort(key=lambda item: (item.identity.app, order.get(item.identity.environment, -1), item.where))
+    apps = kinship(item.identity for item in items)
+    items.sort(key=lambda item: (apps[item.identity], order.get(item.identity.environment, -1), item.where))
     return Overview(environments, tuple(items), base, tuple(warnings))
 
 
@@ -94,13 +97,12 @@ def _concerns(outcome: Outcome, selection: Selection) -> bool:
     return selection.takes(outcome.identity) or not (outcome.identity.environment or selection.apps)
 
 
-def _sources_of(chosen: Iterable[Declared], scopes: Scopes) -> set[Identity]:
-    """The declarations that the chosen are promoted from."""
-    found = {
-        (scopes.layout_of(each.identity.environment).promote_from, each.identity.namespace, each.identity.name)
-        for each in chosen
-    }
-    return {Identity(*each) for each in found if each[0]}
+def _sources_of(permitted: Iterable[Declared], scopes: Scopes) -> dict[Identity, Identity]:
+    """The declaration that each one is promoted from, where there is one."""
+    apps = kinship(each.identity for each in permitted)
+    known = {(each.environment, app): each for each, app in apps.items()}
+    asked = {each: (scopes.layout_of(each.environment).promote_from, app) for each, app in apps.items()}
+    return {each: known[source] for each, source in asked.items() if source in known}
 
 
 def _since(
@@ -171,6 +173,7 @@ class _Scene:
     """All that an item rests on. Without answers of the registry, tags are not compared."""
 
     inputs: Inputs
+    sources: Mapping[Identity, Identity]
     stands: Mapping[Identity, LiveImages]
     since: Mapping[Identity, Provenance]
     now: datetime
@@ -184,7 +187,7 @@ class _Scene:
         where = tuple(dict.fromkeys(place for _, place in stand.placed)) or (str(declared.declaration.origin),)
         states = [*_doubts(stand), *([State("Suspended", "spec.suspend is set")] if spec.suspend else [])]
         states += _held(self.inputs.holds.get(identity), self.now)
-        states += _behind(stand, identity, self.inputs.scopes, self.stands)
+        states += _behind(stand, self.sources.get(identity), self.stands)
         states += _pending(stand, identity, self.proposals)
         states += _tag_drift(stand, spec, self.answers) if self.answers else ()
         since = self.since.get(identity)
@@ -217,15 +220,12 @@ def _held(hold: Hold | None, now: datetime) -> Iterator[State]:
             yield State("Held", found.message)
 
 
-def _behind(
-    stand: LiveImages, identity: Identity, scopes: Scopes, stands: Mapping[Identity, LiveImages]
-) -> Iterator[State]:
+def _behind(stand: LiveImages, origin: Identity | None, stands: Mapping[Identity, LiveImages]) -> Iterator[State]:
     """How it differs from what it is promoted from."""
-    name = scopes.layout_of(identity.environment).promote_from
-    source = stands.get(Identity(name, identity.namespace, identity.name)) if name else None
-    if source and source.value and stand.value and not _agree(source, stand):
+    source = stands.get(origin) if origin else None
+    if origin and source and source.value and stand.value and not _agree(source, stand):
         shown = f"{source.name or 'an image'} ({short(source.digest)})" if source.digest else source.name
-        yield State("Behind", f"{name} deploys {shown}")
+        yield State("Behind", f"{origin.environment} deploys {shown}")
 
 
 def _agree(one: LiveImages, other: LiveImages) -> bool:
@@ -285,9 +285,15 @@ def _frozen(environment: Environment, now: datetime) -> str:
 
 def differing(found: Overview) -> list[str]:
     """The apps of which not all environments deploy the same."""
+    apps = kinship(item.identity for item in found.items)
     first: dict[str, Item] = {}
     return sorted(
-        {item.identity.app for item in found.items if not item.deploys_as(first.setdefault(item.identity.app, item))}
+        {
+            app
+            for item in found.items
+            for app in (apps[item.identity],)
+            if not item.deploys_as(first.setdefault(app, item))
+        }
     )
 
 

@@ -36,6 +36,14 @@ def fleet(*names, more=""):
     return files
 
 
+def in_own_namespaces(files):
+    """The same, in a namespace for each environment that bears its name."""
+    for name in ("dev", "prod"):
+        own = {path: data.replace(b": team", f": team-{name}".encode()) for path, data in files.items()}
+        files |= {path: data for path, data in own.items() if path.startswith(f"envs/{name}/")}
+    return files
+
+
 @pytest.fixture
 def tags() -> Tags:
     """Everything runs 1.0.0; the tags of dev name 1.1.0, those of prod still 1.0.0."""
@@ -75,6 +83,14 @@ class TestWhatMoves:
         assert remote.show(PROD) == before.replace(f"{HOST}/team/app:1.0.0".encode(), reference("app", "1.1.0"))
         assert remote.git("diff", "--name-only", tip, "main").split() == [PROD]
         assert (outcome(published).kind, outcome(published).reason) == (OutcomeKind.BUMPED, "Promoted")
+
+    def test_between_namespaces_that_bear_the_name_of_the_environment(self, tmp_path, tags):
+        remote = make_bare(tmp_path / "own.git", in_own_namespaces(fleet()))
+        run(remote.url, tags)
+        published = promoted(remote, tags, "app")
+        assert reference("app", "1.1.0") in remote.show(PROD)
+        assert str(outcome(published).identity) == "prod/team-prod/app"
+        assert published.work.plan.warnings == ()
 
     def test_the_commit_says_so_and_its_trailers_name_the_move(self, remote, tags):
         promoted(remote, tags, "app")

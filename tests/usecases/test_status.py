@@ -17,7 +17,7 @@ from gitcd.usecases.status import Beside, differing, overview
 from gitcd.usecases.status_history import events
 from tests.support.repos import git, make_bare, make_worktree
 from tests.support.scenes import HOST, NOW, app_files, digest, mirror_of, run
-from tests.usecases.test_promote import LAYOUT, fleet, promoted
+from tests.usecases.test_promote import LAYOUT, fleet, in_own_namespaces, promoted
 from tests.usecases.test_rollback import back
 
 PATH = "envs/dev/app/deployment.yaml"
@@ -118,6 +118,16 @@ class TestStates:
         promoted(remote, tags)
         item = items(remote)["prod/team/app"]
         assert (states(item), item.since.act) == ([], "promoted")
+
+    def test_also_where_namespaces_bear_the_name_of_the_environment(self, tmp_path, tags):
+        remote = make_bare(tmp_path / "own.git", in_own_namespaces(fleet()))
+        tags.move("team/app", "env-dev", "1.1.0")
+        run(remote.url, tags)
+        found = status(remote, apps=frozenset({"prod/team-prod/app"}))
+        assert states(found.items[0])[-1] == ("Behind", f"dev deploys 1.1.0 ({digest('team/app:1.1.0')[7:19]})")
+        assert differing(status(remote)) == ["team-*/app"]
+        shown = [str(item.identity) for item in status(remote).items]
+        assert shown == ["dev/team-dev/app", "prod/team-prod/app", "dev/team-dev/other", "prod/team-prod/other"]
 
     def test_a_version_with_and_without_its_digest_is_the_same(self, remote, tags):
         second = app_files("app", "1.1.0", "prod")["envs/prod/app/deployment.yaml"]
