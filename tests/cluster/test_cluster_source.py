@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from tests.support import faultproxy
 from tests.support.containerversions import BASE, definition, deployment, manifest, outcomes, scene, settings_file
 from tests.support.controlplane_files import kubeconfig
 from tests.support.ecr import StandIn
+from tests.support.listening import Quiet
 from tests.support.scenes import reference, run
 
 __all__ = ["definition", "scene"]
@@ -374,15 +375,12 @@ class TestTrouble:
         ],
     )
     def test_F41_an_answer_that_is_no_list_is_never_taken_for_no_declarations(self, body, tmp_path):
-        class Odd(BaseHTTPRequestHandler):
+        class Odd(Quiet):
             def do_GET(self):
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
 
         server = HTTPServer(("127.0.0.1", 0), Odd)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -416,15 +414,12 @@ class TestTrouble:
     def test_no_answer_brings_a_secret_into_a_message(self, body, tmp_path):
         token = b"a-token-that-nobody-may-see-0123456789"
 
-        class Telling(BaseHTTPRequestHandler):
+        class Telling(Quiet):
             def do_GET(self):
                 assert self.headers["Authorization"] == f"Bearer {token.decode()}"
                 self.send_response(422 if "invalid" in self.path else 503)
                 self.end_headers()
                 self.wfile.write(body % token)
-
-            def log_message(self, *_):
-                pass
 
         server = HTTPServer(("127.0.0.1", 0), Telling)
         threading.Thread(target=server.serve_forever, daemon=True).start()

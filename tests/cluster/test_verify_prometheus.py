@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,6 +13,7 @@ from gitcd.cluster.prometheus import Prometheus
 from gitcd.model.strategy import Verify
 from gitcd.model.verdict import Verdict
 from tests.conftest import CANARIES
+from tests.support.listening import Quiet, listening
 from tests.support.prometheus import prometheus
 
 __all__ = ["prometheus"]
@@ -77,7 +76,7 @@ def pretending(answer) -> Iterator[tuple[str, list[str]]]:
     """A server that does what `answer` does with each request; and the lines of what it was asked."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             asked.extend((f"POST {self.path}", self.headers.get("Authorization", ""), body))
@@ -87,13 +86,8 @@ def pretending(answer) -> Iterator[tuple[str, list[str]]]:
             asked.append(f"GET {self.path}")
             self.send_error(404)
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+    with listening(Handler) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 def saying(status, body, **headers):

@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from gitcd.registry import image_documents
 from gitcd.registry.labels import EcrLabels, ImageSource
 from gitcd.registry.settings import RegistrySettings
 from tests.support.ecr import GET_BLOB, OCI_MANIFEST, SIGNATURE, StandIn, index_manifest, sha256, single_manifest
+from tests.support.listening import Quiet
 from tests.support.tls import self_signed
 
 SOURCE, REVISION = "https://github.com/team/app", "a" * 40
@@ -30,7 +31,7 @@ class Blobs:
         self.ecr, self.blobs, self.status, self.seen, self.scheme = ecr, {}, 200, [], "http"
         blobs = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self) -> None:
                 blobs.seen.append(dict(self.headers))
                 body = blobs.blobs[self.path[1:]]
@@ -39,9 +40,6 @@ class Blobs:
                 self.send_header("Location", "/elsewhere")
                 self.end_headers()
                 self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

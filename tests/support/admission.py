@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.error import HTTPError
 
 from tests.support.controlplane import ControlPlane
+from tests.support.listening import Quiet
 from tests.support.tls import self_signed
 
 Patch = list[dict[str, Any]]
@@ -42,7 +43,7 @@ class Webhook:
     def start(self, certificate: Path, key: Path) -> None:
         webhook = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["request"]
                 is_probe = request["resource"]["resource"] == _PROBE
@@ -55,9 +56,6 @@ class Webhook:
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 self.wfile.write(json.dumps(body).encode())
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

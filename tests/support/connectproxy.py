@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import select
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.listening import Quiet, listening
 
 
 @dataclass
@@ -33,19 +33,11 @@ def proxy(user: str = "") -> Iterator[Proxy]:
     class Handler(_Handler):
         proxy_state = state
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as state.port:
+        yield state
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     proxy_state: Proxy
     protocol_version = "HTTP/1.1"  # who is asked for a password tries again on the same connection
 
@@ -65,9 +57,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             _join(self.connection, there)
         self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        pass
 
 
 def _join(one: socket.socket, other: socket.socket) -> None:

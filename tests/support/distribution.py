@@ -19,18 +19,18 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
+from tests.support.listening import Quiet, listening
 
 LOGIN = ("alice", "open-sesame-1f7c")
 # What htpasswd writes for it, with bcrypt.
@@ -288,7 +288,7 @@ def token_server(folder: Path, *, public: bool = True) -> Iterator[TokenServer]:
     state = TokenServer(folder, public)
     state.make_keys()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             self._reply(urlsplit(self.path).query)
 
@@ -303,16 +303,6 @@ def token_server(folder: Path, *, public: bool = True) -> Iterator[TokenServer]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        state.realm = f"http://127.0.0.1:{server.server_address[1]}/token"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as port:
+        state.realm = f"http://127.0.0.1:{port}/token"
+        yield state

@@ -7,17 +7,17 @@ loopback, the tests that need one are skipped.
 from __future__ import annotations
 
 import subprocess
-import threading
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from tests.support.controlplane import ControlPlane
+from tests.support.listening import Quiet, listening
 
 CONFLICT = 409
 
@@ -45,22 +45,13 @@ def serving(answer: Answer, address: str) -> Iterator[Served]:
     """A server that does what `answer` does with each request."""
     served = Served(address, 0)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             served.asked.append((self.path, self.headers["Host"]))
             answer(self)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Server((address, 0), Handler) as server:
-        served.port = server.server_port
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with listening(Handler, address=address) as served.port:
         yield served
-        server.shutdown()
 
 
 def status(code: int, body: bytes = b"", **headers: str) -> Answer:

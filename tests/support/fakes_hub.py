@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.support.listening import Quiet, listening
 
 Reply = tuple[int, Any]
 
@@ -200,19 +201,12 @@ def serving(fake: Fake) -> Iterator[None]:
     class Served(_Handler):
         fake_forge = fake
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Served) as server:
-        server.daemon_threads = True
-        fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Served) as port:
+        fake.url = f"http://127.0.0.1:{port}"
+        yield
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     fake_forge: Fake
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -237,6 +231,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names are the base class's
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        pass

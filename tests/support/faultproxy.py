@@ -27,11 +27,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from tests.support.controlplane import ControlPlane
+from tests.support.listening import Quiet, Server, listening
 
 _REASONS = {
     409: "Conflict",
@@ -121,29 +121,20 @@ def before(plane: ControlPlane) -> Iterator[Proxy]:
     """Serve on a free port of loopback with the API server's own certificate, so that clients verify it as ever."""
     proxy = Proxy(plane)
     handler = type("Handler", (_Handler,), {"proxy": proxy})
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(plane.ca.with_name("serving.crt"), plane.ca.with_name("serving.key"))
-    with _Server(("127.0.0.1", 0), handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        proxy.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+    files = plane.ca.with_name("serving.crt"), plane.ca.with_name("serving.key")
+    with listening(handler, tls=files, server=_Server) as proxy.port:
         try:
             yield proxy
         finally:
             proxy.close_streams()
-            server.shutdown()
-            thread.join()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(Server):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that has gone, or a connection that a fault broke, is no news."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     protocol_version = "HTTP/1.1"
     proxy: ClassVar[Proxy]
 
@@ -160,9 +151,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._forward(body, fault.cut_after if fault else None)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request  # noqa: N815 - the names of http.server
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        pass
 
     def _say(self, fault: Fault) -> None:
         status = {

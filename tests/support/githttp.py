@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import os
-import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.support.listening import Quiet, listening
 
 
 @dataclass
@@ -49,23 +48,11 @@ def serve(root: Path, *, tls: tuple[Path, Path] | None = None, **settings: str) 
     class Handler(_Handler):
         server_state = state
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler, tls=tls) as state.port:
+        yield state
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     server_state: GitServer
 
     def do_GET(self) -> None:
@@ -73,9 +60,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._answer(self._body())
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        pass
 
     def _answer(self, body: bytes) -> None:
         state = self.server_state

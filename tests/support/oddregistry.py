@@ -14,10 +14,12 @@ import struct
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.listening import Quiet, listening
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PAGE = 1000
@@ -80,7 +82,7 @@ class OddRegistry:
     def __enter__(self) -> Self:
         odd = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -105,20 +107,12 @@ class OddRegistry:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.do_GET()
 
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self._running = ExitStack()
+        self.host = f"127.0.0.1:{self._running.enter_context(listening(Handler))}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._running.close()
 
     @property
     def url(self) -> str:
