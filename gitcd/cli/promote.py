@@ -80,11 +80,10 @@ def branch_of(target: Target) -> Mirror:
 def command(console: Console, form: Any, **arguments: Any) -> int:
     """Move what FROM deploys now into the places of TO.
 
-    Declarations are matched by namespace and name; in a namespace the environment's own name may differ, as in pay-dev and
-    pay-prod. Each digest must be in TO's own repository; gates, holds and freezes
-    of TO apply, and its soak time is counted from git's history. What moves is committed and pushed, or proposed in a
-    pull request, as TO says. Tags take no part: --settle moves them afterwards, for those who look at them, and the
-    journal is one of those moves.
+    Declarations are matched by namespace and name; in a namespace the environment's own name may differ, as in pay-dev
+    and pay-prod. Each digest must be in TO's own repository; gates, holds and freezes of TO apply, and its soak time is
+    counted from git's history. What moves is committed and pushed, or proposed in a pull request, as TO says. Tags take
+    no part: --settle moves them afterwards, for those who look at them, and the journal is one of those moves.
     """
     if arguments["out"]:
         arguments["dry_run"] = True  # who asks for a plan wants to see it before it is carried out

@@ -63,7 +63,7 @@ def _find_overlooked(empty: Sequence[Surveyed], tree: Tree, owner_of: Callable[[
             for each in seekers:
                 each.noted.append(_skipped(entry))
     for entry, data in tree.read([entry for entry, seekers in reached.items() if seekers and is_readable(entry)]):
-        for each in reached[entry]:
+        for each in reached[entry] if _DECLARES not in data else ():
             if needle(each.declared.declaration.spec.repository) in data:
                 each.noted.append(NearMiss(entry.path, "mentions the repository", _OTHER_ENDING))
 
@@ -157,5 +157,7 @@ def _matched_nothing(surveyed: Surveyed, files: int) -> Failure:
         given = ", ".join(pattern.text for pattern in declared.reach.paths)
         within = f", and narrow {where}, never widen it" if where else ""
         near = f"spec.paths names {given}: paths count from the root of the repository{within}."
+    if declared.reach.folder:
+        near = f"There is no gitcd.yaml, so a declaration reaches its own folder and those below. {near}"
     message = f"{repository} was found in none of the {files} manifests of {where or 'the repository'}"
     return Failure("MatchedNothing", message, near)

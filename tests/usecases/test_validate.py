@@ -50,6 +50,20 @@ def test_a_repository_without_layout_is_valid():
     assert (report.declarations, report.holds, report.environments) == (1, 0, 0)
 
 
+def test_without_layout_what_lies_apart_is_told_how_far_it_reaches():
+    files = {
+        ".gitcd/declarations/a.yaml": cv(more="  environment: dev\n"),
+        ".gitcd/declarations/b.yaml": cv(name="other", more="  environment: dev\n"),
+        "envs/dev/deployment.yaml": "image: registry.example.com/maps/tiles:1\n",
+    }
+    first, _ = check(files).warnings
+    assert first.message.endswith("was found in none of the 0 manifests of .gitcd/declarations")
+    assert first.remedy == (
+        "There is no gitcd.yaml, so a declaration reaches its own folder and those below. "
+        "No manifest there mentions that repository."
+    )
+
+
 def test_F51_faults_of_all_files_are_reported_at_once():
     found = problems(
         {
