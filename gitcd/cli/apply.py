@@ -88,12 +88,13 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
         raise click.UsageError("--prune looks at a whole environment, and does not go with --app")
     run = session.workspace(arguments)
     reports = []
+    is_rehearsal = arguments["dry_run"] != "none"
     with run.open(local=False) as target:
-        heard = _Listener(console, is_rehearsal=arguments["dry_run"] != "none")
+        heard = _Listener(console, is_rehearsal=is_rehearsal)
         for report in apply(run, branch_of(target), _wish(arguments), heard.note, heard.say):
             reports.append(report)
-            _summarise(console, report)
-    _show(console, form, reports)
+            _summarise(console, report, is_rehearsal=is_rehearsal)
+    _show(console, form, reports, is_rehearsal=is_rehearsal)
     return exit_code(report.code for report in reports)
 
 
@@ -169,7 +170,7 @@ def _wish(arguments: dict[str, Any]) -> Wish:
     )
 
 
-def _summarise(console: Console, report: Report) -> None:
+def _summarise(console: Console, report: Report, *, is_rehearsal: bool = False) -> None:
     """What went wrong in one environment, and how many things did not."""
     from gitcd.usecases.apply_report import problems
 
@@ -185,7 +186,8 @@ def _summarise(console: Console, report: Report) -> None:
     for rolled in report.rolled:
         _tell_rolled(console, rolled)
     _tell_left(console, report)
-    console.say(f"{report.environment} at {report.commit[:12]}: {_counts(report)}")
+    rehearsed = "dry run, nothing was written: " if is_rehearsal else ""
+    console.say(f"{report.environment} at {report.commit[:12]}: {rehearsed}{_counts(report)}")
 
 
 def _tell_applied(console: Console, applied: Applied) -> None:
@@ -235,23 +237,28 @@ def _counts(report: Report) -> str:
     return ", ".join([*told, f"{same} unchanged"])
 
 
-def _show(console: Console, form: Any, reports: Sequence[Report]) -> None:
+def _show(console: Console, form: Any, reports: Sequence[Report], *, is_rehearsal: bool) -> None:
     from gitcd.usecases.apply_report import as_data
 
     shown = [each for report in reports for each in (*report.results, *report.want.barred)]
     results = [each for each in shown if each.fate.value != "Unchanged"]
     match form:
         case "table":
-            console.out.write(output.table(_HEADER, map(_row, results)))
+            console.out.write(output.table(_HEADER, (_row(each, is_rehearsal=is_rehearsal) for each in results)))
         case "name":
             output.write_names(console.out, (str(each.ref) for each in results))
         case _:
             items = [as_data(each) for each in reports]
-            output.write_document(console.out, output.document("ApplyReport", environments=items), form)
+            document = output.document("ApplyReport", dryRun=is_rehearsal, environments=items)
+            output.write_document(console.out, document, form)
 
 
-def _row(applied: Applied) -> tuple[str, ...]:
+def _row(applied: Applied, *, is_rehearsal: bool) -> tuple[str, ...]:
+    from gitcd.model.applied import Fate
+
     fields = [each.path for each in applied.differences[:_SHOWN]]
     more = len(applied.differences) - len(fields)
     why = applied.message or ", ".join([*fields, *([f"{more} more"] if more else [])])
-    return str(applied.ref), applied.fate.value, str(applied.origin) or "-", why or "-"
+    would = is_rehearsal and applied.fate in {Fate.CREATED, Fate.CHANGED, Fate.PRUNED}
+    result = f"would be {applied.fate.value.lower()}" if would else applied.fate.value
+    return str(applied.ref), result, str(applied.origin) or "-", why or "-"

@@ -85,6 +85,10 @@ def test_dry_runs_write_nothing(scene):
         ran = scene.apply("--all", f"--dry-run={mode}")
         assert (ran.code, ran.results) == (0, {"ConfigMap/other": "Created"}), ran.err
         assert f"ConfigMap {ns}/other: would be created" in ran.err
+        assert ": dry run, nothing was written: 1 created, 0 unchanged\n" in ran.err
+        assert json.loads(ran.out)["dryRun"] is True
+        shown = scene.apply("--all", f"--dry-run={mode}", "-o", "table").out.splitlines()
+        assert shown[1].startswith(f"ConfigMap {ns}/other  would be created  ")
     assert all("dryRun=All" in each.path for each in writes(requests(scene, mark)))
     scene.apply("--all")
     scene.commit({OTHER: documents(config_map(ns, "other", k="w"))})
