@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitcd.model.health import State
+from gitcd.model.health import Around, State
 from gitcd.model.verdict import Verdict
 from gitcd.rollout import bluegreen, slots
 from gitcd.rollout.actions import CommitSwitch, Scale, Select
@@ -152,6 +152,13 @@ class TestPrepareAndSettle:
         kept = "gitcd-kept" if expected > stated > 0 else ""
         assert decision == Do("Settle", (Scale(world._manifest("green").ref, expected, kept),))
 
+    def test_an_idle_slot_that_has_more_than_it_needs_keeps_them(self):
+        world = World()
+        world.slots["green"] = Slot("2", 5)
+        world.settle()
+        world.run(until="Switch")
+        assert world.slots["green"].replicas == 5
+
     @pytest.mark.parametrize(("stated", "scaler", "expected"), [
         (3, "gitcd-rollout", 3),
         (3, "kubectl", 2),  # a person set it
@@ -239,6 +246,18 @@ class TestCommitAndSwitch:
         for _ in range(3):
             world.turn()
         assert world.commits == 0
+
+    def test_pods_that_are_about_to_go_are_no_pods_to_switch_to(self):
+        world = brought()
+        at(world, "Commit")
+        facts, ref = world.facts(), world._manifest("green").ref
+        pods = [
+            {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "2026-11-23T12:00:00Z"}}
+            for pod in facts.around[ref].pods
+        ]
+        assert isinstance(advance(bluegreen.table(world.release()), facts), Do)
+        facts = replace(facts, around={**facts.around, ref: Around(pods=tuple(pods))})
+        assert isinstance(advance(bluegreen.table(world.release()), facts), Wait)
 
     def test_nothing_is_switched_while_the_new_slot_is_not_ready(self):
         world = brought()
@@ -363,6 +382,27 @@ class TestWatchAndRest:
         assert trouble(world.turn()).reason == "CrashLoopBackOff"
         assert world.slots["blue"].replicas == 2  # which is what the way back needs
 
+    def test_what_somebody_has_put_there_by_hand_is_not_blamed_on_the_version(self):
+        world = switched()
+        world.slots["green"].version = "9"
+        world.failing["green"] = "CrashLoopBackOff"
+        assert isinstance(world.turn(), Wait)
+
+    def test_nor_is_what_became_of_another_one_that_was_watched(self):
+        world = switched()
+        world.record = replace(world.record, new_digest=digest("0"))
+        unready(world)
+        world.publish()
+        assert isinstance(world.turn(), Wait)
+
+    def test_of_several_who_say_what_a_service_selects_the_last_one_counts(self):
+        owners = [
+            {"manager": manager, "time": time, "fieldsV1": {"f:spec": {"f:selector": {}}}}
+            for manager, time in (("gitcd", "2026-11-23T12:05:00Z"), ("kubectl-edit", "2026-11-23T12:00:00Z"))
+        ]
+        service = {"metadata": {"managedFields": owners}}
+        assert slots.selected_since(service) == START + timedelta(minutes=5)
+
     def test_a_service_without_a_ready_pod_fails_at_once(self):
         world = switched()
         world.endpoints["app"] = [(uid, False) for uid, _ in world.endpoints["app"]]
@@ -458,6 +498,14 @@ class TestExternal:
         world.selected["app"] = (world.now, "kustomize-controller")
         assert isinstance(world.run(), Finished)
         assert world.writes == ["verify HTTP", "commit the switch"]
+
+    def test_services_that_somebody_else_applies_are_his_to_switch(self):
+        world = World(external=True)
+        world.selected = dict.fromkeys(world.selects, (START, "kustomize-controller"))
+        world.slots["green"] = Slot("2", 2)
+        world.settle()
+        assert isinstance(world.run(until="Switch"), Wait)
+        assert world.commits == 1
 
     @pytest.mark.parametrize("step", ["Prepare", "Switch"])
     def test_what_nobody_applies_is_no_fault_of_the_version(self, step):
@@ -813,6 +861,14 @@ class TestANewerCommit:
         assert "Service team/app still leads to Deployment team/app-blue where git says Deployment team/app-green" in (
             found.message
         )
+
+    def test_nor_while_only_some_of_its_pods_are_ready(self):
+        world = self.overtaken()
+        first, (uid, version, _) = world.slots["green"].pods
+        world.slots["green"].pods = [first, (uid, version, False)]
+        for _ in range(3):
+            assert isinstance(world.turn(), Wait)
+        assert world.selects["app"] == "blue"
 
     def test_every_later_run_says_the_same_at_once_until_it_is_ready(self):
         world = self.overtaken()
