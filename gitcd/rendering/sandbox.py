@@ -17,7 +17,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gitcd.errors import ConfigError
-from gitcd.rendering.text import quoted
+from gitcd.rendering.text import block, quoted
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -63,6 +63,7 @@ def _environment(folder: Path | None) -> _Sandbox:
         autoescape=_is_markup,
     )
     sandbox.filters["quoted"] = quoted
+    sandbox.filters["block"] = block
     return sandbox
 
 

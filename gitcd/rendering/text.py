@@ -49,5 +49,15 @@ def quoted(value: object) -> str:
     )
 
 
+def block(text: str, indent: int) -> str:
+    """A text of several lines as people write one in YAML, line by line (YAML 1.2, 8.1.2); else as `quoted`."""
+    lines = text.removesuffix("\n").split("\n")
+    plain = all(line.isprintable() for line in lines)
+    if not plain or lines[-1] == "" or lines[0][:1] in {"", " "}:
+        return quoted(text)
+    head = "|" if text.endswith("\n") else "|-"
+    return "\n".join([head, *(" " * indent + line if line else "" for line in lines)])
+
+
 def _escaped(code: int) -> str:
     return f"\\u{code:04x}" if code <= _LAST_OF_PLANE_0 else f"\\U{code:08x}"

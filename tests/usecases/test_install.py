@@ -96,6 +96,11 @@ def test_the_settings_file_goes_along(mapped: Path) -> None:
     assert mounts["settings"] == "/etc/gitcd/settings"
 
 
+def test_the_settings_file_can_be_read_and_reviewed_there(mapped: Path) -> None:
+    text = install({"crd": False}, {"repo": HTTPS, "config": str(mapped)})["settings.yaml"]
+    assert text.endswith("  config.yaml: |\n" + "".join(f"    {line}\n" for line in MAPPED.splitlines()))
+
+
 @pytest.mark.parametrize("section", ["git", "forge"])
 def test_a_token_never_goes_into_a_config_map(tmp_path: Path, section: str) -> None:
     path = tmp_path / "settings.yaml"
