@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def _item(check: Check) -> dict[str, Any]:
 
 def _show(console: Console, check: Check) -> None:
     """One check, as soon as it is done."""
-    remedy = f"{'':9}{as_sentence(check.remedy)}\n" if check.remedy else ""
+    remedy = textwrap.indent(f"{as_sentence(check.remedy)}\n", " " * 9) if check.remedy else ""
     clean = console.out.clean
     console.out.write_styled(
         [(f"{check.verdict:7}", _STYLES[check.verdict]), (clean(f"  {check.name}: {check.message}\n{remedy}"), "")]

@@ -65,7 +65,8 @@ def _from_old(console: Console, path: str, *, in_place: bool) -> int:
         write(path, results)
     else:
         _print(console, results)
-    console.say(_summary(results, "wrote" if in_place else "migrated"))
+    summary = _summary(results, "wrote" if in_place else "migrated")
+    console.say(summary or "there is nothing of cvmanager to migrate; for Argo CD Image Updater or Flux give --tool")
     return ExitCode.ITEMS_FAILED if any(each.problems for each in results) else ExitCode.OK
 
 
@@ -75,7 +76,7 @@ def _summary(results: Sequence[Migrated], verb: str) -> str:
     done = [f"{verb} {count} in {output.counted(len(changed), 'file')}"] if changed else []
     if left := sum(bool(each.problems) for each in results):
         done.append(f"left {output.counted(left, 'file')} alone")
-    return ", ".join(done) or "there is nothing to migrate"
+    return ", ".join(done)
 
 
 def _print(console: Console, results: Sequence[Migrated]) -> None:

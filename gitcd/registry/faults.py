@@ -46,6 +46,7 @@ _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _FORBIDDEN = 403
 _LONGEST = 300
+_TITLE = re.compile(r"<title[^<>]*>([^<]+)", re.IGNORECASE)
 _TOGETHER = (
     ("DescribeImages", "BatchGetImage"),
     ("StartLifecyclePolicyPreview", "GetLifecyclePolicyPreview"),
@@ -250,7 +251,15 @@ def clean(text: object) -> str:
 
 def _message(error: Exception) -> str:
     response = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Message", "") or error)
+    return _without_markup(str(response.get("Error", {}).get("Message", "") or error))
+
+
+def _without_markup(message: str) -> str:
+    """The same; of a page that a proxy answers with, its title."""
+    if not message.lstrip().startswith("<"):
+        return message
+    title = _TITLE.search(message)
+    return f"an HTML page came back: {title[1].strip()}" if title else "an HTML page came back"
 
 
 def _status(error: Exception) -> int:

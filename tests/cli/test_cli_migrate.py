@@ -19,6 +19,7 @@ from tests.support.legacy import APP, FIRST, KCD, SECOND, registry
 from tests.support.repos import git, make_bare
 from tests.support.scenes import NOW
 
+NOTHING = "there is nothing of cvmanager to migrate; for Argo CD Image Updater or Flux give --tool\n"
 DOCUMENTS = {"first": FIRST, "second": SECOND, "kcd": KCD}
 
 
@@ -79,11 +80,11 @@ def test_a_second_time_there_is_nothing_to_do(capfd, folder):
     _, err = gitcd(capfd, "migrate", "--in-place", folder)
     assert err.endswith("wrote 3 documents in 3 files\n")
     after = files_of(folder)
-    assert gitcd(capfd, "migrate", "--in-place", folder) == ("", "there is nothing to migrate\n")
+    assert gitcd(capfd, "migrate", "--in-place", folder) == ("", NOTHING)
     assert files_of(folder) == after
     assert gitcd(capfd, "migrate", folder / "kcd" / "cv.yaml") == (
         after["kcd/cv.yaml"],
-        "there is nothing to migrate\n",
+        NOTHING,
     )
 
 

@@ -14,7 +14,7 @@ from gitcd.cli.main import run
 from gitcd.model import document
 from tests.support.ecr import StandIn
 from tests.support.repos import Bare, git, make_bare, make_worktree
-from tests.support.scenes import LAYOUT, app_files
+from tests.support.scenes import HOST, LAYOUT, app_files
 
 FILES = {"gitcd.yaml": LAYOUT} | app_files("app") | app_files("other") | app_files("app", environment="prod")
 DEPLOYMENT = "envs/dev/app/deployment.yaml"
@@ -486,6 +486,13 @@ class TestDoctor:
             ["warning", "mutability:"],
             ["warning", "mutability:"],
         ]
+
+    def test_a_remedy_of_several_lines_stays_below_its_check(self, ecr, tmp_path, capfd) -> None:
+        notes = b"text: ours is %s/team/app\n" % HOST.encode()
+        tree = {path: notes if path == DEPLOYMENT else data for path, data in FILES.items()}
+        out, _ = gitcd(capfd, "doctor", make_bare(tmp_path / "near.git", tree).url)
+        near = out.splitlines().index("         Near misses:")
+        assert out.splitlines()[near + 1].startswith(f"{'':13}{DEPLOYMENT}:1 mentions the repository")
 
     def test_what_fails_comes_with_a_remedy_and_a_code(self, ecr, remote, capfd) -> None:
         ecr.fail("*", "AccessDeniedException", status=400, times=-1)

@@ -132,6 +132,20 @@ class TestFaults:
         assert isinstance(registry.look_up(ecr.repository(APP), ["prod"])["prod"], Image)
         assert len(ecr.calls) == 6
 
+    @pytest.mark.parametrize(
+        ("page", "told"),
+        [
+            ("\n<!doctype html>\n<html lang=en><title> 503 Service Unavailable </title>", ": 503 Service Unavailable"),
+            ("<html><p>Sorry.</p>", ""),
+        ],
+    )
+    def test_F4_of_the_page_of_a_proxy_its_title_is_told(
+        self, ecr: StandIn, registry: Ecr, page: str, told: str
+    ) -> None:
+        ecr.fail("*", "503", message=page, status=503, times=-1)
+        answer = failure(registry, ecr.repository(APP))
+        assert answer.message.endswith(f"{APP}: an HTML page came back{told}")
+
     @pytest.mark.parametrize("status", [400, 429])
     def test_F1_throttling_without_end_is_transient(self, ecr: StandIn, registry: Ecr, status: int) -> None:
         ecr.fail("*", "ThrottlingException", status=status, times=-1)
