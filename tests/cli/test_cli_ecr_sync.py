@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from gitcd.model import document
 from tests.conftest import ACCOUNT, REGION
 from tests.support.ecr import StandIn
 from tests.support.repos import Bare, make_bare, make_worktree
+from tests.support.waiting import wait_until
 
 OLD, NEW = "0a1b2c3d4e", "5f6a7b8c9d"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/nearmap/tiles"
@@ -408,13 +408,6 @@ def start(ecr: StandIn, remote: Bare, tmp_path: Path) -> Callable[..., subproces
         return process
 
     return begin
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def read_until(process: subprocess.Popen[bytes], text: bytes) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,15 +19,9 @@ import pytest
 from tests.support.ecr import StandIn
 from tests.support.repos import Bare, make_bare, make_worktree
 from tests.support.scenes import LAYOUT, app_files
+from tests.support.waiting import wait_until
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
-
-
-@pytest.fixture
-def ecr() -> Iterator[StandIn]:
-    with StandIn() as server:
-        server.put("team/app", tags=["1.1.0", "env-dev"])
-        yield server
 
 
 @pytest.fixture
@@ -51,13 +45,6 @@ def start(ecr: StandIn, remote: Bare, tmp_path: Path) -> Callable[[], subprocess
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def assert_next_run_is_whole(start, remote: Bare) -> None:

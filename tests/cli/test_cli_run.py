@@ -24,13 +24,6 @@ DEPLOYMENT = "envs/dev/app/deployment.yaml"
 
 
 @pytest.fixture
-def ecr() -> Iterator[StandIn]:
-    with StandIn() as server:
-        server.put("team/app", tags=["1.1.0", "env-dev"])
-        yield server
-
-
-@pytest.fixture
 def remote(tmp_path: Path) -> Bare:
     files = {"gitcd.yaml": LAYOUT} | app_files("app")
     files["envs/dev/app/cv.yaml"] += b"  interval: 10s\n"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from urllib.error import HTTPError
 
 import pytest
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.validators import extend
 
 from gitcd.manifests.dump import to_yaml
 from gitcd.model import schema
 from gitcd.model.crd import NAME, custom_resource_definition
 from gitcd.model.declaration import API_VERSION, KIND, Document
 from tests.support.containerversions import definition
+from tests.support.jsonschemas import Validator
 
 __all__ = ["definition"]
 
@@ -74,13 +72,7 @@ NOISE = [
 ]  # fmt: skip
 
 
-def pattern(_validator, wanted, instance, _schema):
-    """`$` is the very end, while Python also takes it before a final newline."""
-    if isinstance(instance, str) and not re.search(wanted.removesuffix("$") + r"\Z", instance):
-        yield ValidationError(f"{instance!r} does not match {wanted!r}")
-
-
-JUDGE = extend(Draft202012Validator, {"pattern": pattern})(schema.json_schema(Document))
+JUDGE = Validator(schema.json_schema(Document))
 
 
 def spots(value, at=()):

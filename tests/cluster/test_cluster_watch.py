@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import queue
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -15,6 +14,7 @@ from gitcd.cluster.watch import Watch, places
 from tests.support import faultproxy
 from tests.support.containerversions import definition, scene
 from tests.support.controlplane import ControlPlane
+from tests.support.waiting import wait_until
 
 __all__ = ["definition", "scene"]
 
@@ -44,13 +44,6 @@ def watching(plane: ControlPlane, namespace: str, user: bool = False) -> Iterato
         yield heard
     finally:
         watch.stop()
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_what_is_declared_changed_and_deleted_is_heard_of(scene) -> None:

@@ -22,6 +22,7 @@ from tests.support.audit import Request, writes
 from tests.support.containerversions import BASE, definition, deployment, manifest
 from tests.support.controlplane import Access, ControlPlane
 from tests.support.ecr import StandIn
+from tests.support.manifests import by_name
 from tests.support.repos import Bare, make_bare
 from tests.support.running import Running
 from tests.support.scenes import LAYOUT
@@ -311,7 +312,3 @@ def test_the_folder_is_a_kustomize_base(operator: Operator) -> None:
     write(operator.folder / "base", operator.files)
     built = operator.plane.kubectl("kustomize", str(operator.folder / "base")).stdout
     assert by_name(objects({"": built})) == by_name(objects(operator.files))
-
-
-def by_name(found: list[dict[str, Any]]) -> dict[tuple[str, str, str], Any]:
-    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in found}

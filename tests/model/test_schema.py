@@ -10,8 +10,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.validators import extend
+from jsonschema import Draft202012Validator
 
 from gitcd.errors import RefusedError
 from gitcd.model import schema
@@ -24,17 +23,9 @@ from gitcd.model.problem import Problem
 from gitcd.model.settings import Settings
 from gitcd.model.shapes import ChoiceShape, FlagShape, ListShape, MapShape, NumberShape, TextShape
 from gitcd.model.strategy import Verify
+from tests.support.jsonschemas import Validator
 
 CLASSES = [Document, ConfigRepository, Hold, Settings]
-
-
-def pattern(_validator, wanted, instance, _schema):
-    """As ECMAScript has it: `$` is the very end, while Python also takes it before a final newline."""
-    if isinstance(instance, str) and not re.search(wanted.removesuffix("$") + r"\Z", instance):
-        yield ValidationError(f"{instance!r} does not match {wanted!r}")
-
-
-Validator = extend(Draft202012Validator, {"pattern": pattern})
 
 
 def values(shape):

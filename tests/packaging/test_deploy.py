@@ -15,6 +15,7 @@ from gitcd.model.crd import custom_resource_definition
 from gitcd.usecases.install import install, kustomization, objects
 from gitcd.usecases.install_rights import table
 from tests.support.controlplane import program
+from tests.support.manifests import by_name
 from tools.parts import HELM
 
 ROOT = Path(__file__).parents[2]
@@ -137,10 +138,6 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"repo": HTTPS, "cacheSize": "2Gi", "memory": "4Gi"},
     ),
 }
-
-
-def by_name(found: list[dict[str, Any]]) -> dict[tuple[str, str, str], Any]:
-    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in found}
 
 
 def with_read_settings(found: dict[tuple[str, str, str], Any]) -> dict[tuple[str, str, str], Any]:

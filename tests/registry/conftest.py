@@ -23,6 +23,16 @@ def ecr() -> Iterator[StandIn]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    """The address of moto; its registry is one for the whole process."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
 def registry(ecr: StandIn) -> Ecr:
     return Ecr(RegistrySettings(endpoint_url=ecr.url))

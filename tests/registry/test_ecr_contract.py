@@ -49,15 +49,6 @@ class Backend:
         return self.registry.look_up(REPOSITORY, [identifier])[identifier]
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["stand-in", "moto"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     server = StandIn()

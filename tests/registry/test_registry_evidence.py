@@ -434,15 +434,6 @@ class TestInspect:
             assert found.reason == "NotInspected"
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 class TestContract:
     """The same over both; moto knows nothing of signatures, and finds one HIGH in every image."""
 

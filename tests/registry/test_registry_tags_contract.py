@@ -54,15 +54,6 @@ class Backend:
         return remove(Remove(tags, **more), self.registry, BARE, lambda _: None)
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["stand-in", "moto"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     with StandIn() as server:

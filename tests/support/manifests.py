@@ -45,3 +45,8 @@ def service(name: str, selector: dict[str, str]) -> dict[str, Any]:
 def template(labels: dict[str, str], tag: str) -> dict[str, Any]:
     containers = [{"name": "app", "image": f"{IMAGE}:{tag}"}]
     return {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 0, "containers": containers}}
+
+
+def by_name(found: list[dict[str, Any]]) -> dict[tuple[str, str, str], Any]:
+    """Objects by kind, namespace and name."""
+    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in found}
