@@ -19,7 +19,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What its manifest says runs, by container, and how many pods do."""
+    """What its manifest says runs, by container, and how many pods do; `is_idle`: it shall have no pods."""
 
     kind: str
     namespace: str
@@ -27,6 +27,7 @@ class Workload:
     labels: tuple[Mapping[str, str], ...]  # its own, and those of its pods
     images: tuple[tuple[str, str], ...]  # container, image
     available: int
+    is_idle: bool = False
 
 
 def list_workloads(api: Api, namespace: str) -> list[Workload]:
@@ -59,4 +60,5 @@ def _read(item: Json, kind: str, available: str) -> Workload:
         (metadata.get("labels") or {}, pods.get("labels") or {}),
         tuple((each.get("name", ""), each.get("image", "")) for each in containers),
         int(status.get(available) or 0) if available else len(status.get("active") or ()),
+        spec.get("replicas") == 0,
     )

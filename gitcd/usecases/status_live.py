@@ -16,6 +16,7 @@ from gitcd.model.overview import Item, Overview, Running, State
 from gitcd.model.reference import Reference, short
 from gitcd.model.settings import Settings
 from gitcd.rollout.book import STALLED, VERIFIED
+from gitcd.rollout.canary import APPROVAL
 
 
 def with_running(found: Overview, api: Api, settings: Settings) -> Overview:
@@ -65,6 +66,7 @@ def _declared(api: Api, namespace: str) -> dict[tuple[str, str], Json]:
 def _looked(item: Item, declared: Json | None, workloads: list[Workload]) -> Item:
     status: Mapping[str, Any] = (declared or {}).get("status") or {}
     images = [(each, image) for each in workloads for image in _images(each, item, declared)]
+    images = [each for each in images if not each[0].is_idle] or images  # of two slots one may have no pods
     running = Running(
         tuple(dict.fromkeys(image.tag or short(image.digest) for _, image in images)),
         tuple(dict.fromkeys(image.digest for _, image in images if image.digest)),
@@ -92,13 +94,20 @@ def _states(item: Item, running: Running, status: Mapping[str, Any]) -> Iterator
     conditions = {each.get("type"): each for each in status.get("conditions") or ()}
     stalled, verified = conditions.get(STALLED, {}), conditions.get(VERIFIED, {})
     if running.rollout:
-        yield State("RollingOut", f"step {running.rollout}")
+        yield State("RollingOut", f"step {running.rollout}{_awaited(item, running.rollout)}")
     elif not running.names:
         yield State("NotRunning", "no workload of the cluster runs it")
     elif item.digest and running.digests and item.digest not in running.digests:
         yield State("NotLive", f"the cluster runs {' + '.join(running.names)}")
     if stalled.get("status") == "True" and stalled.get("reason") == verified.get("reason"):
         yield State("Stalled", " ".join(str(stalled.get("message", "")).split()))
+
+
+def _awaited(item: Item, step: str) -> str:
+    """What the step waits for, if for a person."""
+    identity = item.identity
+    order = f"gitcd rollout approve {identity.name} -n {identity.namespace}"
+    return f" waits for `{order}`" if step.startswith(APPROVAL) else ""
 
 
 def _parsed(image: str) -> Reference | None:
