@@ -70,7 +70,8 @@ def respected(step: Step, closed: PullRequest) -> Step:
     """A person has closed this very content without a merge, or taken it back after one."""
     merged = closed.state is PullState.MERGED
     act = "merged and taken back since" if merged else "closed without a merge"
-    reason = f"{act}; this content stays out until it changes"
+    until = "a person commits it" if merged else "the pull request is reopened"
+    reason = f"{act}; this content stays out until it changes or {until}"
     message = f"{closed.url} was {reason}"
     way = "Bring it back by a commit of your own" if merged else "Reopen it"
     remedy = f"{way}, or let delivery.onClosed be recreate."

@@ -318,6 +318,7 @@ class TestPeople:
             published = run(remote, tags, forge)
             found = outcome(published)
             assert (found.kind, found.reason, found.pull) == (OutcomeKind.HELD, "PullRequestClosed", forge.pulls[0].url)
+        assert found.message.endswith("stays out until it changes or the pull request is reopened")
         remote.commit({"README.md": b"unrelated\n"})
         assert outcome(run(remote, tags, forge)).kind is OutcomeKind.HELD
         assert (forge.writes, len(forge.pulls)) == (writes, 1)
@@ -638,7 +639,9 @@ class TestSquashWithoutTrailers:
         for _ in range(2):
             published = run(remote, tags, forge)
             assert (outcome(published).kind, outcome(published).reason) == (OutcomeKind.HELD, "Reverted")
-            assert "merged and taken back since" in outcome(published).message
+            message = outcome(published).message
+            assert "merged and taken back since" in message
+            assert message.endswith("stays out until it changes or a person commits it")
         assert (len(forge.pulls), branches(remote)) == (1, [])
         tags.move("team/app", "env-prod", "1.2.0")
         assert acts(run(remote, tags, forge)) == {BRANCH: PullAct.OPENED}
