@@ -23,7 +23,8 @@ _FIRST_PAUSE = 0.5  # seconds; doubled for every further attempt
 _STATUS = re.compile(rb"^([ +\-*=!])\t[^\t\n]*\t(.*)$", re.MULTILINE)
 _PASSING = re.compile(
     r"failed to (update ref|lock)|cannot lock ref|unable to (create|write)|unpacker error|no space left|"
-    r"internal (server )?error|timed? ?out",
+    r"internal (server )?error|timed? ?out|"
+    r"reference (already exists|does not exist)|incorrect old value",  # git 2.51: locked, or moved meanwhile
     re.IGNORECASE,
 )
 _DECLINED = re.compile(

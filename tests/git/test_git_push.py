@@ -12,7 +12,7 @@ import pytest
 from gitcd.errors import ConfigError, TransientError
 from gitcd.git.commit import Author, NewCommit, write_commits
 from gitcd.git.mirror import Mirror, open_mirror
-from gitcd.git.push import Pushed, push
+from gitcd.git.push import Pushed, declines, push
 from gitcd.git.remote import Remote
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Mode
@@ -200,6 +200,22 @@ def test_F19_a_lock_left_at_the_server_is_waited_for(mirror: Mirror, remote: Bar
     assert push(mirror.origin, oid, "main", expected=tip, sleep=lambda _: None).kind is Pushed.UNCHANGED
     assert lock.exists()
     assert push(mirror.origin, oid, "main", expected=tip, sleep=lambda _: lock.unlink()).kind is Pushed.LANDED
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "failed to update ref",
+        "failed to update refs",
+        "reference already exists",
+        "reference does not exist",
+        "incorrect old value provided",
+        "unpacker error",
+    ],
+)
+def test_F19_a_server_that_is_in_use_does_not_decline(reason: str) -> None:
+    """In the words of git up to 2.50, and of later ones, which call a locked branch one that exists already."""
+    assert not declines(f"[remote rejected] ({reason})")
 
 
 def test_F20_a_push_that_hangs_is_ended_and_its_late_landing_is_the_same_commit(tmp_path: Path) -> None:
