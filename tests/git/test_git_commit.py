@@ -127,6 +127,7 @@ def test_a_message_that_git_cannot_keep_is_refused(mirror: Mirror, message: str)
 @pytest.mark.parametrize(
     "path",
     ["", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", ".git/config", "a/.GIT/hooks/x", "git~1/x", ".git /x",
+     ".git::$INDEX_ALLOCATION/x", "GIT~1. :a/x",
      "a\\b", "a\nb", "a\0b"],
 )  # fmt: skip
 def test_T6_a_path_that_leads_out_is_refused(mirror: Mirror, path: str) -> None:
