@@ -30,7 +30,6 @@ def test_a_status_is_answered_so_many_times(control_plane: ControlPlane, status:
             with pytest.raises(urllib.error.HTTPError) as raised:
                 proxy.plane.get(NAMESPACES)
             assert (raised.value.code, raised.value.headers["Retry-After"]) == (status, "7")
-            raised.value.close()
         assert proxy.plane.get(NAMESPACES)["items"]
 
 

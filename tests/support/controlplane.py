@@ -45,6 +45,7 @@ import pytest
 
 from tests.support.audit import AuditLog
 from tests.support.controlplane_files import ADMIN, TOKENS, USER, kubeconfig
+from tests.support.opening import urlopen
 from tools.parts import CONTROL_PLANE
 
 _KEEPER = Path(__file__).with_name("controlplane_keeper.py")
@@ -114,7 +115,7 @@ class ControlPlane:
         data = None if body is None else json.dumps(body).encode()
         call = urllib.request.Request(self.server + path, data, headers, method=method)
         trust = ssl.create_default_context(cafile=str(self.ca))
-        return cast("HTTPResponse", urllib.request.urlopen(call, context=trust))
+        return urlopen(call, context=trust)
 
     def account(self, namespace: str, name: str) -> Access:
         """A service account that exists, by a token as its pods would have."""

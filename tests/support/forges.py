@@ -187,8 +187,7 @@ class GiteaBench:
     def tip(self, branch: str) -> str:
         try:
             return self.repository.head(branch)
-        except urllib.error.HTTPError as error:
-            error.close()
+        except urllib.error.HTTPError:
             return ""
 
     def close(self, number: str) -> None:

@@ -35,6 +35,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.opening import urlopen
 from tools.parts import GITEA
 
 _BUILT = GITEA.bin()
@@ -112,7 +113,6 @@ class Gitea:
         try:
             self.api(method, path, body, user=user)
         except urllib.error.HTTPError as error:
-            error.close()
             return error.code
         return 200
 
@@ -141,8 +141,7 @@ class Repository:
         body = {"content": base64.b64encode(text.encode()).decode(), "message": f"Write {path}", **where}
         try:
             known = self.forge.api("GET", f"{self.path}/contents/{path}?ref={quote(base or branch, safe='')}")
-        except urllib.error.HTTPError as error:
-            error.close()
+        except urllib.error.HTTPError:
             done = self.forge.api("POST", f"{self.path}/contents/{path}", body, user=user)
         else:
             body["sha"] = known["sha"]
@@ -250,7 +249,7 @@ def _request(url: str, method: str, path: str, body: object, authorization: str)
     headers = {"Authorization": authorization, "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     call = urllib.request.Request(f"{url}/api/v1{path}", data, headers, method=method)
-    with urllib.request.urlopen(call) as answer:
+    with urlopen(call) as answer:
         text = answer.read()
     return json.loads(text) if text else None
 
@@ -276,7 +275,7 @@ def _wait(server: subprocess.Popen[bytes], url: str, folder: Path) -> None:
     until = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < until and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/api/healthz"):
+            with urlopen(f"{url}/api/healthz"):
                 return
         except OSError:
             time.sleep(0.05)

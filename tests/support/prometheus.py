@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.opening import urlopen
+
 # Read here, because every test runs in an environment that is cleared of such names.
 _REQUIRED = bool(os.environ.get("GITCD_REQUIRE_PROMETHEUS"))
 _SECONDS_TO_START = 30.0
@@ -65,7 +67,7 @@ def _await_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     end = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < end and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/-/ready", timeout=1):
+            with urlopen(f"{url}/-/ready", timeout=1):
                 return
         except (OSError, urllib.error.URLError):
             time.sleep(0.05)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.opening import urlopen
+
 
 @dataclass
 class Running:
@@ -37,7 +39,7 @@ class Running:
         self.until(lambda: "serving http" in self.err)
         (url,) = re.findall(r"serving (http://[\w.:]+)", self.err)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), timeout=20) as answer:
+        with urlopen(urllib.request.Request(url + path, headers=headers), timeout=20) as answer:
             assert answer.status == 200
             return answer.read().decode()
 

@@ -105,8 +105,7 @@ class Team:
         for _ in range(40):
             try:
                 self.api("POST", f"/pulls/{number}/merge", {"Do": "squash" if method == "bare" else method, **message})
-            except urllib.error.HTTPError as error:
-                error.close()
+            except urllib.error.HTTPError:
                 time.sleep(0.1)  # it says 405 until it has found out
             else:
                 return
