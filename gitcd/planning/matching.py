@@ -118,7 +118,7 @@ class Surveyed:
         elif same_repository and named:
             self.sites.append(site)
         elif same_repository and spec.container:
-            self._leave_alone(site, spec.container.name)
+            self._leave_alone(site)
         elif named:
             self.failures.append(
                 Failure(
@@ -129,14 +129,22 @@ class Surveyed:
                 ),
             )
 
-    def _leave_alone(self, site: Site, wanted: str) -> None:
-        if any(site.where == other.where and site.pointer == other.pointer for other in self.left_alone):
-            return
-        self.left_alone.append(site)
-        self.warnings.append(
+    def _leave_alone(self, site: Site) -> None:
+        if all(site.spot != other.spot for other in self.left_alone):
+            self.left_alone.append(site)
+
+
+def warn_left_alone(surveyed: Sequence[Surveyed]) -> None:
+    """Warn of other containers of a declaration's repository, but for those that another declaration owns."""
+    owned = {site.spot for each in surveyed for site in each.sites}
+    for each in (each for each in surveyed if each.image_sites):
+        wanted = each.declared.declaration.spec.container
+        each.warnings += [
             f"{site.where}: container {site.container} of {site.owner} runs the same repository, "
-            f"but spec.container.name is {wanted}; it is left alone",
-        )
+            f"but spec.container.name is {wanted.name if wanted else ''}; it is left alone"
+            for site in each.left_alone
+            if site.spot not in owned
+        ]
 
 
 def _mismatch(declared: Declared, site: Site) -> str:

@@ -133,7 +133,6 @@ def _fail(surveyed: Surveyed, files: int) -> None:
     if spec.container and surveyed.left_alone:
         found = ", ".join(sorted({f"{each.container} ({each.owner}, {each.where})" for each in surveyed.left_alone}))
         message = f"no container is called {spec.container.name}; {spec.image_repo} runs in {found}"
-        surveyed.warnings.clear()
         surveyed.failures.append(Failure("ContainerNotFound", message, "Correct spec.container.name."))
         return
     surveyed.failures.append(_matched_nothing(surveyed, files))

@@ -17,7 +17,7 @@ from gitcd.model.tree import Entry, Tree
 from gitcd.planning import bluegreen
 from gitcd.planning.content import carriers, held
 from gitcd.planning.left_out import warn_left_out
-from gitcd.planning.matching import Declared, Surveyed
+from gitcd.planning.matching import Declared, Surveyed, warn_left_alone
 from gitcd.planning.nearmisses import explain_empty
 from gitcd.planning.remembered import concerns
 from gitcd.planning.scopes import Scopes, Tie, is_manifest, is_safe
@@ -57,6 +57,7 @@ def survey(
     _locate_places(index, tree, owners)
     safe = [entry for entry in entries if is_safe(entry.path)]
     explain_empty(index.surveyed, tree, safe, owners, lambda path: _sole(scopes.environment_of(path)))
+    warn_left_alone(index.surveyed)
     warn_left_out(index.surveyed, tree, ((entry, claims[entry.path]) for entry in entries), screen, memory)
     shared = bluegreen.shared(declared)
     for surveyed in index.surveyed:

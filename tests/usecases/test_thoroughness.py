@@ -162,6 +162,17 @@ class TestMismatch:
         files = app(container="{name: main}") | {"envs/dev/b.yaml": sidecar, "envs/dev/c.yaml": stranger}
         assert only(plan(files)).kind is OutcomeKind.BUMPED
 
+    def test_another_container_of_the_repository_is_told_of_unless_another_declaration_owns_it(self):
+        files = {
+            "envs/dev/app.yaml": deployment(extra=f"      - {{name: canary, image: '{APP}:1.0.0'}}\n"),
+            "envs/dev/cv.yaml": declaration(container="{name: main}", **SELECTOR),
+        }
+        (warning,) = only(plan(files)).warnings
+        assert "container canary of Deployment/app runs the same repository" in warning
+        assert warning.endswith("but spec.container.name is main; it is left alone")
+        files["envs/dev/canary.yaml"] = declaration("canary", container="{name: canary}", **SELECTOR)
+        assert [each.warnings for each in plan(files).outcomes] == [(), ()]
+
 
 _TIED = """
 apiVersion: gitcd.io/v1
