@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcd.model.declaration import KIND
@@ -75,8 +75,12 @@ def stage_of(ref: Ref) -> int:
     return _STAGES.get(ref.kind, _LAST)
 
 
-def waves(manifests: Sequence[Manifest]) -> tuple[list[Wave], list[Problem]]:
-    """The manifests in the order in which they are written, and annotations that name nothing, or go in a circle."""
+def waves(manifests: Sequence[Manifest], together: Iterable[Collection[Ref]] = ()) -> tuple[list[Wave], list[Problem]]:
+    """The manifests in the order in which they are written, and annotations that name nothing, or go in a circle.
+
+    Workloads that are taken live `together` are so once the last of them has its turn: what comes after one of them
+    comes after all.
+    """
     known = {each.ref: each for each in manifests}
     before: dict[Ref, list[Ref]] = {}
     problems: list[Problem] = []
@@ -84,12 +88,19 @@ def waves(manifests: Sequence[Manifest]) -> tuple[list[Wave], list[Problem]]:
         named = {name: _find(name, ref, known) for name in _after(manifest)}
         before[ref] = [each for each in named.values() if each]
         problems += [_nowhere(manifest, name) for name, each in named.items() if not each]
-    ranks = _Ranks(before)
+    company = {ref: frozenset(known.keys() & each) for each in together for ref in each}
+    ranks = _Ranks({ref: _all_before(ref, before[ref], company) for ref in known})
     groups: defaultdict[int, list[Manifest]] = defaultdict(list)
     for ref, manifest in known.items():
         groups[ranks.rank(ref)].append(manifest)
-    problems += [_circle(known[ref], cycle) for ref, cycle in ranks.cycles.items()]
+    problems += [_circle(known[ref], cycle, company) for ref, cycle in ranks.cycles.items()]
     return [_wave(rank, groups[rank], before) for rank in sorted(groups)], problems
+
+
+def _all_before(ref: Ref, named: Iterable[Ref], company: Mapping[Ref, Collection[Ref]]) -> list[Ref]:
+    """What it comes after: with each that it names, but for its own company, those that are taken live with that."""
+    own = company.get(ref, ())
+    return sorted({one for each in named for one in (each, *(() if each in own else company.get(each, ())))})
 
 
 def _wave(rank: int, manifests: Iterable[Manifest], before: Mapping[Ref, Sequence[Ref]]) -> Wave:
@@ -122,10 +133,12 @@ def _nowhere(manifest: Manifest, name: str) -> Problem:
     )
 
 
-def _circle(manifest: Manifest, cycle: Sequence[Ref]) -> Problem:
+def _circle(manifest: Manifest, cycle: Sequence[Ref], company: Mapping[Ref, Collection[Ref]]) -> Problem:
+    united = sorted({tuple(sorted(company[each])) for each in cycle if len(company.get(each, ())) > 1})
+    reasons = "".join(f"; {' and '.join(map(str, each))} are taken live together" for each in united)
     return Problem(
-        f"these come after each other: {', '.join(map(str, cycle))}",
-        "take one of the annotations away",
+        f"these come after each other: {', '.join(map(str, cycle))}{reasons}",
+        "take one of the annotations away" + (", or one of the workloads out of its group" if united else ""),
         ("metadata", "annotations", AFTER),
         path=manifest.origin.path,
         line=manifest.origin.line,

@@ -30,7 +30,8 @@ class Release:
     `others` those that its strategy names: Services, an HTTPRoute. `rejected` are the digests that its hold keeps out,
     each with the reason. `back`: it goes back to what ran before, so by the shortest way. `returns`: of two slots the
     idle one holds what somebody asked to go back to. `external`: somebody else applies the commit. `left` are copies
-    that a canary has left in the cluster, and that no canary takes away.
+    that a canary has left in the cluster, and that no canary takes away. `after` are members of its group that come
+    first.
     """
 
     identity: Identity
@@ -45,6 +46,7 @@ class Release:
     returns: bool = False
     external: bool = False
     left: tuple[Ref, ...] = ()
+    after: frozenset[Identity] = frozenset()
 
     @property
     def company(self) -> object:

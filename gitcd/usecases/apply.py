@@ -21,7 +21,7 @@ from gitcd.planning.applying_scope import workloads_of
 from gitcd.rollout.facts import Facts, Release
 from gitcd.usecases.apply_answers import unseen
 from gitcd.usecases.apply_lease import Holds, held
-from gitcd.usecases.apply_look import Look, firsts, objects_of, take_look, turns_of
+from gitcd.usecases.apply_look import Look, firsts, in_order, objects_of, take_look, turns_of
 from gitcd.usecases.apply_prune import Pruned, Pruner, nothing_left, rails_around
 from gitcd.usecases.apply_record import read_record, write_record
 from gitcd.usecases.apply_release import is_settled
@@ -200,7 +200,7 @@ class _Run:
                 stopped.add(release.spec.strategy.group)
             else:
                 free.append(release)
-        free = self._there(free, stopped)
+        free = in_order(self._want, self._there(free, stopped))
         rolled = self._how.roll(free, self._writer, self._keep) if free else []
         self._rolled += rolled
         for ended in rolled:

@@ -89,6 +89,20 @@ def turns_of(want: Want, releases: Sequence[Release]) -> Mapping[int, Sequence[R
     return turns
 
 
+def in_order(want: Want, releases: Sequence[Release]) -> list[Release]:
+    """The same, each with the members of its group that it comes after."""
+    after = {ref: refs for wave in want.waves for ref, refs in wave.after.items()}
+    owners = {each.ref: release for release in releases for each in release.workloads}
+
+    def first(release: Release) -> Iterator[Identity]:
+        for ref in (ref for each in release.workloads for ref in after.get(each.ref, ())):
+            other = owners.get(ref, release)
+            if other is not release and other.company == release.company:
+                yield other.identity
+
+    return [replace(each, after=frozenset(first(each))) for each in releases]
+
+
 def firsts(want: Want, releases: Sequence[Release]) -> dict[Identity, list[Ref]]:
     """What the manifests of each release come after, but for what moves together with them."""
     after = {ref: refs for wave in want.waves for ref, refs in wave.after.items()}

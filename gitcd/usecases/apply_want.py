@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gitcd.cluster.api import DeclinedError
@@ -42,7 +43,7 @@ def want_of(reading: Reading, objects: Objects, bounds: Bounds, *, everything: b
     external = reading.scopes.layout_of(environment).applier == "external"
     theirs = _brought_by_others(reading.scopes, environment) if external else _of_others(reading.parts)
     wanted = [each for each in manifests if (everything or each.origin.path in paths) and not theirs(each)]
-    ordered, problems = waves(wanted)
+    ordered, problems = waves(wanted, _companies(reading.parts))
     return Want(
         tuple(ordered),
         tuple(manifests),
@@ -56,6 +57,15 @@ def want_of(reading: Reading, objects: Objects, bounds: Bounds, *, everything: b
         tuple(unfit),
         external,
     )
+
+
+def _companies(found: Iterable[Part]) -> Iterable[set[Ref]]:
+    """The workloads that are taken live together: those of a declaration, or of a group."""
+    companies: defaultdict[object, set[Ref]] = defaultdict(set)
+    for each in found:
+        group = each.declared.declaration.spec.strategy.group
+        companies[group or each.identity] |= {one.ref for one in each.workloads}
+    return companies.values()
 
 
 def scaled(manifests: Iterable[Manifest], objects: Objects) -> frozenset[Ref]:

@@ -11,7 +11,7 @@ from gitcd.model.declaration import Identity
 from gitcd.model.registry import Failure
 from gitcd.rollout import book
 from gitcd.rollout.facts import Release
-from gitcd.rollout.table import Failed, Finished, Trouble
+from gitcd.rollout.table import Decision, Failed, Finished, Trouble, Wait
 from gitcd.usecases.rollout_end import End, Rolled
 from gitcd.usecases.rollout_means import OVERTAKEN, Means, TakenBack
 from gitcd.usecases.rollout_run import Run
@@ -27,6 +27,8 @@ class Team:
         self._left: tuple[Run, ...] = ()  # what failed, while what ran before is taken live again
         self._failed: tuple[Run, Failed] | None = None
         self._back: TakenBack | None = None
+        self._begun: set[Identity] = set()
+        self._through: set[Identity] = set()  # those that the others need not wait for, as of the last turn
 
     @property
     def releases(self) -> tuple[Release, ...]:
@@ -50,7 +52,10 @@ class Team:
         if self._failed and self._back is None:
             self._retreat(*self._failed)
             return
-        decisions = [(run, run.turn()) for run in self._runs]
+        early = self._early()
+        decisions = [(run, _waiting(run, early[run]) if run in early else run.turn()) for run in self._runs]
+        self._begun |= {run.release.identity for run in self._runs if run not in early}
+        self._through = {run.release.identity for run, decision in decisions if run.is_through(decision)}
         for run, decision in decisions:
             if isinstance(decision, Failed):
                 self._fail(run, decision)
@@ -62,6 +67,16 @@ class Team:
         else:
             for run in self._runs:
                 run.wait()
+
+    def _early(self) -> dict[Run, Identity]:
+        """Those that come after a member that is not through yet, and that one; none, where all wait for each other."""
+        awaited = {run.release.identity for run in self._runs} - self._through
+        found: dict[Run, Identity] = {}
+        for run in self._runs:
+            first = min(run.release.after & awaited, default=None)
+            if first and run.release.identity not in self._begun:
+                found[run] = first
+        return found if any(run.release.identity in awaited for run in self._runs if run not in found) else {}
 
     def _join(self) -> None:
         """Do what all do at a time: the switches in one commit, and nothing else before that stands."""
@@ -171,6 +186,12 @@ class Team:
         self.ended = tuple(
             Rolled(run.release, end, text or run.said, trouble, self._back) for run in self._left or self._runs
         )
+
+
+def _waiting(run: Run, first: Identity) -> Decision:
+    """What a member is at that has not begun."""
+    run.say(f"waits for {first.app} of its group, which comes first")
+    return Wait("", run.said)
 
 
 def _way_back(releases: Sequence[Release], back: TakenBack) -> str:

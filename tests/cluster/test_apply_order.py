@@ -104,3 +104,55 @@ def test_of_a_group_all_wait_for_what_one_comes_after(scene):
     first = begun(scene, "db", "slow")
     for name in ("web", "other"):
         assert (begun(scene, name, "1.1.0") - first).total_seconds() >= 3
+
+
+def test_within_a_group_one_that_comes_after_another_begins_once_that_is_healthy(scene):
+    ns, group = scene.namespace, {"strategy": {"group": "shop"}}
+
+    def both(db, web):
+        name = "envs/prod/{}/a.yaml".format
+        scene.commit(
+            {
+                name("db"): documents(declaration(ns, "db", **group), workload(scene, "db", db)),
+                name("web"): documents(declaration(ns, "web", **group), workload(scene, "web", web, "Deployment/db")),
+            }
+        )
+
+    both("1.0.0", "1.0.0")
+    assert scene.apply("--all").code == 0  # nothing is there yet
+    both("slow", "1.1.0")
+    ran = scene.apply("--all")
+    assert ran.code == 0, ran.err
+    assert (begun(scene, "web", "1.1.0") - begun(scene, "db", "slow")).total_seconds() >= 3
+    assert "waits for" in ran.err
+    both("bad-crash", "1.2.0")
+    for _ in range(2):
+        ran = scene.apply("--all")
+        assert ran.code == 4, ran.err
+        assert begun(scene, "web", "1.2.0") is None
+    both("1.2.0", "1.2.0")
+    ran = scene.apply("--all")
+    assert ran.code == 0, ran.err
+    assert begun(scene, "web", "1.2.0")
+    assert scene.apply("--all").results == {}
+
+
+def test_one_that_comes_after_a_group_member_waits_for_the_whole_group(scene):
+    """The group moves when the last of it has its turn, which is late here."""
+    ns, group = scene.namespace, {"strategy": {"group": "shop"}}
+
+    def three(version, web):
+        files = {
+            "db": (declaration(ns, "db", **group), workload(scene, "db", version)),
+            "cache": (declaration(ns, "cache"), workload(scene, "cache", version)),
+            "late": (declaration(ns, "late", **group), workload(scene, "late", version, "Deployment/cache")),
+            "web": (declaration(ns, "web"), workload(scene, "web", web, "Deployment/db")),
+        }
+        scene.commit({f"envs/prod/{name}/a.yaml": documents(*each) for name, each in files.items()})
+
+    three("1.0.0", "1.0.0")
+    assert scene.apply("--all").code == 0
+    three("slow", "1.1.0")
+    ran = scene.apply("--all")
+    assert ran.code == 0, ran.err
+    assert (begun(scene, "web", "1.1.0") - begun(scene, "db", "slow")).total_seconds() >= 3

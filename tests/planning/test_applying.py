@@ -69,6 +69,33 @@ class TestOrder:
             ["Ingress team/a", "Whatever team/a"],
         ]
 
+    def test_what_comes_after_one_of_a_company_comes_after_all(self):
+        """They are taken live together, when the last of them has its turn."""
+        db, job = manifest("Deployment", "db"), manifest("Job", "migrate")
+        late = after(manifest("Deployment", "late"), "Job/migrate")
+        web = after(manifest("Deployment", "web"), "Deployment/db")
+        company = [{db.ref, late.ref}]
+        found, problems = waves([web, late, job, db], company)
+        assert problems == []
+        names = [[each.ref.name for each in wave.manifests] for wave in found]
+        assert names == [["db", "migrate"], ["late"], ["web"]]
+        assert found[-1].after == {web.ref: (db.ref,)}
+
+    def test_the_order_within_a_company_is_kept_for_what_no_rollout_writes(self):
+        db, web = manifest("Deployment", "db"), after(manifest("Deployment", "web"), "Deployment/db")
+        found, problems = waves([web, db], [{db.ref, web.ref}])
+        assert problems == []
+        assert [[each.ref.name for each in wave.manifests] for wave in found] == [["db"], ["web"]]
+
+    def test_what_stands_between_two_that_are_taken_live_together_is_a_circle(self):
+        db = manifest("Deployment", "db")
+        job = after(manifest("Job", "migrate"), "Deployment/db")
+        web = after(manifest("Deployment", "web"), "Job/migrate")
+        _, (problem, *_) = waves([db, job, web], [{db.ref, web.ref}])
+        assert "these come after each other: " in problem.message
+        assert "Deployment team/db and Deployment team/web are taken live together" in problem.message
+        assert "out of its group" in problem.remedy
+
     def test_an_annotation_puts_an_object_behind_another(self):
         job, web = manifest("Job", "migrate"), after(manifest("Deployment", "web"), "Job/migrate")
         config = after(manifest("ConfigMap", "late"), "Deployment/team/web")
