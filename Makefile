@@ -1,10 +1,11 @@
 # Every target prepares what it needs by itself, in the private virtual environment .venv.
-# Needed beforehand: git, make, and Python 3.11 or newer. Choose a Python with `make test PYTHON=python3.13`.
+# Needed beforehand: git, make, and Python 3.11 or newer. `make test PYTHON=python3.13` chooses a Python, and takes an
+# environment of its own for it, .venv-python3.13.
 
-VENV  := .venv
+PYTHON ?=
+VENV  := .venv$(if $(PYTHON),-$(subst /,-,$(PYTHON:/%=%)))
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
-PYTHON ?=
 ARGS   ?=
 TESTS  ?=
 
@@ -82,8 +83,8 @@ clean:  ## remove build output and caches
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/.data
 	@find gitcd tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean  ## remove .venv too
-	@rm -rf $(VENV)
+distclean: clean  ## remove .venv too, and those of other Pythons
+	@rm -rf .venv .venv-*
 
 # gitcd itself is installed from this folder and never by name: the index knows another project of that name.
 $(READY): requirements.lock pyproject.toml

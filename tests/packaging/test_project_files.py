@@ -129,4 +129,16 @@ def test_make_says_clearly_that_python_is_missing(root: Path, tmp_path: Path) ->
     )
     assert result.returncode != 0
     assert "no Python 3.11 or newer" in result.stderr
-    assert not (tmp_path / ".venv").exists()
+    assert not list(tmp_path.glob(".venv*"))
+
+
+@pytest.mark.parametrize(
+    ("python", "folder"),
+    [("", ".venv"), ("python3.13", ".venv-python3.13"), ("/opt/a/python3", ".venv-opt-a-python3")],
+)
+def test_every_python_that_is_named_has_an_environment_of_its_own(root: Path, python: str, folder: str) -> None:
+    told = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "PYTHON"}}
+    for words, more in (([f"PYTHON={python}"], {}), ([], {"PYTHON": python})):
+        command = ["make", "--dry-run", "--always-make", "test", *words]
+        said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, env=told | more).stdout
+        assert f"\n{folder}/bin/python -m pytest" in said
