@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from gitcd import __version__, redact
 from gitcd.forge.failures import ForgeError, refusal
 from gitcd.forge.limits import asked_to_wait
 from gitcd.forge.tokens import Tokens
 from gitcd.model.pull import Trouble
+from gitcd.web import joined, origin, without_pool
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -33,8 +34,6 @@ _LONGEST_MESSAGE = 300
 _REDIRECTS = 3
 _UNAUTHORIZED = 401
 _UNSURE = frozenset({408, 425, 500, 502, 503, 504, 555})  # whether it was carried out is not known; 555 is Bitbucket's
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\([^()]*\): ")
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 Params = Mapping[str, str | int | list[str]]
@@ -205,7 +204,7 @@ class Client:
     def _unreached(self, error: Exception, url: str) -> ForgeError:
         from urllib3 import exceptions as trouble
 
-        said = _line(redact.clean(_CONNECTION.sub("", str(error))))
+        said = _line(without_pool(error))
         host = urlsplit(url).netloc
         if isinstance(error, trouble.SSLError):
             remedy = "check the certificate, SSL_CERT_FILE, and the proxy"
@@ -217,7 +216,7 @@ class Client:
     def _redirected(self, response: Response, method: str, url: str) -> str:
         """Where a moved resource is: within the origin only, and never with another method."""
         location = response.headers.get("location", "")
-        target = _joined(url, location)
+        target = joined(url, location)
         if not self._own(target):
             message = f"{self.name} redirects {_short(url)} to {_line(redact.clean(location))}, which gets no token"
             raise refusal(Trouble.REFUSED, message, "set forge.url to the forge's own address")
@@ -233,7 +232,8 @@ class Client:
         return f"{url}{'&' if '?' in url else '?'}{urlencode(params, doseq=True)}" if params else url
 
     def _own(self, url: str) -> bool:
-        return origin(url) == origin(self.base)
+        found = origin(url)
+        return found is not None and found == origin(self.base)
 
     @cached_property
     def _pool(self) -> Any:
@@ -245,22 +245,6 @@ class Client:
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
     text: str
-
-
-def origin(url: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port: what credentials are bound to. None if it is no URL."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return None
-
-
-def _joined(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        return ""
 
 
 def message_of(body: Any) -> str:

@@ -1,6 +1,6 @@
 """When a forge says that it is asked too often, and how long it wants to be left alone.
 
-Sources: RFC 9110 10.2.3 (Retry-After); "Rate limits for the REST API" of GitHub, "User and IP rate limits" of GitLab.
+Sources: "Rate limits for the REST API" of GitHub, "User and IP rate limits" of GitLab.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from gitcd.web import retry_after
 
 _TOO_MANY_REQUESTS = 429
 _FORBIDDEN = 403
@@ -25,7 +26,7 @@ def asked_to_wait(status: int, headers: Mapping[str, str], said: str, now: float
     """
     if status not in {_TOO_MANY_REQUESTS, _FORBIDDEN, _UNAVAILABLE}:
         return None
-    after = _retry_after(headers.get("retry-after", ""), now)
+    after = retry_after(headers.get("retry-after", ""), now)
     if status == _UNAVAILABLE:
         return after
     spent = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining", "")).strip() == "0"
@@ -34,17 +35,6 @@ def asked_to_wait(status: int, headers: Mapping[str, str], said: str, now: float
     if after is not None:
         return after
     return _UNSAID if status == _TOO_MANY_REQUESTS or spent or _SAID.search(said) else None
-
-
-def _retry_after(text: str, now: float) -> float | None:
-    text = text.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def _reset(text: str, now: float) -> float | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from gitcd import redact
+from gitcd.web import proxy_credentials
 
 
 def open_pool(base: str, *, connect: float, read: float) -> Any:
@@ -18,15 +18,4 @@ def open_pool(base: str, *, connect: float, read: float) -> Any:
     proxy = getproxies().get(url.scheme, "")
     if not proxy or proxy_bypass(url.netloc):
         return urllib3.PoolManager(**options)
-    return urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **options)
-
-
-def _credentials(proxy: str) -> dict[str, str]:
-    import urllib3
-
-    user = urlsplit(proxy)
-    if not user.username:
-        return {}
-    password = unquote(user.password or "")
-    redact.register(password)
-    return urllib3.make_headers(proxy_basic_auth=f"{unquote(user.username)}:{password}")
+    return urllib3.ProxyManager(proxy, proxy_headers=proxy_credentials(proxy), **options)

@@ -20,9 +20,10 @@ from gitcd.model.registry import Answer, Failure, Image
 from gitcd.registry.docker_config import Login, find_login
 from gitcd.registry.faults import clean
 from gitcd.registry.oci_auth import Gate
-from gitcd.registry.oci_http import MAX_DOCUMENT, Reply, Transport, UnreachedError, is_loopback, origin
+from gitcd.registry.oci_http import MAX_DOCUMENT, Reply, Transport, UnreachedError, is_loopback
 from gitcd.registry.parallel import in_parallel
 from gitcd.registry.settings import Access, RegistrySettings
+from gitcd.web import origin
 
 MEDIA_TYPES = (
     "application/vnd.oci.image.index.v1+json",

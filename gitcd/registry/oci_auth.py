@@ -21,7 +21,8 @@ from gitcd import redact
 from gitcd.model.registry import Failure
 from gitcd.registry.docker_config import ANONYMOUS, Login
 from gitcd.registry.faults import clean
-from gitcd.registry.oci_http import Reply, Transport, UnreachedError, origin
+from gitcd.registry.oci_http import Reply, Transport, UnreachedError
+from gitcd.web import origin
 
 # A parameter of a challenge, or the scheme that begins the next one.
 _PART = re.compile(r'(?<![\w-])(?:([A-Za-z_]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))|([A-Za-z][A-Za-z0-9-]*+))')

@@ -7,23 +7,21 @@ OCI distribution specification, and RFC 9110, 10.2.3 (Retry-After) and 15.4 (red
 from __future__ import annotations
 
 import random
-import re
 import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from ipaddress import IPv6Address, ip_address
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from gitcd import __version__, redact
 from gitcd.model.registry import Failure
 from gitcd.registry.faults import CLOCK, clean
+from gitcd.web import joined, origin, proxy_credentials, retry_after, without_pool
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -41,11 +39,7 @@ _REDIRECTS = 3
 _AT_ONCE = 16  # requests to one registry
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\([^()]*\): ")
 MAX_DOCUMENT = 4 << 20  # bytes; what registries must take for a manifest, by the distribution specification
-
-Origin = tuple[str, str, int | None]
 
 
 class UnreachedError(Exception):
@@ -125,7 +119,7 @@ class Transport:
             reply = self._exchange(method, url, sent, body, limit)
             if reply.status not in _MOVED or method not in {"GET", "HEAD"}:
                 return reply
-            url = _joined(url, reply.headers.get("location", ""))
+            url = joined(url, reply.headers.get("location", ""))
         message = f"{self.name} redirects in a circle"
         raise UnreachedError(Failure("TooManyRedirects", message, "check the registry, and what stands before it"))
 
@@ -181,7 +175,7 @@ class Transport:
     def _unreached(self, error: Exception, url: str) -> Failure:
         from urllib3 import exceptions as trouble
 
-        said = clean(redact.clean(_CONNECTION.sub("", str(error))))
+        said = clean(without_pool(error))
         where = urlsplit(url).netloc
         if isinstance(error, trouble.SSLError):
             remedy = f"check the certificate, SSL_CERT_FILE, and the proxy; {CLOCK}"
@@ -224,23 +218,7 @@ def _options() -> dict[str, Any]:
 def _proxy_pool(proxy: str) -> PoolManager:
     import urllib3
 
-    user = urlsplit(proxy)
-    headers: dict[str, str] = {}
-    if user.username:
-        password = unquote(user.password or "")
-        redact.register(password)
-        headers = dict(urllib3.make_headers(proxy_basic_auth=f"{unquote(user.username)}:{password}"))
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, **_options())
-
-
-def origin(url: str) -> Origin | None:
-    """Scheme, host and port: what credentials are bound to. None if it is no address."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return None
-    return (parts.scheme, parts.hostname.lower(), port) if parts.hostname else None
+    return urllib3.ProxyManager(proxy, proxy_headers=proxy_credentials(proxy), **_options())
 
 
 def is_loopback(host: str) -> bool:
@@ -271,13 +249,6 @@ def _is_odd_link_local(host: str) -> bool:
         return False
 
 
-def _joined(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        return ""
-
-
 def _backoff(attempt: int) -> float:
     pause: float = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
     return pause * random.uniform(0.5, 1)  # noqa: S311 - jitter
@@ -285,12 +256,5 @@ def _backoff(attempt: int) -> float:
 
 def _asked_to_wait(text: str, attempt: int) -> float:
     """How long a registry wants to be left alone, in seconds; without a word of it, a little longer each time."""
-    text = text.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return _backoff(attempt)
-    left = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
-    return max(0.0, left.total_seconds())
+    asked = retry_after(text, time.time())
+    return _backoff(attempt) if asked is None else asked

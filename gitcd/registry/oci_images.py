@@ -21,8 +21,9 @@ from gitcd.registry.label_memory import LabelMemory
 from gitcd.registry.labels import ImageSource, first_image, read_source
 from gitcd.registry.listing import Page
 from gitcd.registry.oci import NOT_FOUND, OK, Oci, not_allowed
-from gitcd.registry.oci_http import Reply, UnreachedError, origin
+from gitcd.registry.oci_http import Reply, UnreachedError
 from gitcd.registry.settings import RegistrySettings
+from gitcd.web import origin
 
 _VERSION = "org.opencontainers.image.version"
 _LARGEST = 1 << 20  # bytes of a configuration

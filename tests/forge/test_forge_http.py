@@ -296,6 +296,11 @@ class TestRateLimits:
     ) -> None:
         assert asked_to_wait(status, headers, said, 1795400000.0) == seconds
 
+    @pytest.mark.parametrize("year", ["9" * 20, "10000", "2026 00:00:00 +" + "9" * 20])
+    def test_F36_a_date_that_no_calendar_has_upsets_nothing(self, year: str) -> None:
+        headers = {"retry-after": f"Mon, 01 Jan {year} 00:00:00 GMT"}
+        assert asked_to_wait(429, headers, "", 1795400000.0) == 60.0
+
     @given(
         st.integers(200, 599),
         st.dictionaries(

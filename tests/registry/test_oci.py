@@ -17,11 +17,12 @@ from gitcd.registry.docker_config import ANONYMOUS, Login, find_login
 from gitcd.registry.labels import ImageSource
 from gitcd.registry.oci import Oci, base_of
 from gitcd.registry.oci_auth import challenge_of
-from gitcd.registry.oci_http import Clock, Reply, Transport, UnreachedError, origin
+from gitcd.registry.oci_http import Clock, Reply, Transport, UnreachedError
 from gitcd.registry.oci_images import OciImages
 from gitcd.registry.oci_tags import OciTags
 from gitcd.registry.settings import Access, RegistrySettings
 from gitcd.registry.tags import Manifest
+from gitcd.web import origin
 from tests.support.distribution import LOGIN, basic, push, registry, skopeo, token_server
 from tests.support.oddregistry import OddRegistry, Said, error, sha256
 from tests.support.tls import self_signed
