@@ -8,7 +8,7 @@ from gitcd.cli.output import table
 from gitcd.cli.terminal import Console
 from gitcd.model.plan import BROKEN, Delivered, Outcome, OutcomeKind, Plan, PullAct
 from gitcd.model.reference import brief, short
-from gitcd.planning.restrictions import IN_FORCE, IN_FORCE_FOR_NOW
+from gitcd.planning.restrictions import IN_FORCE, IN_FORCE_FOR_NOW, PROMOTION_ONLY
 
 _HEADER = ("APP", "ENVIRONMENT", "CHANGE", "DIGEST", "OUTCOME", "REASON")
 _WORDS = {
@@ -30,10 +30,11 @@ _ALIKE = 2  # failures that are told one by one though they are the same
 def tell(console: Console, plan: Plan) -> None:
     """The whole talk about a plan.
 
-    Declarations that are current are counted, and listed only with `--verbose` or where a hold keeps them.
+    Declarations that are current are counted, and listed only with `--verbose` or where a hold keeps them. So are those
+    that await a promotion, and whose tags say what git does.
     """
     _warnings(console, plan)
-    shown = [each for each in plan.outcomes if console.verbose or each.kind is not OutcomeKind.CURRENT or _kept(each)]
+    shown = [each for each in plan.outcomes if console.verbose or _is_news(each)]
     if console.structured:
         for outcome in shown:
             console.say(f"{outcome.identity}: {outcome.kind}", **_details(outcome))
@@ -68,8 +69,10 @@ def _broken(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, str]]:
             yield from ((f"{_subject(each)}: {message}", remedy) for each in those)
 
 
-def _kept(outcome: Outcome) -> bool:
-    return outcome.reason in {IN_FORCE, IN_FORCE_FOR_NOW}
+def _is_news(outcome: Outcome) -> bool:
+    if outcome.kind is OutcomeKind.CURRENT:
+        return outcome.reason in {IN_FORCE, IN_FORCE_FOR_NOW}
+    return outcome.reason != PROMOTION_ONLY
 
 
 def closing_line(plan: Plan) -> str:

@@ -21,6 +21,7 @@ from gitcd.planning.matching import Surveyed
 from gitcd.planning.moments import running_freeze
 from gitcd.planning.promotion import Aim, Aims
 from gitcd.planning.resolving import MISSING, pin_of, resolve
+from gitcd.planning.restrictions import PROMOTION_ONLY
 from gitcd.planning.scopes import Scopes
 from gitcd.planning.wanted import Wanted, bare_tag, wanted
 
@@ -189,7 +190,7 @@ def _sites(surveyed: Surveyed, spec: Spec) -> _Sites | Failure:
 def _await_promotion(decision: Decision, environment: Environment, drift: str) -> Decision:
     message = f"moves by promotion from {environment.promote_from} only"
     if not drift:
-        return decision.stop(OutcomeKind.PROMOTED, "PromotionOnly", message)
+        return decision.stop(OutcomeKind.PROMOTED, PROMOTION_ONLY, message)
     remedy = f"`gitcd promote --settle {environment.promote_from} {environment.name}` moves the tag to what git says."
     spec = decision.surveyed.declared.declaration.spec
     return decision.stop(OutcomeKind.PROMOTED, "TagDrift", f"{message}; {drift}", "" if spec.follow else remedy)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 IN_FORCE = "HoldInForce"  # reason of an outcome that is current, though a hold would keep it from moving
 IN_FORCE_FOR_NOW = "HoldInForceUntil"  # the same, and time will end it
+PROMOTION_ONLY = "PromotionOnly"  # reason of an outcome that awaits promotion, and whose tag names what git says
 
 
 class State(StrEnum):

@@ -56,6 +56,16 @@ def test_a_change_is_told_from_old_to_new(capfd, old, new, shown) -> None:
     assert line.split(maxsplit=2)[2].split("  ")[0] == shown
 
 
+def test_what_awaits_a_promotion_is_counted_and_shown_where_its_tag_differs(capfd) -> None:
+    drifted = outcome(OutcomeKind.PROMOTED, reason="TagDrift", message="the tag env-prod names 1.4.2")
+    as_ever = outcome(OutcomeKind.PROMOTED, reason="PromotionOnly", message="moves by promotion from dev only")
+    _, row, *rest = told(capfd, drifted, as_ever)
+    assert row.endswith("AwaitsPromotion  the tag env-prod names 1.4.2")
+    assert rest == ["2 awaiting promotion"]
+    report.tell(Console(verbose=True), Plan("", (as_ever,)))
+    assert "moves by promotion from dev only" in capfd.readouterr().err
+
+
 def test_what_is_current_shows_no_arrow(capfd) -> None:
     report.tell(Console(verbose=True), Plan("", (outcome(OutcomeKind.CURRENT, resolved=resolved("1.3.0")),)))
     assert capfd.readouterr().err.splitlines()[1].split()[2:4] == ["1.3.0", "abababababab"]
