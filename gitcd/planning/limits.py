@@ -56,5 +56,5 @@ def _refused(declared: Declared, reason: str, message: str) -> Outcome:
         image_repo=declared.declaration.spec.image_repo,
         reason=reason,
         message=message,
-        remedy="Ask the operator, or declare it in a namespace that may.",
+        remedy="Ask the operator for it in the setting namespaces, or declare it in a namespace that may.",
     )

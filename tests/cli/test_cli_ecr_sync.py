@@ -283,6 +283,7 @@ class TestRules:
         settings.write_text("namespaces: [{name: default, environments: [prod]}]\n")
         _, err = sync(capfd, "--once", "--config", settings, code=5)
         assert "the operator does not let namespace default reach environment dev" in err
+        assert "Ask the operator for it in the setting namespaces" in err
 
     def test_a_registry_that_is_not_allowed(self, ecr, remote, capfd, monkeypatch) -> None:
         monkeypatch.setenv("GITCD_ALLOW_REGISTRIES", "210987654321")
