@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gitcd import redact
 from gitcd.errors import ConfigError
@@ -22,20 +23,22 @@ if TYPE_CHECKING:
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DEFAULT = "~/.kube/config"
 _SHOWN = 256
+Send = Callable[..., "urllib3.BaseHTTPResponse"]
 _WORKERS = 16  # connections kept open: as many as objects are applied at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An API server, with the pool of connections to it.
+    """An API server, and how to send requests there.
 
-    `namespace` is the one that counts where none is named. `authorize` answers the headers of one request: a service
-    account's token is read anew each time, as it changes while the process runs.
+    `namespace` is the one that counts where none is named. `send` takes a method, a path with its query, and what else
+    a pool of connections takes. `authorize` answers the headers of one request: a service account's token is read anew
+    each time, as it changes while the process runs.
     """
 
     server: str
     namespace: str
-    pool: urllib3.PoolManager
+    send: Send
     authorize: Callable[[], Mapping[str, str]]
 
 
@@ -148,8 +151,17 @@ def _access(configuration: Any, namespace: str) -> Access:
     from kubernetes.client.rest import RESTClientObject
 
     configuration.connection_pool_maxsize = _WORKERS
-    pool = RESTClientObject(configuration).pool_manager
-    return Access(configuration.host, namespace, pool, _authorizer(configuration))
+    send = sender(RESTClientObject(configuration).pool_manager, configuration.host)
+    return Access(configuration.host, namespace, send, _authorizer(configuration))
+
+
+def sender(manager: urllib3.PoolManager, server: str) -> Send:
+    """Sends to one server: which connections lead there is found out once, and not anew for each request."""
+    url = urlsplit(server)
+    if manager.proxy and url.scheme == "http":  # a proxy that no tunnel leads through wants to see the whole address
+        return lambda method, path, **how: manager.urlopen(method, f"{server}{path}", redirect=False, **how)
+    pool = manager.connection_from_url(server)
+    return lambda method, path, **how: pool.urlopen(method, f"{url.path}{path}", redirect=False, **how)
 
 
 def _authorizer(configuration: Any) -> Callable[[], Mapping[str, str]]:

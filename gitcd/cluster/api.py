@@ -236,14 +236,13 @@ class Api:
 
     def _send(self, request: _Request, timeout: urllib3.Timeout, **how: Any) -> urllib3.BaseHTTPResponse:
         self.calls += 1
-        return self._access.pool.request(
+        return self._access.send(
             request.method,
-            f"{self.server}{request.path}" + (f"?{urlencode(request.query)}" if request.query else ""),
+            f"{request.path}?{urlencode(request.query)}" if request.query else request.path,
             body=None if request.body is None else json.dumps(request.body),
             headers={**_HEADERS, **self._access.authorize(), **request.headers},
             timeout=timeout,
             retries=False,
-            redirect=False,
             **how,
         )
 

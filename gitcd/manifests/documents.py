@@ -43,6 +43,7 @@ _CORE = re.compile(
     r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
     r"|(?P<infinity>[-+]?\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))",
 )
+_TELLING = frozenset(["", *"nNtTfF~-+.0123456789"])  # what begins otherwise is text
 _TEXT_TAGS = {"!", "tag:yaml.org,2002:str"}
 _COLLECTION_TAGS = {None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
@@ -202,7 +203,8 @@ class _Reader:
         if type(event) is AliasEvent:
             return self._alias(event, depth)
         if not event.anchor:
-            return self._plain_node(event, depth)
+            is_scalar = type(event) is ScalarEvent  # most are
+            return self._scalar(event, self._text(event)) if is_scalar else self._plain_node(event, depth)
         nodes, text, deepest, self.deepest = self.nodes, self.text, self.deepest, depth
         value = self._plain_node(event, depth)
         self.anchors[event.anchor] = _Anchored(value, self.nodes - nodes, self.text - text, self.deepest - depth)
@@ -245,10 +247,12 @@ class _Reader:
 
     def _map(self, depth: int) -> Map:
         entries, merges, faultless = Map(), list[tuple[Any, Event]](), len(self.faults)
+        marks = entries.marks
         while type(event := self._next()) is not MappingEndEvent:
-            key = self._key(event) if type(event) is ScalarEvent else self._node(event, depth)
+            is_scalar = type(event) is ScalarEvent
+            key = self._key(event) if is_scalar else self._node(event, depth)
             value = self._node(self._next(), depth)
-            if key == "<<" and type(event) is ScalarEvent and event.implicit[0]:
+            if is_scalar and key == "<<" and event.implicit[0]:
                 merges.append((value, event))
             elif not isinstance(key, str):
                 self._fault("a key must be plain text", event)
@@ -256,7 +260,7 @@ class _Reader:
                 self._fault(f"the key {key[:_MAX_SHOWN]!r} stands here a second time", event)
             else:
                 entries[key] = value
-                entries.marks[key] = _mark(event)
+                marks[key] = _mark(event)
         for value, event in merges:
             self._merge(entries, value, event)
         if len(self.faults) > faultless:
@@ -293,7 +297,7 @@ class _Reader:
 
 def scalar(text: str) -> str | int | float | bool | None:
     """The value of a plain scalar under the core schema; a number too long to be exact comes as a float."""
-    match = _CORE.fullmatch(text)
+    match = _CORE.fullmatch(text) if text[:1] in _TELLING else None
     if match is None:
         return text
     match match.lastgroup:

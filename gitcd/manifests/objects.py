@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from gitcd.manifests import documents
@@ -31,10 +32,12 @@ _MAX_BYTES = 1 << 24  # definitions of custom kinds come in files of megabytes
 _SAFE = 1 << 53  # up to here, floats hold whole numbers exactly
 
 # Source: goyaml.v2/resolve.go in sigs.k8s.io/yaml.
-_TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
-_FALSE = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_NUMERIC = re.compile(r"[-+.0-9]")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+}
+_NUMERIC = frozenset("-+.0123456789")
 _INT = re.compile(r"[-+]?(?:0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
@@ -64,11 +67,9 @@ def plain(text: str) -> str | int | float | bool | None:
     Raises:
         UnreadableError: it is a number that JSON does not have.
     """
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if not _NUMERIC.match(text):
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMERIC:
         return text
     if _NO_NUMBER.fullmatch(text):
         raise UnreadableError(f"{text} is no number that an API server takes", remedy="put it in quotes")
@@ -142,10 +143,9 @@ def _misshapen(kind: str, value: Map) -> Iterator[str]:
     if kind not in _SHAPED:
         return
     pods = template_at(kind)
-    for path in (("spec",), ("spec", "selector"), ("spec", "selector", "matchLabels"), *_ways(pods)):
-        above = part(value, *path[:-1])
-        if not isinstance(above.get(path[-1]) or {}, Mapping):
-            yield f"{'.'.join(path)} is no map"
+    for above, key in _maps_of(kind):
+        if not isinstance(part(value, *above).get(key) or {}, Mapping):
+            yield f"{'.'.join((*above, key))} is no map"
     spec = part(value, *pods, "spec")
     for key in _CONTAINERS:
         listed = spec.get(key) or []
@@ -153,12 +153,14 @@ def _misshapen(kind: str, value: Map) -> Iterator[str]:
             yield f"{'.'.join((*pods, 'spec', key))} is no list of containers"
 
 
-def _ways(pods: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The paths down to a pod's template, and those of the maps in it."""
-    yield from (pods[: end + 1] for end in range(len(pods)))
-    yield from (
-        (*pods, *rest) for rest in (("metadata",), ("metadata", "labels"), ("metadata", "annotations"), ("spec",))
-    )
+@cache
+def _maps_of(kind: str) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Where a kind has maps down to those of its pods' template: the path of the map above, and the key."""
+    pods = template_at(kind)
+    down = (pods[: end + 1] for end in range(len(pods)))
+    below = ((*pods, *rest) for rest in (("metadata",), ("metadata", "labels"), ("metadata", "annotations"), ("spec",)))
+    selector = ("spec", "selector")
+    return tuple((path[:-1], path[-1]) for path in (("spec",), selector, (*selector, "matchLabels"), *down, *below))
 
 
 def _texts(metadata: Any) -> tuple[str, str]:

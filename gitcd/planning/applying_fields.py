@@ -43,17 +43,16 @@ def owned(live: Json, manager: str) -> str:
 
 def _held(value: Any, fields: Mapping[str, Any]) -> Any:
     """What the fields of a set hold. Source of the form: fieldpath/serialize.go in structured-merge-diff."""
-    found = []
+    found, is_map = [], isinstance(value, dict)
     for key in sorted(fields):
         if key != ".":
-            child, inner = _child(value, key), fields[key]
+            child = value.get(key[2:]) if is_map and key.startswith("f:") else _child(value, key)
+            inner = fields[key]
             found.append([key, _held(child, inner) if inner else child])
     return found
 
 
 def _child(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return value.get(key[2:]) if key.startswith("f:") else None
     return _item(value, *key.split(":", 1)) if isinstance(value, list) else None
 
 
@@ -91,8 +90,17 @@ def lacks(live: Json, manifest: Json) -> tuple[Difference, ...]:
 
     Nobody was asked: defaults, and quantities in another spelling, may show although nothing would change.
     """
-    wanted = {key: each for key, each in manifest.items() if key != "status"}  # as the server does
-    return masked(live, tuple(_lacking(live, wanted, "")))
+    return masked(live, tuple(_lacking(live, _sent(manifest), "")))
+
+
+def holds_all(live: Json, manifest: Json) -> bool:
+    """Whether an object lacks nothing of what a manifest says."""
+    return next(_lacking(live, _sent(manifest), ""), None) is None
+
+
+def _sent(manifest: Json) -> Json:
+    """What the server reads of it."""
+    return {key: each for key, each in manifest.items() if key != "status"}
 
 
 def masked(value: Json, differences: Sequence[Difference]) -> tuple[Difference, ...]:

@@ -14,6 +14,7 @@ from gitcd.git.mirror import Mirror
 from gitcd.usecases.apply_glance import state_of
 from gitcd.usecases.apply_start import revision
 from gitcd.usecases.apply_wish import Bounds, DryRun, Wish
+from gitcd.usecases.aside import begin
 from gitcd.usecases.pending import Drive, drive
 from gitcd.usecases.workspace import Workspace
 
@@ -66,11 +67,12 @@ def set_out(run: Workspace, mirror: Mirror, wish: Wish) -> Course:
         ConfigError: there is no such commit, no such cluster, or nothing that the selection meets.
         TransientError: the remote is in trouble.
     """
+    access = begin(lambda: find_access(wish.kubeconfig, wish.context))  # takes about as long as a fetch
     tree = revision(mirror, wish.revision)
     driven = Drive(tree) if wish.revision else drive(mirror, tree, run.author, lambda: _forge(run, mirror), run.now)
     if driven.outdated and wish.dry_run is DryRun.NONE:
         _withdraw(run, mirror, driven)
-    api = Api(find_access(wish.kubeconfig, wish.context), deadline=run.deadline)
+    api = Api(access.result(), deadline=run.deadline)
     bounds = Bounds(frozenset(run.settings.allow.kinds), run.limits)
     course = Course(run, mirror, mirror.tip, driven, Objects(api), bounds, wish, _ending(run, wish))
     if wish.selection.apps:

@@ -13,7 +13,7 @@ from gitcd.cluster.objects import MANAGER, Objects, ref_of
 from gitcd.errors import HinderedError, RefusedError, TransientError
 from gitcd.model.applied import Applied, Difference, Entry, Fate
 from gitcd.model.live import Manifest, Ref
-from gitcd.planning.applying_fields import differs, fingerprint, lacks, owned
+from gitcd.planning.applying_fields import differs, fingerprint, holds_all, lacks, owned
 from gitcd.planning.applying_parts import (
     ENVIRONMENT,
     drops_replicas,
@@ -135,7 +135,7 @@ class Writer:
             return self._told(manifest, live, lacks(live, manifest.value) if live else ()), Entry(manifest.ref)
         if self.dry_run is DryRun.NONE:
             live = self._adopted(manifest, live)
-        if live and (self.dry_run is DryRun.SERVER or not lacks(live, manifest.value)):
+        if live and (self.dry_run is DryRun.SERVER or holds_all(live, manifest.value)):
             then = self._sent(manifest, live, dry_run=True)
             if found := differs(live, then, MANAGER):
                 _log.debug("%s: %s", manifest.ref, ", ".join(each.path for each in found))
