@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gitcd.model.declaration import Apply as ApplySpec
@@ -274,6 +274,54 @@ def test_the_copy_stays_while_no_other_pod_is_ready():
     world.live[TILES]["status"] = {}
     table = canary.table(world.release)
     assert (retreat(table, world.facts, "Approval2"), table.sweep(world.facts)) == ((), ())
+    left = replace(world.release, spec=replace(world.release.spec, strategy=Strategy("RollingUpdate")), left=(COPY,))
+    facts = replace(world.facts, release=left, record=Record())
+    assert advance(table_of(left), facts) != Do("Clear", (Delete(COPY, "u-2"),))
+
+
+def test_an_object_that_is_no_copy_of_it_is_left_alone():
+    world = World()
+    world.live[COPY] = {**deployment("1"), "metadata": {"name": COPY.name, "namespace": "team", "uid": "u-9"}}
+    failed = run(world)
+    assert isinstance(failed, Failed)
+    assert (failed.trouble.reason, failed.trouble.blames) == ("CanaryNameTaken", False)
+    table = canary.table(world.release)
+    assert (retreat(table, world.facts, failed.step), table.sweep(world.facts)) == ((), ())
+
+
+@pytest.mark.parametrize("is_unwell", [True, False])
+def test_only_pods_that_are_not_ready_in_time_are_the_fault_of_the_version(is_unwell):
+    world = World()
+    world.turn()
+    world.now += timedelta(minutes=15)
+    facts = world.facts
+    if not is_unwell:  # as where nobody lets the copy have the pods that it shall have
+        facts = replace(facts, health={**facts.health, COPY: Health(COPY, State.CURRENT)})
+        facts.live[COPY]["spec"]["replicas"] = 3
+    failed = advance(canary.table(facts.release), facts)
+    assert isinstance(failed, Failed)
+    assert (failed.trouble.reason, failed.trouble.blames) == ("Timeout", is_unwell)
+
+
+@pytest.mark.parametrize(("good", "is_known"), [("2", True), ("1", False), ("", False)])
+def test_only_what_was_found_good_last_needs_no_canary_because_it_ran_before(good, is_known):
+    """What failed ran before, too."""
+    world = World(good=digest(good))
+    ran = {**deployment("2"), "kind": "ReplicaSet"}
+    owner = {"kind": "Deployment", "name": "tiles", "uid": "u-1", "controller": True}
+    ran["metadata"] = {"name": "tiles-1", "namespace": "team", "ownerReferences": [owner]}
+    facts = replace(world.facts, around={TILES: Around(replica_sets=(ran,))})
+    decision = advance(canary.table(world.release), facts)
+    assert isinstance(decision, Do)
+    assert decision.step == ("Promote" if is_known else "Weight1")
+
+
+def test_what_goes_back_is_not_verified():
+    world = World()
+    strategy = replace(world.release.spec.strategy, verify=(CHECK,))
+    release = replace(world.release, spec=replace(world.release.spec, strategy=strategy))
+    assert canary.table(release).steps[-1].name == "Verify"
+    assert canary.table(replace(release, back=True)).steps[-1].name == "Clean"
 
 
 def routed(world: World, canary: int, state: State) -> tuple[Share, Facts]:
@@ -335,6 +383,8 @@ def test_the_copy_has_the_labels_that_a_service_selects_and_a_selector_of_its_ow
     assert made["spec"]["template"]["metadata"]["labels"] == {"app": "tiles", "gitcd.io/track": "canary"}
     assert made["spec"]["selector"]["matchLabels"] == {"app": "tiles", "gitcd.io/track": "canary"}
     assert "replicas" not in made["spec"]
+    stated = replace(world.release.workloads[0], value=deployment("2", 9))
+    assert "replicas" not in Copy(stated).manifest(world.facts).value["spec"], "or each write would bring them all"
     assert made["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     assert world.release.workloads[0].value["spec"]["selector"]["matchLabels"] == {"app": "tiles"}, "left as it was"
 
@@ -349,6 +399,17 @@ def test_with_ownership_of_images_the_rest_is_as_the_cluster_has_it():
     assert images(action.manifest.value) == {"app": f"{REPO}:2@{digest('2')}", "sidecar": "x:1"}
 
 
+@pytest.mark.parametrize(("written", "pods"), [("7", 7), ("10001", 4), ("999999999999", 4), ("-1", 4), ("many", 4)])
+def test_no_copy_grows_by_what_somebody_writes_on_it(written, pods):
+    world = World()
+    run(world)
+    world.live[COPY]["metadata"]["annotations"]["gitcd.io/pods"] = written
+    assert Copy(world.release.workloads[0]).pods(world.facts) == pods
+
+
+@example("a" * 56)
+@example("a" * 57)
+@example("a" * 48 + "-" * 5 + "b" * 10)
 @given(st.text("abc-.", min_size=1, max_size=100))
 def test_the_name_of_a_copy_is_short_enough(name):
     ref = replace(TILES, name=name)
