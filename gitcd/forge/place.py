@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from gitcd.errors import ConfigError
 from gitcd.model.settings import Forge
@@ -60,11 +60,18 @@ def locate(remote: str, forge: Forge) -> Place:
 def _parts(remote: str) -> tuple[str, str, str]:
     """Host; host with port where http or https names them; path without leading and closing slashes."""
     if "://" in remote:
-        url = urlsplit(remote)
+        url = _split(remote)
         authority = url.netloc if url.scheme in {"http", "https"} else ""
         return (url.hostname or "").lower(), authority, unquote(url.path).strip("/")
     scp = _SCP.fullmatch(remote)
     return (scp["host"].lower(), "", scp["path"].strip("/")) if scp else ("", "", remote.strip("/"))
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise ConfigError(f"{address} is not an address", remedy="write it as https://HOST/OWNER/NAME") from error
 
 
 def _kind(host: str) -> str:
@@ -75,7 +82,7 @@ def _kind(host: str) -> str:
 
 def _below(url: str, path: str) -> str:
     """A forge may live below a path of its host, which http remotes then begin with."""
-    root = urlsplit(url).path.strip("/")
+    root = _split(url).path.strip("/")
     return path.removeprefix(f"{root}/") if root else path
 
 
@@ -96,7 +103,7 @@ def _codecommit(remote: str, host: str, path: str, forge: Forge) -> Place:
 
 
 def _refuse_plain_http(url: str) -> None:
-    parts = urlsplit(url)
+    parts = _split(url)
     host = parts.hostname or ""
     try:
         loopback = ipaddress.ip_address(host).is_loopback

@@ -57,6 +57,9 @@ def test_addresses(remote: str, forge: Forge, place: Place | None) -> None:
         ("https://github.com/a/..", Forge(), "OWNER/NAME"),
         ("https://git.example.com/a/b", Forge(kind="gitea", url="http://git.example.com"), "unencrypted"),
         ("https://git.example.com/a/b", Forge(kind="codecommit"), "no repository of CodeCommit"),
+        ("[:0", Forge(kind="github"), r"https://\[ is not an address"),
+        ("https://[github.com/a/b", Forge(), "is not an address"),
+        ("https://git.example.com/a/b", Forge(kind="gitea", url="https://[::1/gitea"), "is not an address"),
     ],
 )
 def test_addresses_that_lead_nowhere(remote: str, forge: Forge, words: str) -> None:
