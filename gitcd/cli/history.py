@@ -35,7 +35,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     from gitcd.usecases.keeping import source_of
     from gitcd.usecases.status_history import events
 
-    if not arguments["repo"] and _is_place(arguments["app"] or ""):
+    if not arguments["repo"] and options.is_place(arguments["app"] or ""):
         arguments |= {"app": "", "repo": arguments["app"]}
     apps = frozenset({arguments["app"]} if arguments["app"] else ())
     run = session.workspace(arguments)
@@ -51,11 +51,6 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     more = "; there are more, --limit 0 shows all" if len(seen) > len(found) else ""
     console.say(f"{output.counted(len(found), 'change')}{more}")
     return ExitCode.OK
-
-
-def _is_place(operand: str) -> bool:
-    """Whether the only operand is a repository: no declaration is called like that."""
-    return ":" in operand or operand.startswith((".", "/", "~")) or operand.endswith(".git")
 
 
 def _row(event: Event) -> tuple[str, ...]:

@@ -59,8 +59,9 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
 
     if arguments["lists"]:
         return _list(console, form, arguments)
-    if not arguments["app"]:
-        raise click.UsageError("say what to hold: APP is missing", click.get_current_context())
+    if not arguments["app"] or options.is_place(arguments["app"]):
+        missing = "say what to hold: APP is missing; a whole environment is stopped by its freeze in gitcd.yaml"
+        raise click.UsageError(missing, click.get_current_context())
     details = {name: arguments[name] for name in ("app", "reject", "version", "reason", "until")}
     details |= {"by": session.author(console, arguments["by"]), "environments": arguments["environment"]}
     return carry_out(

@@ -77,7 +77,20 @@ held_repository = click.argument(
 )  # fmt: skip
 
 APP_HELP = "A declaration's name, namespace/name or environment/namespace/name."
-app = click.argument("app", help=APP_HELP, shell_complete=completing.apps)
+
+
+def is_place(operand: str) -> bool:
+    """Whether an operand is a repository: no declaration is called like that."""
+    return ":" in operand or operand.startswith((".", "/", "~")) or operand.endswith(".git")
+
+
+def _named(context: click.Context, _: click.Parameter, value: str) -> str:
+    if is_place(value):
+        raise click.UsageError("say which declaration: APP is missing, and a repository stands in its place", context)
+    return value
+
+
+app = click.argument("app", help=APP_HELP, shell_complete=completing.apps, callback=_named)
 
 environments = _option(
     "--environment", "-e", variable="GITCD_ENVIRONMENT", multiple=True, type=_Names(), metavar="NAME",

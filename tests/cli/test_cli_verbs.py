@@ -386,6 +386,11 @@ class TestHold:
             "commits": [remote.tip],
         }
 
+    @pytest.mark.parametrize("verb", ["hold", "release", "explain", "rollback"])
+    @pytest.mark.parametrize("place", [".", "https://git.example.com/config", "remote.git"])
+    def test_a_repository_in_place_of_the_name_is_noticed(self, capfd, verb: str, place: str) -> None:
+        assert "APP is missing" in gitcd(capfd, verb, place, code=2)[1]
+
     def test_a_checkout_needs_in_place(self, ecr, checkout, capfd, monkeypatch) -> None:
         assert "--in-place" in gitcd(capfd, "hold", APP, checkout, code=2)[1]
         monkeypatch.chdir(checkout)
