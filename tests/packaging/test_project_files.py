@@ -42,6 +42,15 @@ def test_T27_the_lock_pins_every_dependency_by_hash(root: Path) -> None:
     assert all("==" in name and "--hash=sha256:" in entry for name, entry in pinned.items())
 
 
+def test_the_oldest_python_is_the_same_wherever_one_is_named(root: Path) -> None:
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text())
+    oldest = pyproject["project"]["requires-python"].removeprefix(">=")
+    said = re.findall(r"Python :: (3\.\d+)", "\n".join(pyproject["project"]["classifiers"]))
+    assert said[0] == pyproject["tool"]["mypy"]["python_version"] == oldest
+    assert pyproject["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert f"Python {oldest} or newer" in (root / "README.md").read_text()
+
+
 def test_the_image_runs_what_was_tested(root: Path) -> None:
     tested, run = (_pinned(root / name) for name in LOCKS)
     assert run.items() <= tested.items()
