@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -50,9 +49,8 @@ class Deed:
 class Reviewer:
     """Asks by TokenReview and SubjectAccessReview, and remembers an answer for some seconds."""
 
-    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
-        self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[str, Deed], tuple[float, Verdict]] = {}
 
@@ -66,7 +64,7 @@ class Reviewer:
         if not token or len(token) > _LONGEST_TOKEN:
             return Verdict.UNKNOWN
         key = hashlib.sha256(token.encode()).hexdigest(), deed
-        now = self._clock()
+        now = time.monotonic()
         with self._lock:
             until, verdict = self._known.get(key, (now, Verdict.UNKNOWN))
         if until > now:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
@@ -40,18 +40,10 @@ _UNREACHED = ("i/o timeout", "no route to host", "network is unreachable", "no s
 class Services:
     """Looks at Services. `inside`: this process runs in the cluster, so that their addresses lead to them."""
 
-    def __init__(
-        self,
-        objects: Objects,
-        *,
-        inside: bool,
-        seconds: float = _SECONDS,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, objects: Objects, *, inside: bool, seconds: float = _SECONDS) -> None:
         self._objects = objects
         self._inside = inside
         self._seconds = seconds
-        self._sleep = sleep
         self._pool: urllib3.PoolManager | None = None
 
     def look(self, namespace: str, verify: Verify) -> Look:
@@ -84,7 +76,7 @@ class Services:
         for _ in range(_LAGS):
             if not _lags(answer):
                 break
-            self._sleep(_LAG)
+            time.sleep(_LAG)
             answer = self._objects.api.knock(path, self._seconds, _of_its_own)
         return answer
 

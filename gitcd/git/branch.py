@@ -131,7 +131,6 @@ def move_branches(
     moves: Iterable[Move],
     *,
     base: str,
-    attempts: int = ATTEMPTS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, PushResult]:
     """Move branches of pull requests, all by one push, and find out what became of each.
@@ -146,12 +145,12 @@ def move_branches(
     if strange := [name for name in pending if name == base or not name.startswith(FOLDER)]:
         raise ValueError(f"{strange[0]} is no branch of a pull request")
     results: dict[str, PushResult] = {}
-    for attempt in range(attempts):
+    for attempt in range(ATTEMPTS):
         if not pending:
             break
         if attempt:
             sleep(_FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
-        settled = _attempt(origin, list(pending.values()), last=attempt == attempts - 1)
+        settled = _attempt(origin, list(pending.values()), last=attempt == ATTEMPTS - 1)
         results |= settled
         pending = {name: move for name, move in pending.items() if name not in settled}
     return results

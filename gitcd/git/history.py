@@ -186,10 +186,6 @@ class History:
                 changed[current].add(name)
         return changed
 
-    def last_change(self, path: str) -> PastCommit | None:
-        """The newest commit that touched the path; None if none did."""
-        return next(self._commits([f"{self._folder}{path}"], "--max-count=1"), None)
-
     def files_at(self, wanted: Mapping[str, Collection[str]]) -> dict[str, dict[str, bytes]] | MissingHistory:
         """The bytes that files had in commits, both by name; a path that a commit did not hold is left out."""
         below = {commit: [f"{self._folder}{path}" for path in paths] for commit, paths in wanted.items()}

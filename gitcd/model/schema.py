@@ -56,16 +56,13 @@ def plain(instance: object) -> dict[str, Any]:
     return document
 
 
-def json_schema(cls: type, *, title: str = "", identifier: str = "") -> JsonSchema:
+def json_schema(cls: type, *, title: str = "") -> JsonSchema:
     """The JSON Schema (draft 2020-12) of documents of the class.
 
     It accepts what the validator accepts, but for what it cannot say: that a regular expression can be used here, that
     a date exists in its month, how long the path of a repository is, and that list items differ in one field.
     """
-    head: JsonSchema = {"$schema": DIALECT}
-    if identifier:
-        head["$id"] = identifier
-    return {**head, "title": title or cls.__name__, **table(cls).json_schema()}
+    return {"$schema": DIALECT, "title": title or cls.__name__, **table(cls).json_schema()}
 
 
 def table(cls: type) -> ObjectShape:

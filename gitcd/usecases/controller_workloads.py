@@ -27,15 +27,9 @@ class _Answer:
 class Workloads:
     """Answers for some seconds what was found before, so that no number of readers is a load for the API server."""
 
-    def __init__(
-        self,
-        api: Api,
-        declared: Callable[[], Sequence[ContainerVersion]],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, api: Api, declared: Callable[[], Sequence[ContainerVersion]]) -> None:
         self._api = api
         self._declared = declared
-        self._clock = clock
         self._lock = threading.Lock()
         self._kept: dict[str, _Answer] = {}
 
@@ -48,8 +42,8 @@ class Workloads:
         """
         with self._lock:
             answer = self._kept.get(namespace)
-            if answer is None or self._clock() - answer.at >= _KEPT_SECONDS:
-                answer = _Answer(self._clock(), tuple(self._find(namespace)))
+            if answer is None or time.monotonic() - answer.at >= _KEPT_SECONDS:
+                answer = _Answer(time.monotonic(), tuple(self._find(namespace)))
                 self._kept = {name: each for name, each in self._kept.items() if answer.at - each.at < _KEPT_SECONDS}
                 self._kept[namespace] = answer
         return answer.rows

@@ -52,10 +52,8 @@ def publish(
     *,
     author: Author,
     when: datetime,
-    attempts: int = ATTEMPTS,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Published[Work]:
-    """Compute commits on the branch's tip and push them, again on every new tip, at most `attempts` times.
+    """Compute commits on the branch's tip and push them, again on every new tip, at most `ATTEMPTS` times.
 
     `compute` gets the tip's tree and id. The base branch is never forced: a push that finds another tip is given up,
     and what it carried is computed anew.
@@ -64,7 +62,7 @@ def publish(
         ConfigError: the remote or the branch is nothing to work with.
         TransientError: the remote cannot be reached.
     """
-    for attempt in range(1, attempts + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         tip = mirror.fetch()
         work, commits = compute(CommitTree(mirror.git, tip), tip)
         written = write_commits(mirror.git, tip, commits, author=author, when=when) if commits else []
@@ -75,9 +73,9 @@ def publish(
             mirror.landed(written[-1])
         if result.kind is Pushed.LANDED or _lies_below(mirror, written[-1], result):
             return Published(work, tuple(written), attempts=attempt)
-        if result.kind is not Pushed.MOVED or attempt == attempts:
+        if result.kind is not Pushed.MOVED or attempt == ATTEMPTS:
             return Published(work, failure=_failure(result, mirror, attempt), attempts=attempt)
-        sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.3, 1))  # noqa: S311 - jitter, no secret
+        time.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.3, 1))  # noqa: S311 - jitter, no secret
     raise AssertionError("at least one attempt is made")
 
 

@@ -131,16 +131,6 @@ def test_files_that_cannot_be_had_are_a_value(mirror: Mirror, remote: Bare) -> N
     assert isinstance(found.files_at({commit: ["prod/app.yaml"]}), MissingHistory)
 
 
-def test_the_last_change_of_a_path(mirror: Mirror, remote: Bare) -> None:
-    changed = move(remote, ONE)
-    remote.commit({"README.md": b"later"})
-    found = history(mirror)
-    last = found.last_change("prod/app.yaml")
-    assert last
-    assert (last.oid, last.author) == (changed, "Ada")
-    assert found.last_change("never.yaml") is None
-
-
 def test_three_hundred_paths_are_one_process(mirror: Mirror, remote: Bare, processes: list[list[str]]) -> None:
     for n in range(5):
         remote.commit({f"app{i}/d.yaml": b"%d" % n for i in range(300)}, "Bump\n\n" + render([Move(TILES, ONE)]))
