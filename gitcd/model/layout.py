@@ -32,7 +32,7 @@ Granularity = Literal["run", "environment", "app"]
 @dataclass(frozen=True, slots=True)
 class EnvironmentDelivery:
     mode: Annotated[DeliveryMode, Doc("Commit to the branch, or open a pull request.")] = "Commit"
-    group: Annotated[GroupName, Doc("env: one pull request for the environment; app: one for each declaration.")] = ""
+    group: Annotated[GroupName, Doc("One pull request for the whole env, for each app, or for each namespace.")] = ""
     on_closed: Annotated[Literal["hold", "recreate"], Doc("What a pull request closed without a merge means.")] = "hold"
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # names of branches are asked for in every run, what stands o
 FOLDER = "gitcd/"
 ONE = "env"  # the group that is a whole environment
 EACH = "app"  # the group that is every declaration by itself
+OF_NAMESPACE = "namespace"  # the group that is a namespace of the environment
 _BACK = "rollback/"
 _OVER = "switch/"
 _LOCK = ".lock"  # no ref may end so
@@ -111,8 +112,9 @@ def _branch(mover: Decision, scopes: Scopes) -> str:
     if not (asked or asks_for_pull(declared, scopes)):
         return ""
     group = (own.group if own else "") or common.group or EACH
-    name = f"{declared.identity.namespace}.{declared.identity.name}" if group == EACH else group
-    return branch_name(environment.name, name)
+    namespace, name = declared.identity.namespace, declared.identity.name
+    known = {EACH: f"{namespace}.{name}", OF_NAMESPACE: namespace}
+    return branch_name(environment.name, known.get(group, group))
 
 
 def _companies(movers: Sequence[Decision]) -> Iterator[list[Decision]]:

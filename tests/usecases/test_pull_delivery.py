@@ -163,6 +163,16 @@ class TestOpening:
             "envs/prod/other/deployment.yaml"
         )
 
+    def test_every_namespace_by_itself(self, remote, tags, forge):
+        paths = [f"envs/prod/other/{name}.yaml" for name in ("cv", "deployment")]
+        moved = {path: remote.show(path).replace(b"namespace: team", b"namespace: maps") for path in paths}
+        remote.commit({"gitcd.yaml": layout("namespace"), **moved})
+        for name in ("app", "other"):
+            tags.move(f"team/{name}", "env-prod", "1.1.0")
+        run(remote, tags, forge)
+        assert branches(remote) == ["gitcd/prod/maps", "gitcd/prod/team"]
+        assert [pull.title for pull in forge.pulls] == ["prod: other 1.0.0 -> 1.1.0", "prod: app 1.0.0 -> 1.1.0"]
+
     def test_a_declaration_may_ask_for_more_and_not_for_less(self, remote, tags, forge):
         for path, mode in (("envs/dev/app/cv.yaml", "PullRequest, group: maps"), ("envs/prod/app/cv.yaml", "Commit")):
             remote.commit({path: remote.show(path) + f"  delivery: {{mode: {mode}}}\n".encode()})
