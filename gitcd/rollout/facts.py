@@ -131,7 +131,7 @@ class Facts:
     def since(self, step: str) -> datetime:
         """Since when a step has been going on: never before its objects became what they are, nor in times to come."""
         begun = self.record.since if self.record.step == step else None
-        if begun is None or begun > self.now:
+        if begun is None:
             return self.now
         return min(max(begun, self.changed or begun), self.now)
 

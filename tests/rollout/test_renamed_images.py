@@ -45,6 +45,25 @@ def test_a_new_name_counts_only_where_nothing_in_it_says_otherwise(image, there,
     assert bool(_facts(image, there, renamed=there).pending) is not same
 
 
+def test_a_workload_of_which_only_some_images_are_those_of_the_commit_does_not_run_it():
+    facts = _facts(f"{WEB}:1.0.0", f"{WEB}:1.0.0")
+    (wanted, there) = (
+        each["spec"]["template"]["spec"]["containers"]
+        for each in (
+            facts.release.workloads[0].value,
+            facts.live[REF],
+        )
+    )
+    assert not facts.pending
+    wanted.append({"name": "side", "image": "side:2"})
+    there.append({"name": "side", "image": "side:1"})
+    assert facts.pending
+    there[1]["image"] = "side:2"
+    assert not facts.pending
+    there[0]["image"] = f"{WEB}:0.9.0"
+    assert facts.pending
+
+
 def test_a_name_that_nobody_has_explained_does_not_run_the_commit():
     """It may be the registry that the commit moves away from."""
     image, there = f"{WEB}:1.0.0@{ONE}", f"{MIRROR}:1.0.0@{ONE}"

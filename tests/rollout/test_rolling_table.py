@@ -196,10 +196,10 @@ def test_killed_and_poisoned_it_ends_as_if_nothing_had_happened(
     assert cluster.applied == 1
 
 
-def _stateful(ready: bool, revision: str, **spec: Any) -> Facts:
+def _stateful(ready: bool, revision: str, seen: int = 1, **spec: Any) -> Facts:
     ref = replace(REF, kind="StatefulSet")
     live = _workload(NEW, ref)
-    live["status"] = {"observedGeneration": 1, "updateRevision": "tiles-1"}
+    live["status"] = {"observedGeneration": seen, "updateRevision": "tiles-1"}
     live["spec"] |= spec
     owner = {"kind": "StatefulSet", "name": "tiles", "uid": "1", "apiVersion": "apps/v1", "controller": True}
     pod = {
@@ -233,8 +233,9 @@ def test_a_stuck_pod_of_another_revision_is_deleted() -> None:
         _stateful(ready=False, revision="tiles-1"),
         _stateful(ready=False, revision="tiles-0", updateStrategy={"type": "OnDelete"}),
         _stateful(ready=False, revision="tiles-0", updateStrategy={"rollingUpdate": {"partition": 1}}),
+        _stateful(ready=False, revision="tiles-0", seen=0),
     ],
-    ids=["it is ready", "it is of the new revision", "people delete them", "a part stays old"],
+    ids=["it is ready", "it is of the new revision", "people delete them", "a part stays old", "nobody has looked"],
 )
 def test_other_pods_of_a_stateful_set_are_left_alone(facts: Facts) -> None:
     assert isinstance(advance(rolling.table(facts.release), facts), Wait)

@@ -105,6 +105,12 @@ def test_a_step_that_takes_too_long_has_failed() -> None:
     assert decision == Failed("One", Trouble("Timeout", "step One was not done within 1m"))
 
 
+def test_a_step_without_any_time_is_begun_before_it_is_too_late() -> None:
+    table = _table(replace(_step("One", action=lambda _: [ACTION]), timeout=timedelta(0)))
+    assert advance(table, _facts()) == Do("One", (ACTION,))
+    assert isinstance(advance(table, _facts("One", NOW)), Failed)
+
+
 def test_no_time_counts_while_something_holds() -> None:
     table = _table(_step("One", holds=lambda _: "waits for a person"))
     assert advance(table, _facts("One", NOW - timedelta(hours=1))) == Wait("One", "waits for a person")
