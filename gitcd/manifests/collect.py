@@ -92,6 +92,11 @@ class Collector:
         if self.needles is not None and self.owner.name.encode() in self.needles:
             self.refusals.append(Refusal(cursor.document.path, cursor.line, reason))
 
+    def pass_by(self, cursor: Cursor, reason: str) -> None:
+        """A text that cannot be looked into, and may hold an image."""
+        if self.needles is not None:
+            self._filled_in(cursor, [cursor], f"{reason}; write valuesObject")
+
     def _add(
         self, cursor: Cursor, form: Form, parts: Mapping[str, Cursor], reference: Reference, **of_workload: Any
     ) -> None:

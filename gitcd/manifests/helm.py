@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from yaml.nodes import ScalarNode
 
+from gitcd.manifests.chunks import EditRefused
 from gitcd.manifests.collect import Collector, text_of
 from gitcd.manifests.cursor import Cursor
-from gitcd.model.site import Form
+from gitcd.manifests.texts import Text
+from gitcd.model.site import Form, Site
 
 _ARGO_CD = frozenset({"Application", "ApplicationSet"})
 _KEYS = ("registry", "repository", "tag", "digest")
@@ -19,14 +22,31 @@ def find(item: Cursor, collector: Collector) -> None:
     # Some charts have a value named `kind`; an object has an apiVersion too.
     is_object = bool(owner.kind and owner.api_version)
     if b"repository" in raw or (not is_object and b"image" in raw):
-        for mapping in item.mappings():
-            _values(mapping, collector)
-            if not is_object and (image := mapping.get("image")):
-                collector.image(image, image.text)
+        _tree(item, collector, has_images=not is_object)
     application = item.at("spec", "template") if owner.kind == "ApplicationSet" else item
     if application and owner.kind in _ARGO_CD:
         for source in _sources(application):
             _argo(source, collector)
+
+
+def in_text(text: Text, collector: Collector) -> list[tuple[Site, Site]]:
+    """What a text of values holds, each as a site of the file, and as one of the text by itself.
+
+    Raises:
+        EditRefused: the text is no YAML.
+    """
+    inner, document = Collector(collector.needles, owner=collector.owner), text.composed()
+    _tree(Cursor(document, document.root), inner, has_images=True)
+    collector.refusals += [replace(each, line=text.line(each.line)) for each in inner.refusals]
+    return [(text.outer(site), site) for site in inner.sites]
+
+
+def _tree(root: Cursor, collector: Collector, *, has_images: bool) -> None:
+    """All values of a tree. `has_images`: an `image` may be one by itself, as in a file of values."""
+    for mapping in root.mappings():
+        _values(mapping, collector)
+        if has_images and (image := mapping.get("image")):
+            collector.image(image, image.text)
 
 
 def _values(mapping: Cursor, collector: Collector) -> None:
@@ -53,6 +73,8 @@ def _argo(source: Cursor, collector: Collector) -> None:
     if images := source.at("kustomize", "images"):
         for image in images.items():
             collector.image(image, image.text.rpartition("=")[2])
+    if (values := source.at("helm", "values")) and values.text:
+        _text(values, collector)
     parameters = source.at("helm", "parameters")
     if parameters is None:
         return
@@ -60,6 +82,17 @@ def _argo(source: Cursor, collector: Collector) -> None:
     for name in by_name:
         if name.endswith("image.repository"):
             _prefixed(name.removesuffix("repository"), by_name, collector)
+
+
+def _text(values: Cursor, collector: Collector) -> None:
+    text = Text.of(values)
+    try:
+        if text and not values.doubt:
+            collector.sites += [site for site, _ in in_text(text, collector)]
+        else:
+            collector.pass_by(values, values.doubt.reason if values.doubt else "is a text, but no plain block of YAML")
+    except EditRefused as error:
+        collector.pass_by(values, f"is a text that {error.refusal.reason}")
 
 
 def _prefixed(prefix: str, by_name: Mapping[str, Cursor], collector: Collector) -> None:

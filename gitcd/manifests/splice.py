@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from gitcd.manifests.aliases import check_aliases
 from gitcd.manifests.changes import Splice, insert_keys, remove_key, replace_scalar
 from gitcd.manifests.chunks import Chunk, EditRefused, split, unreadable
+from gitcd.manifests.collect import Collector
 from gitcd.manifests.compose import Document, compose, is_merge
 from gitcd.manifests.cursor import Cursor
+from gitcd.manifests.helm import in_text
+from gitcd.manifests.texts import Text, holder
 from gitcd.manifests.verify import difference
 from gitcd.model.reference import suffix
 from gitcd.model.site import Form, Refusal, Site, SiteEdit
@@ -42,9 +46,16 @@ def write(path: str, data: bytes, edits: Sequence[SiteEdit]) -> bytes:
 def _write_document(path: str, data: bytes, chunk: Chunk, edits: Sequence[SiteEdit]) -> bytes:
     document = compose(path, data, chunk)
     writer = _Writer(document)
+    inside: defaultdict[str, list[SiteEdit]] = defaultdict(list)
+    root = Cursor(document, document.root)
     for edit in edits:
-        writer.make(edit)
+        if text := holder(root, edit.site.pointer):
+            inside[text.pointer].append(edit)
+        else:
+            writer.make(edit)
     splices = writer.finish()
+    for pointer, each in inside.items():
+        splices += _in_text(root, pointer, each)
     if not splices:
         return document.raw
     new = _spliced(document, splices)
@@ -55,6 +66,23 @@ def _write_document(path: str, data: bytes, chunk: Chunk, edits: Sequence[SiteEd
     if different := difference(document.root, reread.root):
         raise _inexact(edits, f"something else at line {reread.line(different)}")
     return new
+
+
+def _in_text(root: Cursor, pointer: str, edits: Sequence[SiteEdit]) -> list[Splice]:
+    """The same inside a text, which is written as a document by itself first."""
+    cursor, first = root.find(pointer), edits[0].site
+    text = Text.of(cursor) if cursor and not cursor.doubt else None
+    if cursor is None or text is None:
+        raise EditRefused(Refusal(first.path, first.line, "has changed since it was read"))
+    check_aliases(root.document, [cursor.node], {pointer})
+    inner = {site.spot: (site.spans, one) for site, one in in_text(text, Collector(None))}
+    moved = []
+    for edit in edits:
+        spans, site = inner.get(edit.site.spot, ({}, edit.site))
+        if spans != edit.site.spans:
+            raise EditRefused(Refusal(first.path, edit.site.line, "has changed since it was read"))
+        moved.append(replace(edit, site=site))
+    return text.changed(write(first.path, text.data, moved))
 
 
 def _inexact(edits: Sequence[SiteEdit], instead: str) -> EditRefused:

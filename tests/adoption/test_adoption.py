@@ -226,6 +226,7 @@ ARGO_CD = Case(
             25: f"          image: {{registry: {HOST}, repository: team/front, "
             f"tag: \"5.1.0\", digest: '{at('team/front', '5.1.0')}'}}",
         },
+        "apps/production/legacy.yaml": {15: f"          tag: {pinned('team/front', '5.1.0')}"},
         "apps/production/orders.yaml": {11: f"        - {HOST}/team/orders:{pinned('team/orders', '2.1.0')}"},
         "apps/production/search.yaml": {16: f"            value: {pinned('team/search', '8.2.0')}"},
         "apps/production/plain/gateway.yaml": {

@@ -40,13 +40,26 @@ class TestArgoCd:
             b"team/outbox:1.5.0 ", f"team/outbox:{pinned('team/outbox', '1.6.0')} ".encode()
         )
 
-    def test_values_in_a_block_of_text_are_not_touched(self):
+    def test_values_in_a_block_of_text_are_changed_where_they_stand(self):
         files = {
             "legacy.yaml": load("argocd")["apps/production/legacy.yaml"],
             "cv.yaml": declare("front", "team/front", "production").encode(),
         }
         plan = plan_for(files, tags_of(("team/front", "production", "5.1.0")))
-        assert (only(plan).reason, plan.files) == ("MatchedNothing", ())
+        (change,) = plan.files
+        assert change.after == files["legacy.yaml"].replace(b"4.9.9", pinned("team/front", "5.1.0").encode())
+
+    def test_values_in_a_text_that_is_no_plain_block_are_refused_beside_other_places(self):
+        folded = load("argocd")["apps/production/legacy.yaml"].replace(b"values: |", b"values: >")
+        files = {
+            "legacy.yaml": folded,
+            "values.yaml": f"image: {HOST}/team/front:4.9.9\n".encode(),
+            "cv.yaml": declare("front", "team/front", "production").encode(),
+        }
+        outcome = only(plan_for(files, tags_of(("team/front", "production", "5.1.0"))))
+        assert outcome.reason == "ManifestRefused"
+        assert "legacy.yaml:12" in outcome.message
+        assert "valuesObject" in outcome.message
 
 
 class TestFlux:

@@ -25,7 +25,8 @@ FILES = {
 }
 SITES = {path: manifests.find(path, data).sites for path, data in FILES.items()}
 WRITABLE = [path for path, sites in SITES.items() if sites]
-KEYS = {"image", "newTag", "digest", "tag", "value"}  # `value`: a Helm parameter of an Application
+# `value`: a Helm parameter of an Application, `values`: what it has as a text
+KEYS = {"image", "newTag", "digest", "tag", "value", "values"}
 
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,40}", fullmatch=True) | st.sampled_from(
     ["1.10", "0123", "12e4567", "on", "null", "1_000", "0x1f", "y", "2026-01-01", "v1.0.0"]

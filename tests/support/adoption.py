@@ -92,6 +92,11 @@ def differing(before: bytes, after: bytes, version: str) -> dict[tuple[Any, ...]
     return {path: new.get(path) for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
 
 
+def _new_lines(value: str, before: str) -> list[str]:
+    """A value itself; of one that is a text of several lines those that were not there."""
+    return [line for line in value.splitlines() if line not in before] if "\n" in value else [value]
+
+
 def _walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     if isinstance(value, dict):
         for key, child in value.items():
@@ -144,6 +149,7 @@ class Case:
                 written = [value for value in changes.values() if value is not None]
                 assert all(isinstance(value, str) for value in written), (path, changes)
                 text = "\n".join(lines.values())
-                assert all(value in text for value in written), (path, changes)
+                new = (each for value in written for each in _new_lines(value, before[path].decode()))
+                assert all(each in text for each in new), (path, changes)
                 assert len(written) >= len(lines), (path, changes)
             assert gone == self.removed
