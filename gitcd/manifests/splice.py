@@ -53,9 +53,8 @@ def _write_document(path: str, data: bytes, chunk: Chunk, edits: Sequence[SiteEd
             inside[text.pointer].append(edit)
         else:
             writer.make(edit)
-    splices = writer.finish()
-    for pointer, each in inside.items():
-        splices += _in_text(root, pointer, each)
+    splices = [splice for pointer, each in inside.items() for splice in _in_text(root, pointer, each)]
+    splices += writer.finish()
     if not splices:
         return document.raw
     new = _spliced(document, splices)

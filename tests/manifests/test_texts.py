@@ -135,6 +135,20 @@ def test_the_text_of_a_generated_application_is_looked_into_too() -> None:
     assert write("app.yaml", data, [SiteEdit(first, "1.1")]) == data.replace(b"'1.0'", b"'1.1'")
 
 
+def test_a_text_and_what_stands_beside_it_are_changed_at_once() -> None:
+    beside = "      kustomize: {images: [&b r.example/team/b:2.0]}\n      other: *b\n".replace("      ", "    ")
+    data = application(VALUES).replace(b"    chart: web\n", b"    chart: web\n" + beside.encode())
+    found = {site.pointer: site for site in sites(data)}
+    edits = [SiteEdit(found["/spec/source/helm/values/image"], "1.1")]
+    assert write("app.yaml", data, edits) == data.replace(b"'1.0'", b"'1.1'")
+    edits.append(SiteEdit(found["/spec/source/kustomize/images/0"], "2.1"))
+    with pytest.raises(EditRefused, match="shared through an anchor"):
+        write("app.yaml", data, edits)
+    plain = data.replace(b"&b ", b"").replace(b"*b", b"b")
+    edits = [SiteEdit(site, "3.0") for site in sites(plain)]
+    assert {site.tag for site in sites(write("app.yaml", plain, edits))} == {"3.0"}
+
+
 def test_a_text_that_an_alias_shares_is_not_changed() -> None:
     data = application(VALUES, header="&text |") + b"  other: *text\n"
     with pytest.raises(EditRefused, match="shared through an anchor"):
