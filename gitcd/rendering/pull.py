@@ -184,12 +184,18 @@ def _page(pull: PlannedPull, details: Details, *, collapsible: bool, folder: Pat
         "environment": code(pull.environment),
         "branch": code(pull.branch),
         "pin_only": pull.commit.kind is OutcomeKind.PIN_ONLY,
+        "why": code(_why(pull.commit.message)),
         "collapsible": collapsible,
         "notes": tuple(details.notes),
     }
     items = [_item(outcome, details.provenance.get(outcome.identity)) for outcome in pull.commit.outcomes]
     restarts = sorted({code(name) for names in details.restarts.values() for name in names})
     return _Page(values, items, list(_diffs(pull, details)), restarts, folder)
+
+
+def _why(message: str) -> str:
+    """The sentence below the subject of a commit that a command has asked for, and no tag."""
+    return one_line(message.partition("\n\n")[2].partition("\n\n")[0]) if trailers.verbs(message) else ""
 
 
 def _in_part(diff: PullDiff, left: int) -> list[PullDiff]:

@@ -83,6 +83,19 @@ class TestWhatASquashKeeps:
 
 
 class TestWhatItSays:
+    @pytest.mark.parametrize("reason", ["p99 is up", *HOSTILE])
+    def test_why_where_somebody_asked_for_it(self, reason):
+        note = f"Rolled back by dana: {reason}. What it leaves is held off."
+        message = commit_message(pull().commit, run="r", verb="rollback", note=note, by="dana")
+        first, why, *_ = body(message=message).split("\n\n")
+        assert first == "Merging this moves `prod` to these images."
+        assert why.startswith("`Rolled back by dana")
+        assert why == code(why.strip("`"))
+
+    def test_no_why_where_a_tag_has_moved(self):
+        message = commit_message(pull().commit, run="r")
+        assert body(message=message).split("\n\n")[1].startswith("| app |")
+
     def test_one_row_for_each_image(self):
         header, _, row = table(body())
         assert header == ["app", "environment", "version", "digest", "pushed", "direction"]
