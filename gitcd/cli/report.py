@@ -8,6 +8,7 @@ from gitcd.cli.output import table
 from gitcd.cli.terminal import Console
 from gitcd.model.plan import BROKEN, Delivered, Outcome, OutcomeKind, Plan, PullAct
 from gitcd.model.reference import brief, short
+from gitcd.planning.pulls import NOT_SELECTED
 from gitcd.planning.restrictions import IN_FORCE, IN_FORCE_FOR_NOW, PROMOTION_ONLY
 
 _HEADER = ("APP", "ENVIRONMENT", "CHANGE", "DIGEST", "OUTCOME", "REASON")
@@ -48,9 +49,10 @@ def tell(console: Console, plan: Plan) -> None:
 
 
 def tell_pulls(console: Console, pulls: Iterable[Delivered]) -> None:
-    """What became of pull requests, or would; those that stay as they are only with `--verbose`."""
+    """What became of pull requests, or would; of those that stay as they are or are not selected with `--verbose` only."""
     for pull in pulls:
-        if pull.act is PullAct.UNCHANGED and not console.verbose:
+        is_apart = pull.act is PullAct.LEFT and pull.reason.endswith(NOT_SELECTED) and "; " not in pull.reason
+        if (is_apart or pull.act is PullAct.UNCHANGED) and not console.verbose:
             continue
         where = pull.url or pull.branch
         console.say(f"pull request {pull.act}: {where}" + (f": {why}" if (why := pull.reason or pull.title) else ""))

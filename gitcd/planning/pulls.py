@@ -26,6 +26,7 @@ FOLDER = "gitcd/"
 ONE = "env"  # the group that is a whole environment
 EACH = "app"  # the group that is every declaration by itself
 OF_NAMESPACE = "namespace"  # the group that is a namespace of the environment
+NOT_SELECTED = "not part of this run"  # how the reason ends where nothing else is to be said
 _BACK = "rollback/"
 _OVER = "switch/"
 _LOCK = ".lock"  # no ref may end so
@@ -232,7 +233,7 @@ _NAMED = 2  # declarations of one reason
 
 def _undecided(identity: Identity, outcome: Outcome | None, known: Callable[[Identity], bool]) -> str:
     if outcome is None:
-        return "" if known(identity) else "is not part of this run"
+        return "" if known(identity) else f"is {NOT_SELECTED}"
     if outcome.transient:
         return f"could not be decided: {outcome.reason}"
     match outcome.kind:

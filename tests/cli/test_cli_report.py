@@ -8,7 +8,7 @@ import pytest
 from gitcd.cli import logs, report
 from gitcd.cli.terminal import Console
 from gitcd.model.declaration import Identity, Origin
-from gitcd.model.plan import Outcome, OutcomeKind, Plan, Resolved
+from gitcd.model.plan import Delivered, Outcome, OutcomeKind, Plan, PullAct, Resolved
 from gitcd.model.registry import Failure
 
 HASH, OTHER = "0f3d6b9a2c5e8f1b4d7a0c3e6f9b2d5a8c1e4f7b", "5c1e0b2f9d8a7c6b5a4f3e2d1c0b9a8f7e6d5c4b"
@@ -158,3 +158,12 @@ def test_in_json_every_word_is_a_log_line(capfd) -> None:
     ]
     assert lines[1].items() >= {"environment": "prod", "app": "app", "old": "1.2.0", "new": "1.3.0"}.items()
     assert lines[3]["remedy"] == "push it"
+
+
+def test_pull_requests_that_nobody_asked_about_are_told_of_to_the_verbose_alone(capfd) -> None:
+    reasons = ["prod/a/b and prod/c/d are not part of this run", "prod/a/b is frozen; prod/c/d is not part of this run"]
+    pulls = [Delivered("gitcd/prod/env", PullAct.LEFT, reason=each) for each in reasons]
+    report.tell_pulls(Console(), pulls)
+    assert capfd.readouterr().err == f"pull request left: gitcd/prod/env: {reasons[1]}\n"
+    report.tell_pulls(Console(verbose=True), pulls)
+    assert len(capfd.readouterr().err.splitlines()) == 2
