@@ -49,7 +49,7 @@ def tell(console: Console, plan: Plan) -> None:
 
 
 def tell_pulls(console: Console, pulls: Iterable[Delivered]) -> None:
-    """What became of pull requests, or would; of those that stay as they are or are not selected with `--verbose` only."""
+    """What became of pull requests, or would; of what stays as it is or is not selected with `--verbose` only."""
     for pull in pulls:
         is_apart = pull.act is PullAct.LEFT and pull.reason.endswith(NOT_SELECTED) and "; " not in pull.reason
         if (is_apart or pull.act is PullAct.UNCHANGED) and not console.verbose:
