@@ -227,6 +227,15 @@ class TestPreviewAndVerify:
         assert found.blames is blames
         assert (world.git_live, world.selects["app"], world.commits) == ("blue", "blue", 0)
 
+    def test_what_was_measured_of_other_pods_counts_for_nothing(self):
+        world = brought()
+        world.measured = {
+            key: tuple(replace(each, of="others") for each in found) for key, found in world.measured.items()
+        }
+        decision = world.turn()
+        assert isinstance(decision, Do)
+        assert (decision.step, world.writes[-1], world.commits) == ("Verify", "verify HTTP", 0)
+
     def test_a_record_is_no_verification(self):
         for step in ("Commit", "Switch", "Watch", "Rest"):
             world = World()

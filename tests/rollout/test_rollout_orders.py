@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gitcd.cli.main import root
 from gitcd.rollout.facts import Order, Orders
-from gitcd.rollout.orders import read_orders, render
+from gitcd.rollout.orders import VERBS, read_orders, render
 from gitcd.usecases.rollout import roll_out
 from gitcd.usecases.rollout_end import End
 from tests.support.rollouts import Rollouts, back_to, digest
@@ -34,6 +34,13 @@ def test_an_order_with_the_longest_words_is_read() -> None:
 
 def test_a_digest_written_by_hand_is_an_order() -> None:
     assert read_orders({"gitcd.io/abort": "sha256:a"}) == Orders(abort=Order("sha256:a"))
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"by": "ann"}', '{"digest": ""}', '{"digest": "x", "who": "ann"}', '{"digest": 1}', "[]", "1"]
+)
+def test_what_is_no_order_is_none(text: str) -> None:
+    assert read_orders({f"gitcd.io/{verb}": text for verb in VERBS}) == Orders()
 
 
 def test_what_was_said_of_an_earlier_rollout_counts_no_more() -> None:
