@@ -14,6 +14,7 @@ from gitcd.git.commit import Author, NewCommit, write_commits
 from gitcd.git.mirror import Mirror, open_mirror
 from gitcd.git.push import Pushed, declines, push
 from gitcd.git.remote import Remote
+from gitcd.git.runner import Result
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Mode
 from tests.support.githttp import serve
@@ -280,6 +281,47 @@ def test_an_unknown_end_is_said_to_be_unknown(mirror: Mirror, monkeypatch: pytes
     monkeypatch.setattr(mirror.origin, "tip", unreachable)
     with pytest.raises(TransientError, match="may or may not have landed"):
         push(mirror.origin, oid, "main", expected=tip, sleep=lambda _: None)
+
+
+class Scripted:
+    """A remote that names these tips, one after the other, and gives every push the same answer."""
+
+    def __init__(self, answer: Result, *tips: str) -> None:
+        self._answer, self._tips = answer, iter(tips)
+
+    def tip(self, _branch: str) -> str:
+        return next(self._tips)
+
+    def push(self, _oid: str, _branch: str) -> Result:
+        return self._answer
+
+    def failure(self, what: str, result: Result) -> TransientError:
+        return TransientError(f"{what}: {result.last_words}")
+
+
+@pytest.mark.parametrize(
+    ("said", "unclear"), [(b"", True), (b"!\tHEAD:refs/heads/main\t[remote rejected] (failed to lock)\n", False)]
+)
+def test_F17_a_push_that_got_no_answer_may_have_landed_whatever_is_heard_later(said: bytes, unclear: bool) -> None:
+    origin = Scripted(Result(128, said, "the connection was reset"), "old", "old", "theirs")
+    result = push(origin, "ours", "main", expected="old", sleep=lambda _: None)
+    assert (result.kind, result.tip, result.unclear) == (Pushed.MOVED, "theirs", unclear)
+
+
+def test_what_no_further_attempt_can_mend_is_not_attempted_again() -> None:
+    class Closed(Scripted):
+        def failure(self, what: str, result: Result) -> ConfigError:
+            return ConfigError(f"{what}: {result.last_words}")
+
+    taken, sleep = pauses()
+    with pytest.raises(ConfigError, match="push to: who are you"):
+        push(Closed(Result(128, b"", "who are you"), *["old"] * 9), "ours", "main", expected="old", sleep=sleep)
+    assert taken == []
+
+
+def test_a_git_that_is_content_and_tells_nothing_has_pushed_nothing() -> None:
+    origin = Scripted(Result(0, b"", ""), *["old"] * 9)
+    assert push(origin, "ours", "main", expected="old", sleep=lambda _: None).kind is Pushed.UNCHANGED
 
 
 def test_T29_no_push_is_ever_forced(mirror: Mirror, remote: Bare, processes: list[list[str]]) -> None:
