@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcd.cli import options, output, session
-from gitcd.cli.promote import branch_of, repository
 from gitcd.cli.terminal import Console
 from gitcd.errors import ExitCode
 
@@ -52,7 +51,7 @@ class _Duration(click.ParamType[timedelta]):
         "apply -e prod --all --prune REPO",
     ),
 )
-@repository
+@options.bare_repository
 @click.option("--revision", metavar="COMMIT", default="", help="A commit of the branch; default: its tip.")
 @options.selection
 @click.option("--all", "everything", is_flag=True, help="Every manifest of the environment, not only those that stand "
@@ -91,7 +90,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     is_rehearsal = arguments["dry_run"] != "none"
     with run.open(local=False) as target:
         heard = _Listener(console, is_rehearsal=is_rehearsal)
-        for report in apply(run, branch_of(target), _wish(arguments), heard.note, heard.say):
+        for report in apply(run, session.mirror(target, in_place=False), _wish(arguments), heard.note, heard.say):
             reports.append(report)
             _summarise(console, report, is_rehearsal=is_rehearsal)
     _show(console, form, reports, is_rehearsal=is_rehearsal)

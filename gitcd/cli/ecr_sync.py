@@ -124,7 +124,7 @@ class _Poller:
             return self._told(self._direct(run).poll())
         poll = self._begin(run)
         with poll.run.open(local=False) as target:
-            mirror = session.mirror(target)
+            mirror = session.mirror(target, in_place=False)
             return tell_published(self._console, self._form, mirror, poll.commit(mirror))
 
     def rehearse(self) -> int:

@@ -70,6 +70,9 @@ repository = click.argument(
     help="A work tree, a bare repository, or an address; default: the current folder.  [env var: GITCD_REPO]",
 )  # fmt: skip
 
+bare_repository = click.argument(
+    "repo", required=False, metavar="[REPO]", help="A bare repository or an address.  [env var: GITCD_REPO]"
+)
 held_repository = click.argument(
     "repo", required=False, metavar="[REPO]", shell_complete=completing.folders,
     help="A bare repository or an address; with --in-place a work tree, by default the current folder."

@@ -11,33 +11,12 @@ from gitcd.cli import ecr_options as flags
 from gitcd.cli.diff import show
 from gitcd.cli.reconcile import tell_published
 from gitcd.cli.terminal import Console
-from gitcd.errors import ConfigError
 
 if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
     from gitcd.model.plan import Plan
     from gitcd.usecases.promote import Promotion
-    from gitcd.usecases.workspace import Target, Workspace
-
-repository = click.argument(
-    "repo", required=False, metavar="[REPO]", help="A bare repository or an address.  [env var: GITCD_REPO]"
-)
-
-
-def branch_of(target: Target) -> Mirror:
-    """The branch that is committed to, and whose history is read.
-
-    Raises:
-        ConfigError: the target is a work tree.
-    """
-    from gitcd.git.mirror import Mirror
-
-    if not isinstance(target, Mirror):
-        raise ConfigError(
-            "REPO is a work tree, and gitcd never commits in somebody's checkout",
-            remedy="Name a bare repository or an address.",
-        )
-    return target
+    from gitcd.usecases.workspace import Workspace
 
 
 @click.command(
@@ -60,7 +39,7 @@ def branch_of(target: Target) -> Mirror:
     shell_complete=completing.environments,
     help="The environment that gets them; its promoteFrom names FROM.",
 )
-@repository
+@options.bare_repository
 @options.apps
 @click.option("--commit", "by_commit", is_flag=True, help="Commit all of it; refused where TO asks for pull requests.")
 @click.option("--pr", "by_pull", is_flag=True, help="Propose all of it by pull request; by default as TO says.")
@@ -92,7 +71,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     if arguments["settle"]:
         return _settled(console, form, run, arguments)
     with run.open(local=False) as target:
-        return _promoted(console, form, run, branch_of(target), arguments)
+        return _promoted(console, form, run, session.mirror(target, in_place=False), arguments)
 
 
 def _request(arguments: dict[str, Any]) -> Promotion:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcd.cli import options, session
-from gitcd.cli.promote import branch_of, rehearsed, repository
+from gitcd.cli.promote import rehearsed
 from gitcd.cli.reconcile import tell_published
 from gitcd.cli.terminal import Console
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     ),
 )
 @options.app
-@repository
+@options.bare_repository
 @options.environments
 @click.option("--to", metavar="VERSION", default="",
               help="A version that git held there, or the beginning of its digest.")  # fmt: skip
@@ -56,7 +56,7 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
         raise click.UsageError("--to and --last-good exclude each other")
     run = session.workspace(arguments)
     with run.open(local=False) as target:
-        return _rolled_back(console, form, run, branch_of(target), arguments)
+        return _rolled_back(console, form, run, session.mirror(target, in_place=False), arguments)
 
 
 def _rolled_back(console: Console, form: Any, run: Workspace, mirror: Mirror, arguments: dict[str, Any]) -> int:

@@ -172,7 +172,7 @@ class _Runner:
 
         run = session.workspace(self._arguments)
         with run.open(local=False) as target:
-            mirror = session.mirror(target)
+            mirror = session.mirror(target, in_place=False)
             source = session.cluster(run, self._arguments) if self._from_cluster else None
             published = carry_out(run, mirror, self._arguments, source, choose)
             self._declared, self._looked = [each.declaration for each in published.work.inputs.declared], True

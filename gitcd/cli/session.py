@@ -202,8 +202,8 @@ def work_tree(target: Target) -> WorkTree:
     return target
 
 
-def mirror(target: Target) -> Mirror:
-    """The target where commits may be made.
+def mirror(target: Target, *, in_place: bool = True) -> Mirror:
+    """The target where commits may be made; `in_place`: whether the verb has a flag to write into a work tree.
 
     Raises:
         ConfigError: it is a work tree.
@@ -211,9 +211,10 @@ def mirror(target: Target) -> Mirror:
     from gitcd.git.mirror import Mirror
 
     if not isinstance(target, Mirror):
+        otherwise = "Write into its files with --in-place, or name" if in_place else "Name"
         raise ConfigError(
             "REPO is a work tree, and gitcd never commits in somebody's checkout",
-            remedy="Write into its files with --in-place, or name a bare repository or an address.",
+            remedy=f"{otherwise} a bare repository or an address.",
         )
     return target
 

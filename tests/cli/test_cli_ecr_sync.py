@@ -357,6 +357,7 @@ class TestTrouble:
         folder = make_worktree(tmp_path / "checkout", FILES)
         _, err = sync(capfd, "--once", folder, code=2)
         assert "never commits in somebody's checkout" in err
+        assert "--in-place" not in err, "a flag that this verb does not have"
         assert (folder / PATH).read_bytes() == DEPLOYMENT
 
     @pytest.mark.parametrize("bare", [True, False])
@@ -438,7 +439,7 @@ def tell(*of, tell=ecr_sync.tell_published):
     return code
 
 ecr_sync.tell_published = tell
-main.run, run = lambda words: run(["ecr-sync", *words[1:]]), main.run
+main.run, run = lambda words, ready: run(["ecr-sync", *words[1:]], ready), main.run
 main.main()
 """
 
