@@ -25,6 +25,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from gitcd.manifests.core_schema import scalar
 from gitcd.model.problem import Steps
 
 MAX_BYTES = 1 << 20
@@ -33,17 +34,9 @@ MAX_NODES = 150_000
 MAX_TEXT = 1 << 24  # characters of scalars
 MAX_MERGED = 10_000
 _MAX_FAULTS = 100
-_MAX_DIGITS = 18
 _MAX_SHOWN = 60
 
 _MARKER = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_CORE = re.compile(
-    r"(?P<null>null|Null|NULL|~|)|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
-    r"|(?P<int>[-+]?[0-9]+)|(?P<octal>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)"
-    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
-    r"|(?P<infinity>[-+]?\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))",
-)
-_TELLING = frozenset(["", *"nNtTfF~-+.0123456789"])  # what begins otherwise is text
 _TEXT_TAGS = {"!", "tag:yaml.org,2002:str"}
 _COLLECTION_TAGS = {None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
@@ -293,28 +286,6 @@ class _Reader:
     def _fault(self, message: str, event: Event) -> None:
         if len(self.faults) < _MAX_FAULTS:
             self.faults.append((message, _mark(event)))
-
-
-def scalar(text: str) -> str | int | float | bool | None:
-    """The value of a plain scalar under the core schema; a number too long to be exact comes as a float."""
-    match = _CORE.fullmatch(text) if text[:1] in _TELLING else None
-    if match is None:
-        return text
-    match match.lastgroup:
-        case "true" | "false" as word:
-            return word == "true"
-        case "int" if len(text) <= _MAX_DIGITS:
-            return int(text)
-        case "octal" | "hex" if len(text) <= _MAX_DIGITS:
-            return int(text, 0)
-        case "int" | "float":
-            return float(text)
-        case "octal" | "hex" | "infinity":
-            return float("-inf" if text.startswith("-") else "inf")
-        case "nan":
-            return float("nan")
-        case _:
-            return None
 
 
 def _mark(event: Event) -> Mark:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from gitcd.manifests import documents
+from gitcd.manifests.core_schema import scalar
 from gitcd.manifests.files import read_plain
 from gitcd.manifests.reading import ReadResult, read_declarations, read_hold, read_layout, render_hold
 from gitcd.model.hold import Hold, Reject
@@ -274,7 +274,7 @@ def test_plain_scalars_follow_yaml_1_2(text):
     if not isinstance(judged, dict) or "x" not in judged:
         return
     wanted = judged["x"]
-    found = documents.scalar(text)
+    found = scalar(text)
     if not isinstance(wanted, str | int | float | bool | None):
         wanted = text  # a date, which the core schema does not know
     if isinstance(wanted, float) or isinstance(found, float):
@@ -291,7 +291,7 @@ def test_quoted_and_block_scalars_are_text():
 
 @pytest.mark.parametrize("text", ["yes", "on", "2026-12-20", "1:30", "0o9", "1_000", "NaN"])
 def test_words_that_only_yaml_1_1_knows_stay_text(text):
-    assert documents.scalar(text) == text
+    assert scalar(text) == text
 
 
 def test_layout_problems_have_places():
