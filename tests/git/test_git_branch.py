@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gitcd.git.branch import Move, carries, move_branches, read_branches
+from gitcd.git.branch import Branch, Move, carries, move_branches, read_branches
 from gitcd.git.commit import Author, NewCommit, write_commits
 from gitcd.git.push import Pushed
+from gitcd.git.runner import Result
 from gitcd.model.plan import FileChange
 from gitcd.model.tree import Mode
 from tests.support.repos import git, make_bare
@@ -53,6 +56,9 @@ def test_a_branch_is_created_moved_and_deleted_and_told_apart(remote):
         assert carries(mirror, branch, mirror.tip, FILES)
         assert not carries(mirror, branch, mirror.tip, FILES[:2])
         assert not carries(mirror, branch, first, FILES)
+        assert not carries(mirror, replace(branch, parents=(second,)), mirror.tip, FILES), (
+            "it is not all of two commits"
+        )
         for wrong in (
             FileChange("a.yaml", Mode.FILE, b"1\n", b"3\n"),
             FileChange("a.yaml", Mode.EXECUTABLE, b"1\n", b"2\n"),
@@ -62,6 +68,26 @@ def test_a_branch_is_created_moved_and_deleted_and_told_apart(remote):
         assert move_branches(mirror.origin, [Move(NAME, second, first)], base="main")[NAME].kind is Pushed.LANDED
         assert move_branches(mirror.origin, [Move(NAME, "", second)], base="main")[NAME].kind is Pushed.LANDED
         assert read_branches(mirror) == {}
+
+
+US, ADA = f"{AUTHOR.name} <{AUTHOR.email}>", "Ada <ada@example.com>"
+OURS = Branch(NAME, "2" * 40, ("1" * 40,), US, US, MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_ours"),
+    [
+        ({}, True),
+        ({"committer": "GitHub <noreply@github.com>"}, True),
+        ({"author": ADA}, False),
+        ({"committer": ADA}, False),  # rebased, or amended
+        ({"parents": ("1" * 40, "3" * 40)}, False),  # merged
+        ({"parents": ()}, False),
+        ({"message": "Mend it by hand"}, False),
+    ],
+)
+def test_a_branch_that_a_person_has_touched_is_no_longer_ours(found, is_ours):
+    assert replace(OURS, **found).is_by(AUTHOR) is is_ours
 
 
 def test_a_cold_mirror_reads_what_it_did_not_write(remote):
@@ -99,6 +125,17 @@ def test_a_push_that_landed_unheard_is_found_out(remote, monkeypatch):
         mirror.fetch()
         ours = written(mirror)
         assert move_branches(mirror.origin, [Move(NAME, ours, "")], base="main")[NAME].kind is Pushed.LANDED
+
+
+def test_a_git_that_is_content_and_tells_nothing_has_moved_nothing(remote, monkeypatch):
+    from gitcd.git.origin import Origin
+
+    monkeypatch.setattr(Origin, "push_leased", lambda *_: Result(0, b"", ""))
+    with mirror_of(remote.url) as mirror:
+        mirror.fetch()
+        moves = [Move(NAME, written(mirror), "")]
+        results = move_branches(mirror.origin, moves, base="main", sleep=lambda _: None)
+        assert results[NAME].kind is Pushed.UNCHANGED
 
 
 @pytest.mark.parametrize("name", ["main", "release/1", "gitcd"])
