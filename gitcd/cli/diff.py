@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcd.cli import options, output, session
-from gitcd.cli.terminal import Console, write_diff
+from gitcd.cli import options, session
+from gitcd.cli.results import show
+from gitcd.cli.terminal import Console
 from gitcd.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -71,19 +72,3 @@ def _announce(console: Console, run: Workspace, job: Job, plan: Plan, code: Exit
         return
     if failure:
         console.warn(f"no status is shown at {job.commit[:12]}: {failure.message}")
-
-
-def show(console: Console, plan: Plan, form: Any, code: int) -> None:
-    """Print a plan: as a patch, as the report that programs read, or as the names of what changes."""
-    from gitcd.cli import report
-    from gitcd.model import document
-    from gitcd.rendering.diff import unified
-
-    if form in {"json", "yaml"}:
-        output.write_document(console.out, document.report(plan, exit_code=code), form)
-    elif form == "name":
-        output.write_names(console.out, report.changed_names(plan))
-    elif write_diff(console.out, unified(plan.files)):
-        console.warn("something that looks like a secret is masked in this patch, so it does not apply")
-    report.tell(console, plan)
-    report.tell_pulls(console, plan.rehearsed)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcd.cli import options, output, session
-from gitcd.cli.diff import show
-from gitcd.cli.reconcile import tell_published
+from gitcd.cli.results import show, tell_published
 from gitcd.cli.terminal import Console
 from gitcd.errors import ConfigError, ExitCode
 

@@ -8,13 +8,11 @@ import click
 
 from gitcd.cli import completing, ecr_changes, options, session
 from gitcd.cli import ecr_options as flags
-from gitcd.cli.diff import show
-from gitcd.cli.reconcile import tell_published
+from gitcd.cli.results import rehearsed, tell_published
 from gitcd.cli.terminal import Console
 
 if TYPE_CHECKING:
     from gitcd.git.mirror import Mirror
-    from gitcd.model.plan import Plan
     from gitcd.usecases.promote import Promotion
     from gitcd.usecases.workspace import Workspace
 
@@ -111,15 +109,6 @@ def _promoted(console: Console, form: Any, run: Workspace, mirror: Mirror, argum
     else:
         published = promote(mirror, context, request, lambda: run.history(mirror), pen)
     return tell_published(console, form, mirror, published)
-
-
-def rehearsed(console: Console, form: Any, plan: Plan, *, check: bool) -> int:
-    """Show a plan that is not committed, as `gitcd diff` does. `check`: whether changes make the exit code 1."""
-    from gitcd.model.plan import plan_exit_code
-
-    code = plan_exit_code(plan, differences=check)
-    show(console, plan, form, code)
-    return code
 
 
 def _settled(console: Console, form: Any, run: Workspace, arguments: dict[str, Any]) -> int:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcd.cli import options, output, session
-from gitcd.cli.diff import show
+from gitcd.cli import options, session
+from gitcd.cli.results import rehearsed, tell_published
 from gitcd.cli.terminal import Console
 
 if TYPE_CHECKING:
@@ -162,38 +162,6 @@ def _told(run: Workspace, source: ClusterSource | None, published: Published[Pla
 
 def _rehearsed(console: Console, form: Any, arguments: dict[str, Any], plan: Plan) -> int:
     """Show a plan that is not committed here, as `gitcd diff` does."""
-    from gitcd.model.plan import plan_exit_code
-
     if arguments["out"]:
         session.write_plan(arguments["out"], plan)
-    code = plan_exit_code(plan, differences=arguments["check"])
-    show(console, plan, form, code)
-    return code
-
-
-def tell_published(console: Console, form: Any, mirror: Mirror, published: Published[Planned]) -> int:
-    """Print the commits that landed, and tell about everything else; answer the exit code."""
-    from gitcd.cli import report
-    from gitcd.model import document
-    from gitcd.model.plan import BROKEN, plan_exit_code
-
-    plan, commits = published.work.plan, published.commits
-    code = plan_exit_code(plan)
-    if form in {"json", "yaml"}:
-        said = document.report(plan, commits=commits, pulls=published.pulls, exit_code=code)
-        output.write_document(console.out, said, form)
-    elif form == "name":
-        output.write_names(console.out, report.changed_names(plan) if commits or published.pulls else ())
-    else:
-        subjects = [commit.message.partition("\n")[0] for commit in plan.commits]
-        console.out.write("".join(f"{oid} {subject}\n" for oid, subject in zip(commits, subjects, strict=False)))
-    if published.work.part and not (plan.outcomes or plan.failures or plan.warnings):
-        console.say("no declaration is of this part")
-    else:
-        report.tell(console, plan)
-    report.tell_pulls(console, published.pulls)
-    if commits:
-        console.say(f"pushed {output.counted(len(commits), 'commit')} to {mirror.branch} of {mirror.remote}")
-    elif published.is_idle and not any(outcome.kind in BROKEN for outcome in plan.outcomes):
-        console.say("nothing to do")
-    return code
+    return rehearsed(console, form, plan, check=arguments["check"])

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcd.cli import options, session
-from gitcd.cli.promote import rehearsed
-from gitcd.cli.reconcile import tell_published
+from gitcd.cli.results import rehearsed, tell_published
 from gitcd.cli.terminal import Console
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import click
 
 from gitcd.cli import options, session
 from gitcd.cli.apply import Follower
-from gitcd.cli.reconcile import carry_out, tell_published
+from gitcd.cli.reconcile import carry_out
+from gitcd.cli.results import tell_published
 from gitcd.cli.terminal import Console
 from gitcd.errors import ConfigError, ExitCode, GitcdError, TransientError
 
