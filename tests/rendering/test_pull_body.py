@@ -124,6 +124,11 @@ class TestWhatItSays:
         head = "<details><summary><code>a.yaml</code>: <code>restarts Deployment/app</code></summary>"
         assert f"{head}\n\n```diff\n@@ -1,2 +1,2 @@\n x: 1\n-y: 2\n+y: 3\n```\n\n</details>" in text
 
+    def test_a_cron_job_is_not_said_to_restart_at_once(self):
+        told = body(details=Details(restarts={"a.yaml": ["CronJob/nightly", "Deployment/app"]}))
+        assert "in `CronJob/nightly`, `Deployment/app` (of a CronJob with its next run).\n" in told
+        assert "in `Deployment/app`.\n" in body(details=Details(restarts={"a.yaml": ["Deployment/app"]}))
+
     def test_rendered_objects_and_notes_are_shown(self):
         rendered = [RenderedObject("Deployment/app", ("-a", "+b"))]
         text = body(details=Details(rendered=rendered, notes=["Nothing was rendered."]))
