@@ -38,7 +38,7 @@ bench: $(READY)  ## measure against the budgets
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 # With RUNLEVEL=1 no package starts its service.
-PACKAGES := docker-registry gnupg openssh-server prometheus skopeo
+PACKAGES := docker-registry gnupg openssh-client openssh-server prometheus skopeo
 
 # Servers and programs that tests run against; they land in a cache outside this folder and are built once.
 control-plane:  ## build etcd, Kubernetes and kwok for the tests of the cluster; needs Go

@@ -16,6 +16,7 @@ _IDENTITY = re.compile(
     r"host key verification failed|no such identity|terminal prompts disabled",
     re.IGNORECASE,
 )
+_NO_SSH = re.compile(r"\bssh: (command )?not found")
 _STRANGER = re.compile(r"remote host identification has changed|host key for .* has changed", re.IGNORECASE)
 _ABSENT = re.compile(
     r"repository .*not found|does not appear to be a git repository|returned error: 404|project you were looking for",
@@ -129,6 +130,11 @@ class Origin:
             return ConfigError(
                 f"{self.remote} belongs to another user, and git reads no such repository",
                 remedy="run gitcd as its owner, or let its owner be the user that runs gitcd (chown -R)",
+            )
+        if _NO_SSH.search(result.stderr):
+            return ConfigError(
+                f"cannot {doing} {self.remote}: ssh is not installed, or not on PATH",
+                remedy="install it (Debian, Ubuntu: openssh-client)",
             )
         if _STRANGER.search(result.stderr):
             return ConfigError(

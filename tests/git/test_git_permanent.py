@@ -68,6 +68,15 @@ def test_a_tls_connection_that_breaks_off_is_no_such_fault() -> None:
     assert isinstance(origin.failure("read", Result(128, b"", said)), TransientError)
 
 
+@pytest.mark.parametrize("words", ["ssh -F none: 1: ssh: not found", "ssh -F none: line 1: ssh: command not found"])
+def test_a_machine_without_ssh(words: str) -> None:
+    origin = Origin(Git(), Remote.parse("git@git.example.com:a/b.git"), {})
+    error = origin.failure("read", Result(128, b"", f"{words}\nfatal: Could not read from remote repository.\n"))
+    assert isinstance(error, ConfigError)
+    assert error.message == "cannot read git@git.example.com:a/b.git: ssh is not installed, or not on PATH"
+    assert "openssh-client" in error.remedy
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
 def test_a_repository_of_another_user_for_real(remote: Bare) -> None:
     os.chown(remote.path, 4242, 4242)

@@ -13,6 +13,7 @@ import pytest
 _PACKAGES = {
     "gpg": "gnupg",
     "gpgconf": "gnupg",
+    "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "ssh-agent": "openssh-client",
     "sshd": "openssh-server",

@@ -51,6 +51,7 @@ class Sshd:
 @contextmanager
 def sshd(folder: Path) -> Iterator[Sshd]:
     """Start the server in the foreground, as a child that is ended at the end."""
+    find("ssh")
     program = find("sshd")
     folder.mkdir()
     client = ssh_key(folder / "client")
