@@ -98,6 +98,12 @@ def decode(data: bytes, limit: int = MAX_BYTES) -> str:
         ) from None
 
 
+def _hint(text: str, line: int, column: int) -> str:
+    """What is to be done where the parser stopped, if that is plain to see."""
+    there = text.split("\n")[line : line + 1]
+    return "indent by spaces: a tab stands there" if there and there[0][column:].startswith("\t") else ""
+
+
 def compose(text: str, plain: Callable[[str], Any] | None = None) -> Iterator[Any]:
     """The documents of a text, in order: Map, Seq or a scalar each.
 
@@ -116,7 +122,7 @@ def compose(text: str, plain: Callable[[str], Any] | None = None) -> Iterator[An
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line, mark.column) if mark else (0, 0)
-        raise UnreadableError(f"not YAML: {error.problem or error.context}", place) from None
+        raise UnreadableError(f"not YAML: {error.problem or error.context}", place, _hint(text, *place)) from None
     except yaml.YAMLError as error:
         raise UnreadableError(f"not YAML: {str(error).splitlines()[0]}") from None
 

@@ -102,6 +102,13 @@ def test_what_cannot_be_parsed_hides_no_declaration_beside_it():
     assert "not YAML" in problem.message
 
 
+def test_a_tab_that_indents_is_named():
+    (problem,) = read("# a comment\nkind: ContainerVersion\nmetadata:\n\tname: app\n").problems
+    assert (problem.line, problem.remedy) == (4, "indent by spaces: a tab stands there")
+    (problem,) = read("kind: ContainerVersion\nmetadata: @app\n").problems
+    assert (problem.line, problem.remedy) == (2, "")
+
+
 def test_items_of_a_list_are_read_each_for_itself():
     items = "".join("- " + GOOD.replace("\n", "\n  ").rstrip(" ") for _ in range(3))
     text = f"kind: List\napiVersion: v1\nitems:\n{items}".replace("env-prod", "1.10", 1)
