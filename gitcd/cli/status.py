@@ -132,17 +132,15 @@ def _running(item: Item) -> tuple[str, str]:
 
 
 def _closing_line(found: Overview) -> str:
-    from gitcd.usecases.status import counts, differing
 
     environments = output.counted(len(found.environments), "environment")
     parts = [f"{output.counted(len(found.items), 'declaration')} in {environments}"]
-    parts += [f"{number} {output.worded(kind)}" for kind, number in counts(found).items()]
-    parts += [f"{output.counted(len(apps), 'app')} not the same everywhere"] if (apps := differing(found)) else []
+    parts += [f"{number} {output.worded(kind)}" for kind, number in found.counts().items()]
+    parts += [f"{output.counted(len(apps), 'app')} not the same everywhere"] if (apps := found.differing()) else []
     return ", ".join(parts) if found.items else "no ContainerVersion found; `gitcd schema` shows what one may say"
 
 
 def _document(found: Overview) -> dict[str, Any]:
-    from gitcd.usecases.status import differing
 
     environments = [
         {"name": each.name, "promoteFrom": each.promote_from, "frozen": each.frozen} for each in found.environments
@@ -153,7 +151,7 @@ def _document(found: Overview) -> dict[str, Any]:
         base=found.base,
         environments=environments,
         items=items,
-        differing=differing(found),
+        differing=found.differing(),
         warnings=list(found.warnings),
     )
 

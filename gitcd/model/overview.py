@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitcd.model.declaration import Identity
+from gitcd.model.kinship import kinship
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +80,21 @@ class Overview:
     items: tuple[Item, ...]
     base: str = ""
     warnings: tuple[str, ...] = field(default=())
+
+    def differing(self) -> list[str]:
+        """The apps of which not all environments deploy the same."""
+        apps = kinship(item.identity for item in self.items)
+        first: dict[str, Item] = {}
+        return sorted(
+            {
+                app
+                for item in self.items
+                for app in (apps[item.identity],)
+                if not item.deploys_as(first.setdefault(app, item))
+            }
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many items there are of each kind of state."""
+        kinds = (kind for item in self.items for kind in {state.kind for state in item.states})
+        return dict(sorted(Counter(kinds).items()))

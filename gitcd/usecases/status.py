@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -281,26 +280,3 @@ def _frozen(environment: Environment, now: datetime) -> str:
     if freeze is None:
         return ""
     return f"frozen{f' until {freeze.until}' if freeze.until else ''}{f': {freeze.reason}' if freeze.reason else ''}"
-
-
-def differing(found: Overview) -> list[str]:
-    """The apps of which not all environments deploy the same."""
-    apps = kinship(item.identity for item in found.items)
-    first: dict[str, Item] = {}
-    return sorted(
-        {
-            app
-            for item in found.items
-            for app in (apps[item.identity],)
-            if not item.deploys_as(first.setdefault(app, item))
-        }
-    )
-
-
-def counts(found: Overview) -> dict[str, int]:
-    """How many items there are of each kind of state."""
-    numbers: defaultdict[str, int] = defaultdict(int)
-    for item in found.items:
-        for kind in {state.kind for state in item.states}:
-            numbers[kind] += 1
-    return dict(sorted(numbers.items()))

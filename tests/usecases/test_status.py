@@ -13,7 +13,7 @@ from gitcd.usecases.keeping import Source
 from gitcd.usecases.promote import Promotion
 from gitcd.usecases.pulls import proposals
 from gitcd.usecases.settle_tags import settle
-from gitcd.usecases.status import Beside, differing, overview
+from gitcd.usecases.status import Beside, overview
 from gitcd.usecases.status_history import events
 from tests.support.repos import git, make_bare, make_worktree
 from tests.support.scenes import HOST, NOW, app_files, digest, mirror_of, run
@@ -125,7 +125,7 @@ class TestStates:
         run(remote.url, tags)
         found = status(remote, apps=frozenset({"prod/team-prod/app"}))
         assert states(found.items[0])[-1] == ("Behind", f"dev deploys 1.1.0 ({digest('team/app:1.1.0')[7:19]})")
-        assert differing(status(remote)) == ["team-*/app"]
+        assert status(remote).differing() == ["team-*/app"]
         shown = [str(item.identity) for item in status(remote).items]
         assert shown == ["dev/team-dev/app", "prod/team-prod/app", "dev/team-dev/other", "prod/team-prod/other"]
 
@@ -134,7 +134,7 @@ class TestStates:
         remote.commit({"envs/prod/app/deployment.yaml": second})
         found = status(remote)
         assert [item.states for item in found.items] == [(), ()]
-        assert differing(found) == []
+        assert found.differing() == []
 
     def test_a_rollback_shows_as_held_with_who_and_why(self, remote, tags):
         back(remote, tags, "dev/team/app", reason="slow", by="dana", until="2026-12-24")
