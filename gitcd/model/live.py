@@ -9,6 +9,7 @@ from typing import Any
 from gitcd.model.declaration import Origin
 
 Json = Mapping[str, Any]  # an object as the API has it
+CONTAINERS = ("containers", "initContainers")  # the fields of a pod's spec in which images stand
 
 _TEMPLATES: Mapping[str, tuple[str, ...]] = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
 

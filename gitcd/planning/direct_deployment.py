@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitcd.model.declaration import Pin, Spec
-from gitcd.model.live import Json
+from gitcd.model.live import CONTAINERS, Json
 from gitcd.model.plan import Resolved
 from gitcd.model.reference import Reference, suffix
 from gitcd.model.reference import ReferenceError as NotAReference
 from gitcd.model.registry import Failure
 
-_LISTS = ("containers", "initContainers")
 _LONGEST_MANAGER = 128  # as the API server has it
 
 
@@ -66,7 +65,7 @@ class Author:
         """What the containers of the repository run, and what they shall."""
         name = self.spec.container.name if self.spec.container else ""
         pod = ((live.get("spec") or {}).get("template") or {}).get("spec") or {}
-        every = [(key, each) for key in _LISTS for each in pod.get(key) or () if name in {"", each["name"]}]
+        every = [(key, each) for key in CONTAINERS for each in pod.get(key) or () if name in {"", each["name"]}]
         mine = [(key, each, found) for key, each in every if (found := _read(each)) and self._is_mine(found)]
         if not mine or (name and len(mine) != len(every)):
             has = (

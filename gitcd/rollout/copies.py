@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gitcd.model.live import Json, Manifest, Ref, part
+from gitcd.model.live import CONTAINERS, Json, Manifest, Ref, part
 from gitcd.rollout.facts import Facts, images
 from gitcd.rollout.health.reading import annotation, number, text
 
@@ -18,7 +18,6 @@ _OF = "gitcd.io/canary-of"
 _PODS = "gitcd.io/pods"  # how many pods the Deployment had when the canary began
 _MOST_PODS = 10_000
 _LONGEST_NAME = 63  # of what may stand in labels, as the names of workloads do
-_CONTAINERS = ("containers", "initContainers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def _with_images(live: Json, wanted: Mapping[str, str]) -> Json:
     """A Deployment of the cluster with other images."""
     spec = part(live, "spec")
     pod = part(spec, "template", "spec")
-    changed = {key: [_with_image(each, wanted) for each in pod[key]] for key in _CONTAINERS if pod.get(key)}
+    changed = {key: [_with_image(each, wanted) for each in pod[key]] for key in CONTAINERS if pod.get(key)}
     return {**live, "spec": {**spec, "template": {**part(spec, "template"), "spec": {**pod, **changed}}}}
 
 

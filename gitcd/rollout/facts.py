@@ -10,14 +10,13 @@ from typing import Any
 from gitcd.model import times
 from gitcd.model.declaration import Identity, Spec
 from gitcd.model.health import Around, Health
-from gitcd.model.live import Json, Manifest, Ref, part, template_at
+from gitcd.model.live import CONTAINERS, Json, Manifest, Ref, part, template_at
 from gitcd.model.reference import ReferenceError, split_reference  # noqa: A004 - the model's own word
 from gitcd.model.verdict import Measurement, Tally
 from gitcd.rollout import record
 from gitcd.rollout.record import Record
 
 _TELLING = frozenset({"f:template", "f:jobTemplate", "f:selector"})  # what a step waits for, once it is set
-_CONTAINERS = ("containers", "initContainers")
 
 Renamed = Mapping[tuple[Ref, str], str]  # what admission has made of an image that git names, in a workload
 
@@ -149,7 +148,7 @@ def template(value: Json) -> Json:
 def containers(value: Json) -> Iterator[Json]:
     """The containers of a workload's pods, init containers too."""
     spec = part(template(value), "spec")
-    for key in _CONTAINERS:
+    for key in CONTAINERS:
         found = spec.get(key)
         yield from (each for each in found if isinstance(each, Mapping)) if isinstance(found, list | tuple) else ()
 
