@@ -14,7 +14,7 @@ from gitcd.model.memory import FORGETFUL, Memory
 from gitcd.model.plan import Outcome
 from gitcd.model.registry import Query
 from gitcd.model.tree import Tree
-from gitcd.planning.absent import absent_members
+from gitcd.planning.absent_members import absent_members
 from gitcd.planning.allowances import spend_allowances
 from gitcd.planning.assemble import Source, assemble, edited_paths
 from gitcd.planning.decide import Decision, Facts, decide

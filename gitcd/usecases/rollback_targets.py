@@ -14,8 +14,8 @@ from gitcd.model.reference import Repository, short
 from gitcd.model.registry import Answers, Failure, Image, Query
 from gitcd.planning import holds
 from gitcd.planning.content import Held
+from gitcd.planning.earlier_values import earlier
 from gitcd.planning.overview import LiveImages
-from gitcd.planning.overview_undo import earlier
 from gitcd.registry.tags import Manifest
 
 _SHOWN = 8

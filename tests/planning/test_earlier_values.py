@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitcd.planning.overview_undo import earlier
+from gitcd.planning.earlier_values import earlier
 
 VALUES = st.lists(st.sampled_from("abcd"), min_size=1, max_size=12)
 

@@ -1,4 +1,4 @@
-"""The groups of declarations about which nothing is decided, read from whatever can be read of them."""
+"""The members of groups whose declarations cannot be read in full: nothing is decided about their groups."""
 
 from __future__ import annotations
 
