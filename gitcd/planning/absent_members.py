@@ -1,4 +1,4 @@
-"""The members of groups whose declarations cannot be read in full: nothing is decided about their groups."""
+"""Members of groups that are absent because their declaration is broken: read from whatever can be read of it."""
 
 from __future__ import annotations
 
