@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcd.errors import ConfigError
+from gitcd.model.declaration import Follow
 from gitcd.model.reference import Repository
-from gitcd.model.registry import Answer, Answers, Failure, Image, Query
+from gitcd.model.registry import Answer, Answers, Candidate, Failure, Image, Query
 from gitcd.registry import resolver
 from gitcd.registry.ecr import Ecr
 from gitcd.registry.resolver import resolve
@@ -111,6 +112,36 @@ def test_F6_a_tag_that_moves_during_the_run_keeps_its_first_answer(ecr: StandIn,
 
 
 @pytest.mark.usefixtures("no_backoff")
+class Listed(Table):
+    """The same with a list of tags, which tells of their images too."""
+
+    def __init__(self, listed: Sequence[Candidate], answers: Mapping[tuple[Repository, str], Answer]) -> None:
+        super().__init__(answers)
+        self.listed = listed
+
+    def candidates(self, _: Repository) -> Sequence[Candidate]:
+        return self.listed
+
+
+FOLLOWED = Query(repository("team/a"), follows=frozenset({Follow(semver=">=1.0.0")}))
+
+
+def test_F6_a_tag_that_moves_while_tags_are_listed_is_asked_for() -> None:
+    key = repository("team/a"), "1.0.0"
+    first, second = image("first"), image("second")
+    still = Listed([Candidate("1.0.0", first)], {key: second})
+    assert (resolve([FOLLOWED], still).get(*key), still.batches) == (first, [])
+    moves = Listed([Candidate("1.0.0", first), Candidate("1.0.0", second)], {key: second})
+    assert (resolve([FOLLOWED], moves).get(*key), len(moves.batches)) == (second, 1)
+
+
+def test_F6_what_is_known_is_not_told_anew_by_a_list() -> None:
+    key = repository("team/a"), "1.0.0"
+    known = Answers({key: image("first")})
+    listed = Listed([Candidate("1.0.0", image("second"))], {})
+    assert resolve([FOLLOWED], listed, known=known).get(*key) == image("first")
+
+
 def test_F1_throttling_of_one_repository_leaves_the_others(ecr: StandIn, registry: Ecr) -> None:
     for name in ("team/a", "team/b", "team/c"):
         ecr.put(name, tags=["prod"])
