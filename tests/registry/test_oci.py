@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +17,7 @@ from gitcd.model.registry import Failure, Image
 from gitcd.registry.docker_config import ANONYMOUS, Login, find_login
 from gitcd.registry.labels import ImageSource
 from gitcd.registry.oci import Oci, base_of
-from gitcd.registry.oci_auth import challenge_of
+from gitcd.registry.oci_auth import Gate, challenge_of
 from gitcd.registry.oci_http import Clock, Reply, Transport, UnreachedError
 from gitcd.registry.oci_images import OciImages
 from gitcd.registry.oci_tags import OciTags
@@ -317,6 +318,26 @@ class TestTokens:
         assert isinstance(ask(tokens, "1.0.0"), Image)
         ((query, authorization),) = tokens.tokens.asked
         assert (query, authorization) == ("service=registry.test&scope=repository%3Ateam%2Fapp%3Apull", "")
+
+    def test_T10_one_that_is_not_known_by_its_form_is_shown_nowhere_and_used_until_it_ends(self, monkeypatch):
+        token, now = "opaque-token-of-no-known-form-0123456789", [1000.0]
+
+        class Shop:
+            name, base = "registry.example.com", "https://registry.example.com"
+
+            def send(self, _method, url, _headers, **_more):
+                return Reply(200, {}, json.dumps({"token": token, "expires_in": 60}).encode(), url)
+
+        monkeypatch.setattr("gitcd.registry.oci_auth.time", SimpleNamespace(monotonic=lambda: now[0]))
+        gate = Gate(Shop(), lambda: ANONYMOUS)
+        asked = {"www-authenticate": 'Bearer realm="https://registry.example.com/token",service="registry"'}
+        assert gate.answer(Reply(401, asked, b"", "https://registry.example.com/v2/"), "pull", {}) is None
+        assert token not in redact.clean(f"the server says: {token}")
+        assert gate.headers("pull") == {"Authorization": f"Bearer {token}"}
+        now[0] += 49
+        assert gate.headers("pull")
+        now[0] += 1
+        assert gate.headers("pull") == {}, "not in the last seconds, either"
 
     def test_a_token_is_bought_once_for_a_repository(self, tokens):
         tokens.tokens.asked.clear()
