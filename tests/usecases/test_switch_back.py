@@ -5,13 +5,15 @@ from contextlib import contextmanager
 import pytest
 
 from gitcd.errors import TransientError
+from gitcd.git.branch import Branch as Waiting
 from gitcd.model.declaration import Identity
 from gitcd.model.registry import Answers, Failure
+from gitcd.model.trailers import Move, render
+from gitcd.planning.pulls import rollback_branch
 from gitcd.rollout.table import Trouble
 from gitcd.usecases.promote import Pen
 from gitcd.usecases.rollback import Sources
 from gitcd.usecases.rollout_git import Branch
-from gitcd.usecases.rollout_means import TakenBack
 from gitcd.usecases.rollout_takeback import Reverter
 from gitcd.usecases.switch import Switcher
 from tests.support.repos import make_bare
@@ -77,7 +79,8 @@ def test_where_git_does_not_say_it_either_nothing_is_taken_back_yet(scene):
     assert remote.tip == tip
 
 
-def test_what_stands_in_no_slot_any_more_is_superseded_and_not_refused(scene):
+@pytest.mark.parametrize("brings", ["", "another", "it"])
+def test_what_stands_in_no_slot_any_more_is_superseded_unless_it_waits_to_be_merged(scene, monkeypatch, brings):
     remote, tags = scene
     with switching(remote, tags) as (release, switcher):
         green = remote.show("envs/dev/green.yaml")
@@ -86,5 +89,12 @@ def test_what_stands_in_no_slot_any_more_is_superseded_and_not_refused(scene):
         reverter = Reverter(
             switcher.mirror, switcher.context, sources, switcher.pen, switcher.releases, lambda: NOW, switcher
         )
-        assert reverter.take_back(release, Trouble("CrashLoopBackOff", "it crashes"), "") == TakenBack(superseded=True)
+        name = rollback_branch(APP, switcher.context.line())
+        moved = Move(APP, release.digest if brings == "it" else digest("team/app:1.2.0"))
+        waiting = Waiting(name, tip, (tip,), "", "", render([moved]))
+        monkeypatch.setattr(
+            "gitcd.usecases.rollout_takeback.read_branches", lambda _: {name: waiting} if brings else {}
+        )
+        back = reverter.take_back(release, Trouble("CrashLoopBackOff", "it crashes"), "")
+        assert (back.superseded, bool(back.refusal)) == (brings != "it", brings == "it")
     assert remote.tip == tip
