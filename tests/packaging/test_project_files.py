@@ -89,7 +89,12 @@ def _fake_make(folder: Path, failing: str) -> dict[str, str]:
 
 
 PARTS = ["control-plane", "forge", "helm"]
-PROGRAMS = {"GPG": ["gpg"], "PROMETHEUS": ["prometheus"], "REGISTRY": ["docker-registry", "skopeo"], "SSHD": ["ssh", "sshd"]}
+PROGRAMS = {
+    "GPG": ["gpg"],
+    "PROMETHEUS": ["prometheus"],
+    "REGISTRY": ["docker-registry", "skopeo"],
+    "SSHD": ["ssh", "sshd"],
+}
 
 
 @pytest.mark.parametrize(
