@@ -283,7 +283,8 @@ class TestWhatOwnsNothing:
         assert outcome.reason == "MatchedNothing"
         told = "spec.paths names dev/app: paths count from the root of the repository, and narrow %s, never widen it."
         assert outcome.remedy == told % "environment dev"
-        assert only(plan(app(paths="[dev/app]"), layout="")).remedy == told % "envs/dev"
+        alone = "There is no gitcd.yaml, so a declaration reaches its own folder and those below. "
+        assert only(plan(app(paths="[dev/app]"), layout="")).remedy == alone + told % "envs/dev"
 
     def test_all_that_is_not_supported_yet_is_named(self):
         outcome = only(plan(app(), layout=LAYOUT % ", markers: true, gates: {minSoak: 1h}"))
