@@ -80,12 +80,15 @@ def command(console: Console, form: Any, **arguments: Any) -> int:
     workloads, and what leads to them. An image moves by the strategy of its declaration and is waited for. Fields that
     somebody else owns are left to them and reported. Nothing is deleted without --prune.
     """
+    from gitcd.cluster.access import load
     from gitcd.model.plan import exit_code
     from gitcd.usecases.apply_verb import apply
+    from gitcd.usecases.aside import begin
 
     if arguments["prune"] and arguments["app"]:
         raise click.UsageError("--prune looks at a whole environment, and does not go with --app")
     run = session.workspace(arguments)
+    begin(load)  # git is waited for meanwhile
     reports = []
     is_rehearsal = arguments["dry_run"] != "none"
     with run.open(local=False) as target:

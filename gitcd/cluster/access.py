@@ -42,6 +42,12 @@ class Access:
     authorize: Callable[[], Mapping[str, str]]
 
 
+def load() -> None:
+    """Load what finding the way takes, which is most of its time."""
+    import_module("kubernetes.config.kube_config")
+    import_module("kubernetes.client.rest")
+
+
 def find_access(kubeconfig: str = "", context: str = "", environ: Mapping[str, str] = os.environ) -> Access:
     """The cluster as kubectl finds it: the file named, KUBECONFIG, the user's own file, or that of this pod.
 

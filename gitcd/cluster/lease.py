@@ -17,9 +17,7 @@ from typing import Any
 from gitcd.cluster.api import Api, DeclinedError, Json
 
 DURATION = 15  # seconds after which whoever does not renew has lost it
-LONGEST = (
-    2 * DURATION
-)  # how much of what another's Lease says of that is believed: a day would stop everybody for a day
+LONGEST = 2 * DURATION  # seconds; as much of what another's Lease says is believed: a day would stop everybody for one
 _PATH = "/apis/coordination.k8s.io/v1/namespaces"
 
 
@@ -63,6 +61,7 @@ class Lease:
         self._clock = clock
         self._seen = ""
         self._seen_at = -math.inf
+        self._held: Json | None = None  # as this contender has written it, while nobody is known to have changed it
 
     def hold(self) -> bool:
         """Take the Lease, or keep it; False where somebody else has it.
@@ -71,6 +70,8 @@ class Lease:
             DeclinedError: it may not be read or written.
             TransientError: the cluster is in trouble.
         """
+        if self._held and self._rewrite(self._held, self._mine(self._held["spec"])):
+            return True
         lease = self._get()
         if lease is None:
             return self._write(self._api.create, self.place.collection, self._mine({}))
@@ -78,14 +79,15 @@ class Lease:
         self.seen_holder = spec.get("holderIdentity") or ""
         if self.seen_holder not in {"", self.holder} and not self._has_run_out(lease, spec):
             return False
-        return self._write(self._api.replace, self.place.path, {**lease, "spec": self._mine(spec)})
+        return self._rewrite(lease, self._mine(spec))
 
     def release(self) -> None:
         """Give the Lease up, so that the next one need not wait; whoever else has it keeps it."""
+        if self._held and self._rewrite(self._held, _free(self._held)):
+            return
         lease = self._get()
         if lease and (lease.get("spec") or {}).get("holderIdentity") == self.holder:
-            spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
-            self._write(self._api.replace, self.place.path, {**lease, "spec": spec})
+            self._rewrite(lease, _free(lease))
 
     def _get(self) -> Json | None:
         try:
@@ -95,18 +97,29 @@ class Lease:
                 return None
             raise
 
+    def _rewrite(self, lease: Json, spec: Json) -> bool:
+        """Write another content into the Lease as it was last seen; False where it is not that any more."""
+        try:
+            return self._write(self._api.replace, self.place.path, {**lease, "spec": spec})
+        except DeclinedError as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+
     def _write(self, write: Callable[[str, Json], Json], path: str, lease: Json) -> bool:
         """Write what was read before, unless somebody has been quicker."""
         metadata = {"name": self.place.name, "namespace": self.place.namespace} | lease.get("metadata", {})
         spec = lease.get("spec", lease)
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+        self._held = None
         try:
-            write(path, body)
+            written = write(path, body)
         except DeclinedError as answer:
             if answer.status == HTTPStatus.CONFLICT:
                 return False
             raise
         self.seen_holder = spec["holderIdentity"]
+        self._held = written if self.seen_holder == self.holder else None
         return True
 
     def _has_run_out(self, lease: Json, spec: Json) -> bool:
@@ -127,3 +140,8 @@ class Lease:
             "renewTime": now,
             "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (1 if spec else 0),
         }
+
+
+def _free(lease: Json) -> Json:
+    """The content of a Lease that nobody holds any more."""
+    return {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}

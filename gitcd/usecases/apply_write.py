@@ -51,7 +51,8 @@ class Writer:
     """Takes manifests of one environment to the cluster.
 
     `parts` are the declarations of workloads; `scaled` those workloads whose replicas an autoscaler sets. `renamed` is
-    what admission has made of images, as far as this writer has come to know it.
+    what admission has made of images, as far as this writer has come to know it. `prints` are the fingerprints of
+    manifests, each with what it was made of.
     """
 
     objects: Objects
@@ -60,6 +61,7 @@ class Writer:
     scaled: Collection[Ref] = frozenset()
     dry_run: DryRun = DryRun.NONE
     renamed: dict[tuple[Ref, str], str] = field(default_factory=dict)
+    prints: dict[Ref, tuple[object, str]] = field(default_factory=dict)
 
     def prepare(self, manifest: Manifest) -> Manifest:
         """What of a manifest is written."""
@@ -77,7 +79,7 @@ class Writer:
             live is not None
             and entry is not None
             and not _is_ending(live)
-            and (entry.uid, entry.manifest) == (live["metadata"].get("uid"), fingerprint(manifest.value))
+            and (entry.uid, entry.manifest) == (live["metadata"].get("uid"), self._print(manifest))
             and entry.owned == owned(live, MANAGER)
         )
 
@@ -257,7 +259,15 @@ class Writer:
         return Applied(manifest.ref, fate, manifest.origin, differences=found)
 
     def _entry(self, manifest: Manifest, then: Json) -> Entry:
-        return Entry(manifest.ref, then["metadata"].get("uid", ""), fingerprint(manifest.value), owned(then, MANAGER))
+        return Entry(manifest.ref, then["metadata"].get("uid", ""), self._print(manifest), owned(then, MANAGER))
+
+    def _print(self, manifest: Manifest) -> str:
+        """The fingerprint of a manifest, which is asked for twice."""
+        value, found = self.prints.get(manifest.ref, (None, ""))
+        if value is not manifest.value:
+            found = fingerprint(manifest.value)
+            self.prints[manifest.ref] = manifest.value, found
+        return found
 
 
 def _is_ending(live: Json) -> bool:

@@ -117,6 +117,38 @@ def test_one_that_is_released_is_free_at_once(control_plane, namespace, contend)
     assert spec_of(control_plane, namespace)["holderIdentity"] == "two"
 
 
+def test_what_nobody_has_changed_is_kept_and_released_by_one_request_each(control_plane, namespace, contend) -> None:
+    one = contend("one", Clock())
+    assert one.hold()
+    before = one._api.calls
+    assert one.hold()
+    one.release()
+    assert one._api.calls == before + 2
+    assert spec_of(control_plane, namespace)["holderIdentity"] == ""
+
+
+def test_one_that_somebody_deleted_is_made_anew(control_plane, namespace, contend) -> None:
+    one = contend("one", Clock())
+    assert one.hold()
+    control_plane.request("DELETE", LEASES.format(namespace))
+    assert one.hold()
+    assert spec_of(control_plane, namespace)["holderIdentity"] == "one"
+    control_plane.request("DELETE", LEASES.format(namespace))
+    one.release()
+
+
+def test_one_that_was_lost_meanwhile_is_not_written_over(control_plane, namespace, contend) -> None:
+    clock = Clock()
+    one, two = contend("one", clock), contend("two", clock)
+    assert one.hold()
+    assert not two.hold()
+    clock.now += 15
+    assert two.hold()
+    one.release()
+    assert spec_of(control_plane, namespace)["holderIdentity"] == "two"
+    assert not one.hold()
+
+
 def test_of_two_that_write_at_once_one_gets_it(control_plane, contend) -> None:
     clock = Clock()
     one, two = contend("one", clock), contend("two", clock)
