@@ -21,6 +21,7 @@ from gitcd.planning.applying_scope import workloads_of
 from gitcd.rollout.facts import Facts, Release
 from gitcd.usecases.apply_answers import unseen
 from gitcd.usecases.apply_lease import Holds, held
+from gitcd.usecases.apply_live import Ahead
 from gitcd.usecases.apply_look import Look, firsts, in_order, objects_of, take_look, turns_of
 from gitcd.usecases.apply_prune import Pruned, Pruner, nothing_left, rails_around
 from gitcd.usecases.apply_record import read_record, write_record
@@ -49,7 +50,7 @@ class How:
     `is_changing` tells whether a newer commit changes a file, so that what comes from it is waited for no longer.
 
     `state` says that another run would want the same; `narrowed`: only some declarations were asked for, so what is
-    missing among their manifests says nothing.
+    missing among their manifests says nothing. `ahead` is a look at what was written before, begun some time ago.
     """
 
     namespace: str
@@ -66,6 +67,7 @@ class How:
     kinds: frozenset[str] = frozenset()
     note: Note = field(default=lambda _: None)
     is_changing: Callable[[str], bool] = lambda _: False
+    ahead: Ahead | None = None
 
 
 def apply_environment(objects: Objects, environment: str, commit: str, want: Want, how: How) -> Report:
@@ -78,7 +80,7 @@ def apply_environment(objects: Objects, environment: str, commit: str, want: Wan
     """
     writer = Writer(objects, environment, workloads_of(want.parts), scaled(want.manifests, objects), how.dry_run)
     record = read_record(objects.api, how.namespace, environment)
-    look = take_look(writer, want, record, narrowed=how.narrowed)
+    look = take_look(writer, want, record, narrowed=how.narrowed, ahead=how.ahead)
     has_work = look.work or look.due or (look.left and how.prune)
     is_new = not (how.narrowed or want.external) and record.inventory.commit != commit
     if how.dry_run is not DryRun.NONE or not (has_work or is_new):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gitcd import __version__
-from gitcd.cluster.api import Api, Json
+from gitcd.cluster.api import Json
 from gitcd.cluster.objects import MANAGER, Objects
-from gitcd.model.applied import Entry, Inventory
+from gitcd.model.applied import Entry
 from gitcd.model.declaration import KIND
 from gitcd.planning.applying_fields import fingerprint, owned
 from gitcd.usecases.apply_apparent import has_failed
-from gitcd.usecases.apply_live import see
+from gitcd.usecases.apply_live import Ahead, look_ahead
 from gitcd.usecases.apply_record import read_record
 from gitcd.usecases.apply_wish import Bounds
 
@@ -23,24 +24,30 @@ def state_of(commit: str, bounds: Bounds, *, everything: bool) -> str:
     return fingerprint([__version__, commit, everything, sorted(bounds.kinds), limits])
 
 
-def is_as_it_was(objects: Objects, namespace: str, environment: str, state: str) -> Inventory | None:
-    """What was written, if that was for the same state and all of it is as it was then; None: look closer.
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What was written before, and a look at it. `is_same`: for the same state, and all of it is as it was then."""
+
+    entries: Sequence[Entry]
+    ahead: Ahead
+    is_same: bool
+
+
+def glance(objects: Objects, namespace: str, environment: str, state: str) -> Glance:
+    """See whether there may be anything to do.
 
     Raises:
         ConfigError: the record may not be read.
         RefusedError: it is another's.
         TransientError: the cluster is in trouble.
     """
-    inventory = _record(objects.api, namespace, environment)
-    if not inventory.entries or inventory.state != state:
-        return None
-    sight = see(objects, (each.ref for each in inventory.entries))
-    is_same = all(_is_same(each, sight.live.get(each.ref)) for each in inventory.entries)
-    return inventory if is_same else None
-
-
-def _record(api: Api, namespace: str, environment: str) -> Inventory:
-    return read_record(api, namespace, environment).inventory
+    record = read_record(objects.api, namespace, environment)
+    entries = record.inventory.entries
+    ahead = look_ahead(objects, (each.ref for each in entries), record.version)
+    if not entries or record.inventory.state != state:
+        return Glance(entries, ahead, is_same=False)
+    live = ahead.sight.result().live
+    return Glance(entries, ahead, all(_is_same(each, live.get(each.ref)) for each in entries))
 
 
 def _is_same(entry: Entry, value: Json | None) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -15,8 +16,10 @@ from gitcd.cluster.discovery import UnknownKindError
 from gitcd.cluster.objects import Objects, ref_of
 from gitcd.errors import TransientError
 from gitcd.model.live import Ref
+from gitcd.usecases.aside import begin
 
 WORKERS = 16
+_FRESH = 5.0  # seconds for which a look that was begun ahead counts
 _FEW = 8  # of one kind: so many requests are quicker than a list of all that there are
 
 Live = dict[Ref, Json]
@@ -41,10 +44,41 @@ class Sight:
     hidden: Mapping[Ref, Hidden] = field(default_factory=dict)
 
 
-def see(objects: Objects, refs: Iterable[Ref]) -> Sight:
-    """What there is of these; of a kind that the cluster does not serve nothing is."""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A look at what was written before, begun while the repository is still being read: most of it is wanted again.
+
+    It counts for a moment only. `version` is that of the record that names those objects.
+    """
+
+    version: str
+    refs: frozenset[Ref]
+    sight: Future[Sight]
+    began: float = field(default_factory=time.monotonic)
+
+    def of(self, refs: Collection[Ref]) -> Sight | None:
+        """What was seen of these; None: that was too long ago."""
+        if time.monotonic() > self.began + _FRESH:
+            return None
+        seen = self.sight.result()
+        live = {ref: seen.live[ref] for ref in refs if ref in seen.live}
+        return Sight(live, {ref: seen.hidden[ref] for ref in refs if ref in seen.hidden})
+
+
+def look_ahead(objects: Objects, refs: Iterable[Ref], version: str) -> Ahead:
+    """Begin to look at these."""
+    wanted = frozenset(refs)
+    return Ahead(version, wanted, begin(lambda: see(objects, wanted)))
+
+
+def see(objects: Objects, refs: Iterable[Ref], ahead: Ahead | None = None) -> Sight:
+    """What there is of these; of a kind that the cluster does not serve nothing is. `ahead` need not be asked again."""
+    wanted = set(refs)
+    if ahead and (early := ahead.of(wanted & ahead.refs)):
+        rest = see(objects, wanted - ahead.refs)
+        return Sight(early.live | rest.live, {**early.hidden, **rest.hidden})
     kinds: defaultdict[tuple[str, str], list[Ref]] = defaultdict(list)
-    for ref in refs:
+    for ref in wanted:
         kinds[ref.group, ref.kind].append(ref)
     parts = side_by_side(lambda wanted: _of_kind(objects, wanted), list(kinds.values()))
     found = [pair for part in parts for pair in part.items()]

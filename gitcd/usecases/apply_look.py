@@ -13,7 +13,7 @@ from gitcd.planning.applying_prune import leftovers
 from gitcd.rollout.facts import Release, Renamed
 from gitcd.rollout.leftovers import copies_of, left_over
 from gitcd.usecases.apply_apparent import AWAITED, has_failed, is_unwell
-from gitcd.usecases.apply_live import Hidden, Live, see
+from gitcd.usecases.apply_live import Ahead, Hidden, Live, see
 from gitcd.usecases.apply_record import Record
 from gitcd.usecases.apply_release import declaration_ref, is_due
 from gitcd.usecases.apply_wanted import Want
@@ -44,12 +44,12 @@ class Look:
         return [ref for ref in self.resting if is_ailing(self.live[ref])]
 
 
-def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool) -> Look:
-    """See what there is, and find what differs."""
+def take_look(writer: Writer, want: Want, record: Record, *, narrowed: bool, ahead: Ahead | None = None) -> Look:
+    """See what there is, and find what differs. What was seen `ahead` counts while the record is the same."""
     entries = record.inventory.by_ref
     is_whole = not (narrowed or want.external)
     left = leftovers(entries.values(), want.manifests, (each.ref for each in want.unfit)) if is_whole else []
-    sight = see(writer.objects, _looked_at(want, left))
+    sight = see(writer.objects, _looked_at(want, left), ahead if ahead and ahead.version == record.version else None)
     live, hidden = sight.live, sight.hidden
     wanted = (each for wave in want.waves for each in wave.manifests if each.ref not in hidden)
     prepared = [writer.prepare(each) for each in wanted]

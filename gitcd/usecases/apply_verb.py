@@ -15,7 +15,7 @@ from gitcd.errors import GitcdError
 from gitcd.git.mirror import Mirror
 from gitcd.git.runner import CorruptError
 from gitcd.usecases.apply_course import Course, set_out
-from gitcd.usecases.apply_glance import is_as_it_was
+from gitcd.usecases.apply_glance import Glance, glance
 from gitcd.usecases.apply_report import Report
 from gitcd.usecases.apply_start import choose, environments
 from gitcd.usecases.apply_wanted import NOTHING
@@ -24,6 +24,7 @@ from gitcd.usecases.rollout_end import End
 from gitcd.usecases.workspace import Workspace
 
 if TYPE_CHECKING:
+    from gitcd.usecases.apply_live import Ahead
     from gitcd.usecases.apply_reading import Reading
     from gitcd.usecases.apply_release import Say
     from gitcd.usecases.pending_declined import Declined
@@ -63,33 +64,36 @@ def _environments(course: Course) -> list[str]:
 class _Turn:
     """One environment: what git says of it, or its report, where nothing is left to do there, or nothing can be done.
 
-    `declined` are rollbacks and switches of its declarations that nobody wants.
+    `declined` are rollbacks and switches of its declarations that nobody wants. `ahead` is a look at what was written
+    before.
     """
 
     known: Reading | Report
     declined: Sequence[Declined] = ()
+    ahead: Ahead | None = None
 
 
 def _turn(course: Course, environment: str) -> _Turn:
     """Ask the repository all that there is to ask about an environment."""
     try:
-        known = _glance(course, environment) or _read(course, environment)
-        return _Turn(known, _declined(course, environment))
+        seen = _glance(course, environment)
+        if seen and seen.is_same:
+            known: Reading | Report = Report(environment, course.commit, NOTHING, unchanged=len(seen.entries))
+        else:
+            known = _read(course, environment)
+        return _Turn(known, _declined(course, environment), seen.ahead if seen else None)
     except CorruptError:  # not the environment is at fault, but the copy of the repository, which goes
         raise
     except GitcdError as error:
         return _Turn(Report(environment, course.commit, NOTHING, error=error))
 
 
-def _glance(course: Course, environment: str) -> Report | None:
-    """The report where a run before left nothing to do; None: one has to look closer."""
+def _glance(course: Course, environment: str) -> Glance | None:
+    """A first look at all that was written before, where a whole environment is applied."""
     wish = course.wish
     if wish.selection.apps or wish.dry_run is not DryRun.NONE:
         return None
-    there = is_as_it_was(course.objects, wish.namespace, environment, course.state)
-    if there is None:
-        return None
-    return Report(environment, course.commit, NOTHING, unchanged=len(there.entries))
+    return glance(course.objects, wish.namespace, environment, course.state)
 
 
 def _read(course: Course, environment: str) -> Reading:
@@ -113,7 +117,7 @@ def _report(course: Course, turn: _Turn, note: Note, say: Say) -> Report:
     else:
         from gitcd.usecases.apply_work import report_of
 
-        report = report_of(course, turn.known, note, say)
+        report = report_of(course, turn.known, turn.ahead, note, say)
     if not turn.declined:
         return report
     from gitcd.usecases.pending_declined import stalled

@@ -12,6 +12,7 @@ from gitcd.git.runner import CorruptError
 from gitcd.rollout.facts import Release
 from gitcd.usecases.apply import How, Keep, Roll, apply_environment
 from gitcd.usecases.apply_course import Course
+from gitcd.usecases.apply_live import Ahead
 from gitcd.usecases.apply_newer import Newer
 from gitcd.usecases.apply_reading import Asked, Reading, read
 from gitcd.usecases.apply_release import Say, absent, means
@@ -32,11 +33,11 @@ def reading_of(course: Course, environment: str) -> Reading:
     return read(course.driven.tree, course.inputs, environment, asked)
 
 
-def report_of(course: Course, reading: Reading, note: Note, say: Say) -> Report:
+def report_of(course: Course, reading: Reading, ahead: Ahead | None, note: Note, say: Say) -> Report:
     """Take an environment to what was read of it; whatever goes wrong with it is in the report."""
     try:
         want = want_of(reading, course.objects, course.bounds, everything=course.wish.everything)
-        how = _how(course, note, say)
+        how = replace(_how(course, note, say), ahead=ahead)
         return apply_environment(course.objects, reading.environment, course.commit, want, how)
     except CorruptError:  # not the environment is at fault, but the copy of the repository, which goes
         raise

@@ -63,3 +63,15 @@ def test_a_run_loads_what_it_has_work_for(scene):
     asked = scene.plane.audit.since(mark, user=scene.plane.admin.name, agent="gitcd/")
     assert [each.verb for each in asked if each.resource == "configmaps"] == ["get", "list"]  # the record, all of them
     assert writes(asked) == []
+
+
+def test_what_was_written_before_is_looked_at_once(scene):
+    cache = ("--all", "--cache-dir", str(scene.folder / "cache"))
+    for value in ("old", "new"):
+        maps = (config_map(scene.namespace, f"c{number}", k=value) for number in range(9))
+        scene.commit({FILE: documents(*maps)})
+        mark = scene.plane.audit.mark()
+        scene.apply(*cache)
+    asked = scene.plane.audit.since(mark, user=scene.plane.admin.name, agent="gitcd/")
+    assert [each.verb for each in asked if each.resource == "configmaps"].count("list") == 1
+    assert len([each for each in writes(asked) if each.resource == "configmaps" and each.verb == "patch"]) == 9
