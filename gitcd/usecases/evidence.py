@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observed:
     """An object of the cluster, what stands around it, and how it is."""
 
     value: Json
@@ -73,13 +73,13 @@ class Onlooker:
             for each in refs
         ]
 
-    def sight(self, ref: Ref, now: datetime) -> Sight | None:
+    def sight(self, ref: Ref, now: datetime) -> Observed | None:
         """An object with all that was looked at to say how it is; None: it is not there. Raises as `look` does."""
         value = self._objects.get(ref)
         if value is None:
             return None
         around = self._objects.around(value)
-        return Sight(value, around, self.assess(value, around, now))
+        return Observed(value, around, self.assess(value, around, now))
 
     def assess(self, value: Json, around: Around, now: datetime) -> Health:
         """How an object is that was read already, with what stands around it."""

@@ -98,12 +98,12 @@ def _spent(
 ) -> Iterator[Stand]:
     """Those branches that took declarations back or over, and that nobody needs any more."""
     line = mirror.line()
-    ways = [each for each in branches if is_rollback_branch(each.name, line) or is_switch_branch(each.name, line)]
-    if not ways:
+    waiting = [each for each in branches if is_rollback_branch(each.name, line) or is_switch_branch(each.name, line)]
+    if not waiting:
         return
     from gitcd.usecases.pending_fate import fate_of_pending
 
-    for branch in ways:
+    for branch in waiting:
         if found := fate_of_pending(mirror, branch, planned.inputs, gone, now):
             yield Stand(branch.name, None, branch, fate=found)
 
